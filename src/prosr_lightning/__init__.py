@@ -1,0 +1,28 @@
+"""Progressive image super-resolution: ProSRN and ProSRGAN with PyTorch Lightning and Hydra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from prosr_lightning.networks import Generator as Generator
+    from prosr_lightning.upscaler import Upscaler as Upscaler
+    from prosr_lightning.weights import load_network as load_network
+
+_PUBLIC = {
+    "Generator": "prosr_lightning.networks",
+    "Upscaler": "prosr_lightning.upscaler",
+    "load_network": "prosr_lightning.weights",
+}
+__all__ = ["Generator", "Upscaler", "__version__", "load_network"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # the type is that of the public name
+    """Import a public name when it is first used, so that `import prosr_lightning` costs nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'prosr_lightning' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PUBLIC[name]), name)

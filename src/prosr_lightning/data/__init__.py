@@ -1,0 +1,1 @@
+"""Files, splits, patches and loaders. No image mathematics of its own."""

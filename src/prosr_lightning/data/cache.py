@@ -1,0 +1,149 @@
+"""Decode each training photograph once: 8-bit luminance in memory-mapped files."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from prosr_lightning.errors import DataError, ImageError
+from prosr_lightning.imaging.color import rgb_to_luminance
+from prosr_lightning.imaging.io import atomic_path, read_rgb
+
+log = logging.getLogger(__name__)
+
+_VERSION = 1  # raise when the stored pixels would change
+Luminance = npt.NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedImage:
+    """A photograph's luminance on disk.
+
+    Attributes:
+        source: The photograph.
+        file: Its cache entry, `(H, W)` `uint8`, Y rounded to whole steps of 16..235.
+        height: H.
+        width: W.
+    """
+
+    source: Path
+    file: Path
+    height: int
+    width: int
+
+    def open(self) -> Luminance:
+        """Map the pixels read-only; nothing is read before it is used."""
+        return np.load(self.file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]  # numpy returns Any
+
+
+class LuminanceCache:
+    """A folder of decoded photographs, keyed by path, size, time of change and version.
+
+    Args:
+        folder: Where the entries are; made when the first is written.
+        workers: Threads that decode; None takes one per core.
+    """
+
+    def __init__(self, folder: Path | str, *, workers: int | None = None) -> None:
+        self.folder = Path(folder).expanduser()
+        self.workers = workers or os.cpu_count() or 1
+
+    def load(
+        self, paths: Sequence[Path], *, min_side: int = 1, on_bad_image: str = "stop", progress: Progress | None = None
+    ) -> list[CachedImage]:
+        """Return the cache entries of `paths`, decoding in parallel what is new.
+
+        Args:
+            paths: Photographs.
+            min_side: Smallest side, in pixels, that can be used.
+            on_bad_image: "stop" raises when a file is unreadable or too small, "skip" warns and leaves it out.
+            progress: Called with (done, total) after each photograph.
+
+        Returns:
+            One entry per usable photograph, in the order of `paths`.
+
+        Raises:
+            DataError: With every bad file and its reason if there are any and `on_bad_image` is "stop", or if none is
+                left.
+            StorageError: If the cache cannot be written.
+        """
+        entries: list[CachedImage] = []
+        problems: list[str] = []
+        with ThreadPoolExecutor(self.workers) as pool:
+            for number, result in enumerate(pool.map(self._entry, paths), start=1):
+                if isinstance(result, ImageError):
+                    problems.append(str(result))
+                elif min(result.height, result.width) < min_side:
+                    problems.append(
+                        f"{result.source} must be at least {min_side}x{min_side} pixels for this crop, "
+                        f"got {result.width}x{result.height}; choose a smaller data.crop or leave it out."
+                    )
+                else:
+                    entries.append(result)
+                if progress is not None:
+                    progress(number, len(paths))
+        _report(problems, usable=len(entries), on_bad_image=on_bad_image)
+        return entries
+
+    def _entry(self, path: Path) -> CachedImage | ImageError:
+        try:
+            file = self.folder / f"{_key(path)}.npy"
+            if not file.exists():
+                _write(file, _decode(path))
+            height, width = _shape(file)
+        except ImageError as error:
+            return error
+        return CachedImage(source=path, file=file, height=height, width=width)
+
+
+def _key(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}; check the path.") from error
+    identity = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}|{_VERSION}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _decode(path: Path) -> Luminance:
+    rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).float().div_(255)
+    return rgb_to_luminance(rgb)[0].mul_(255).round_().to(torch.uint8).numpy()  # type: ignore[no-any-return]  # numpy() is untyped
+
+
+def _write(file: Path, luminance: Luminance) -> None:
+    with atomic_path(file) as temporary, temporary.open("wb") as stream:
+        np.save(stream, luminance, allow_pickle=False)
+
+
+def _shape(file: Path) -> tuple[int, int]:
+    """Read height and width from the header alone; a damaged entry is removed, so that the next start repairs it."""
+    try:
+        height, width = np.load(file, mmap_mode="r", allow_pickle=False).shape
+    except (ValueError, EOFError, OSError) as error:
+        file.unlink(missing_ok=True)
+        raise ImageError(f"The cache entry {file} is damaged ({error}) and was removed; start again.") from error
+    return height, width
+
+
+def _report(problems: Sequence[str], *, usable: int, on_bad_image: str) -> None:
+    if not problems and usable:
+        return
+    listing = "".join(f"\n  - {problem}" for problem in problems)
+    if on_bad_image != "skip" and problems:
+        raise DataError(
+            f"{len(problems)} of {len(problems) + usable} training images cannot be used; repair or remove them, or set "
+            f"data.on_bad_image=skip to train without them:{listing}"
+        )
+    if not usable:
+        raise DataError(f"The training set must hold at least one usable image, got none; check data.train_dir.{listing}")
+    log.warning("Left out %d training images that cannot be used:%s", len(problems), listing)

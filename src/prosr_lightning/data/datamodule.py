@@ -1,0 +1,246 @@
+"""Patches for training and whole images for validation, as LightningDataModules.
+
+The modules are keyword-only dataclasses, so that each states its own settings and inherits the shared ones; `conf/data`
+fills them key by key.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from prosr_lightning.data.benchmarks import Benchmark, find_dataset
+from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
+from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader
+from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
+from prosr_lightning.data.validation import ShardSampler, ValidationImages
+from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.imaging.geometry import apply_symmetries
+from prosr_lightning.imaging.pyramid import level_pyramid
+from prosr_lightning.networks.contract import levels_up_to
+
+_VALIDATION_SET = "Kodak24"
+_HOLD_OUT_EVERY = 20
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PatchDataModule(LightningDataModule, abc.ABC):
+    """Random HR patches with their level pyramid, from photographs that a subclass names (Sec. 4.2).
+
+    A training batch on the device is `{"lr": (N, 1, S / scale, S / scale), "hr": {level: (N, 1, ..)}}` in float32
+    luminance; a validation batch is described at `ValidationImages`.
+
+    Args:
+        levels: Factors of the supervised levels; the largest is the scale of LR.
+        crop: Side S of the HR patch, a multiple of that scale.
+        batch_size: Patches in a batch on each device.
+        patches_per_epoch: Patches of an epoch over all devices (125,000 in Sec. 4.2), drawn anew in each.
+        num_workers: Worker processes of each device; 0 cuts the patches in the training process.
+        cache_dir: Folder of the luminance cache.
+        augment: Apply random flips and quarter turns.
+        on_bad_image: "stop" or "skip", see `LuminanceCache.load`.
+        val_limit: Validate on the first images of each set only; None takes all.
+        seed: Seed of the patches; the same seed gives the same batches.
+
+    Raises:
+        ConfigError: If a value is outside its range.
+    """
+
+    levels: Sequence[int]
+    crop: int
+    batch_size: int
+    patches_per_epoch: int
+    num_workers: int
+    cache_dir: Path | str
+    augment: bool = True
+    on_bad_image: str = "stop"
+    val_limit: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if not self.levels:
+            raise ConfigError("`levels` must name at least one level, got none; choose levels=x2 for a start.")
+        for level in self.levels:
+            levels_up_to(level)  # each must be a power of two
+        self.scale = max(self.levels)
+        for name in ("batch_size", "patches_per_epoch", "crop"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}; see conf/data.")
+        if self.crop % self.scale:
+            raise ConfigError(
+                f"`crop` must be a multiple of the largest level, {self.scale}, got {self.crop}; "
+                f"choose {max(1, self.crop // self.scale) * self.scale}."
+            )
+        if self.on_bad_image not in ("stop", "skip"):
+            raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
+        self.progress: Progress | None = None
+        self._images: list[CachedImage] | None = None
+
+    @abc.abstractmethod
+    def training_photographs(self) -> list[Path]:
+        """Return the photographs to train on."""
+
+    @abc.abstractmethod
+    def validation_sets(self) -> list[Benchmark]:
+        """Return the data sets to validate on."""
+
+    def prepare_data(self) -> None:
+        """Check every photograph and decode the new ones, once a machine, before training begins."""
+        self.validation_sets()  # a missing set is better known now
+        self._images = self._load_images()
+
+    def setup(self, stage: str) -> None:
+        """Open the cache that `prepare_data` filled."""
+        if stage == "fit" and self._images is None:
+            self._images = self._load_images()
+
+    def train_dataloader(self) -> PatchLoader:
+        """Return the loader of raw batches; `on_after_batch_transfer` finishes them."""
+        assert self._images is not None, "setup() comes first"
+        rank, world_size = self._place()
+        batches = max(1, self.patches_per_epoch // (self.batch_size * world_size))
+        return PatchLoader(
+            dataset=PatchBatches(
+                images=self._images, crop=self.crop, scale=self.scale, batch_size=self.batch_size, seed=self.seed
+            ),
+            sampler=EpochSampler(batches=batches, rank=rank, world_size=world_size),
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            position=self._position,
+        )
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Return the loader of whole images, dealt out to the devices without counting any twice."""
+        dataset = ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
+        rank, world_size = self._place()
+        sampler = ShardSampler(length=len(dataset), rank=rank, world_size=world_size)
+        return DataLoader(dataset, batch_size=None, sampler=sampler)
+
+    @torch.no_grad()
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401, ARG002  # Lightning's signature
+        """Augment the HR patches and make their pyramid, on the training device."""
+        if isinstance(batch, dict):
+            return batch  # a validation image
+        patches, codes = batch
+        hr = patches.float().div_(255)
+        if self.augment:
+            hr = apply_symmetries(hr, codes)
+        lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels)
+        return {"lr": lr, "hr": targets}
+
+    def _load_images(self) -> list[CachedImage]:
+        return LuminanceCache(self.cache_dir).load(
+            self.training_photographs(),
+            min_side=self.crop,
+            on_bad_image=self.on_bad_image,
+            progress=self.progress,
+        )
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def _position(self) -> tuple[int, int, int]:
+        """Tell a checkpoint how far the run is: epoch, batches begun in it, batches of an epoch."""
+        assert self.trainer is not None
+        begun = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return self.trainer.current_epoch, begun, int(self.trainer.num_training_batches)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class DIV2KDataModule(PatchDataModule):
+    """Train on DIV2K's 800 images (Sec. 4.1) and validate on its validation images.
+
+    Args:
+        data_dir: The folder that holds `DIV2K/`.
+        val_limit: 10 takes 0801 to 0810, as is usual.
+    """
+
+    data_dir: Path | str
+
+    def training_photographs(self) -> list[Path]:
+        """Return DIV2K 0001 to 0800."""
+        return div2k_images(Path(self.data_dir).expanduser(), "train")
+
+    def validation_sets(self) -> list[Benchmark]:
+        """Return DIV2K 0801 to 0900."""
+        return [Benchmark(name="DIV2K", images=tuple(div2k_images(Path(self.data_dir).expanduser(), "valid")))]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FolderDataModule(PatchDataModule):
+    """Train on any folder of photographs, with all folders below it.
+
+    Args:
+        train_dir: The folder.
+        include: Patterns of files or folders to take; empty takes all.
+        exclude: Patterns of files or folders to leave out.
+        data_dir: Where the validation sets are.
+        val_sets: Names of data sets, or folders, to validate on. None takes Kodak24 where `data_dir` has it, and
+            otherwise keeps every 20th photograph of `train_dir` out of training for it.
+
+    Raises:
+        DataError: If `train_dir` is not given.
+    """
+
+    train_dir: Path | str | None
+    data_dir: Path | str
+    val_sets: Sequence[str] | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.train_dir is None:
+            raise DataError("data.train_dir must name a folder of images, got nothing; add data.train_dir=DIR.")
+
+    def training_photographs(self) -> list[Path]:
+        """Return the images below `train_dir` that `include` and `exclude` leave."""
+        photographs = self._photographs()
+        kept_out = set(photographs[::_HOLD_OUT_EVERY]) if self._validates_on_kodak() is False else set()
+        return [path for path in photographs if path not in kept_out]
+
+    def validation_sets(self) -> list[Benchmark]:
+        """Return the sets named by `val_sets`, or what its default finds."""
+        names = self.val_sets
+        if names is None:
+            if not self._validates_on_kodak():
+                return [Benchmark(name="held_out", images=tuple(self._photographs()[::_HOLD_OUT_EVERY]))]
+            names = [_VALIDATION_SET]
+        return [find_dataset(name, Path(self.data_dir).expanduser()) for name in names]
+
+    def _photographs(self) -> list[Path]:
+        assert self.train_dir is not None
+        return folder_images(Path(self.train_dir).expanduser(), include=self.include, exclude=self.exclude)
+
+    def _validates_on_kodak(self) -> bool | None:
+        """Tell whether the default finds its validation set; None if `val_sets` names others."""
+        if self.val_sets is not None:
+            return None
+        return (Path(self.data_dir).expanduser() / _VALIDATION_SET).is_dir()
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class SampleDataModule(PatchDataModule):
+    """Train on three of the photographs that come with scikit-image and validate on the fourth.
+
+    Args:
+        held_out: File stem of the photograph to validate on.
+    """
+
+    held_out: str
+
+    def training_photographs(self) -> list[Path]:
+        """Return the sample photographs but the held-out one."""
+        return sample_photographs(self.held_out)[0]
+
+    def validation_sets(self) -> list[Benchmark]:
+        """Return the held-out photograph as a set named "sample"."""
+        return [sample_photographs(self.held_out)[1]]

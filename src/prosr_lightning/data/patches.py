@@ -1,0 +1,162 @@
+"""Random HR patches, whole batches at a time, that depend on the seed, the epoch and the batch number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from prosr_lightning.data.cache import CachedImage, Luminance
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.geometry import NUM_SYMMETRIES
+from prosr_lightning.imaging.pyramid import patch_margin
+from prosr_lightning.imaging.resize import symmetric_index
+
+
+class BatchKey(NamedTuple):
+    """Which batch of a training run: `number` counts over all devices within the epoch."""
+
+    epoch: int
+    number: int
+
+
+class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
+    """Cut batches of HR patches, with their surroundings, from cached photographs.
+
+    Every aligned position in every photograph is equally likely. A batch is a function of `(seed, epoch, number)`, so it
+    is the same with any number of workers, and no two batches share their randomness.
+
+    Args:
+        images: Cached photographs.
+        crop: Side of the HR patch; a multiple of `scale`.
+        scale: Largest factor; patches lie on its grid and carry `patch_margin(scale)` pixels around them.
+        batch_size: Patches in a batch.
+        seed: Seed of the run.
+
+    Raises:
+        ConfigError: If `crop` is not a multiple of `scale`.
+    """
+
+    def __init__(
+        self, *, images: Sequence[CachedImage], crop: int, scale: int, batch_size: int, seed: int
+    ) -> None:
+        if crop < scale or crop % scale:
+            raise ConfigError(
+                f"`crop` must be a multiple of the largest level, {scale}, got {crop}; "
+                f"choose {max(scale, crop // scale * scale)}."
+            )
+        self.images = list(images)
+        self.crop, self.scale, self.batch_size, self.seed = crop, scale, batch_size, seed
+        self._columns = np.array([(image.width // scale * scale - crop) // scale + 1 for image in self.images])
+        rows = np.array([(image.height // scale * scale - crop) // scale + 1 for image in self.images])
+        self._ends = np.cumsum(rows * self._columns)
+        self._open: dict[int, Luminance] = {}
+
+    def __getitem__(self, key: BatchKey) -> tuple[Tensor, Tensor]:
+        """Return HR patches `(N, 1, S + 2m, S + 2m)` `uint8` and symmetry codes `(N,)` (see `imaging.geometry`)."""
+        random = np.random.default_rng((self.seed, key[0], key[1]))
+        positions = random.integers(self._ends[-1], size=self.batch_size)
+        codes = random.integers(NUM_SYMMETRIES, size=self.batch_size)
+        side = self.crop + 2 * patch_margin(self.scale)
+        patches = np.empty((self.batch_size, 1, side, side), dtype=np.uint8)
+        for patch, position in zip(patches, positions, strict=True):
+            self._cut(patch[0], int(position))
+        return torch.from_numpy(patches), torch.from_numpy(codes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave open memory maps behind: a worker process maps the files itself."""
+        return {**self.__dict__, "_open": {}}
+
+    def _cut(self, out: Luminance, position: int) -> None:
+        """Copy the patch at a position counted over all photographs, mirrored where its margin leaves the image."""
+        number = int(np.searchsorted(self._ends, position, side="right"))
+        within = position - (int(self._ends[number - 1]) if number else 0)
+        row, column = divmod(within, int(self._columns[number]))
+        image, margin = self.images[number], patch_margin(self.scale)
+        top, left = row * self.scale - margin, column * self.scale - margin
+        height, width = image.height // self.scale * self.scale, image.width // self.scale * self.scale
+        pixels = self._pixels(number)
+        bottom, right = top + out.shape[0], left + out.shape[1]
+        if top >= 0 and left >= 0 and bottom <= height and right <= width:
+            out[:] = pixels[top:bottom, left:right]
+        else:
+            rows = symmetric_index(height, top, bottom).numpy()
+            columns = symmetric_index(width, left, right).numpy()
+            out[:] = pixels[rows[:, None], columns]
+
+    def _pixels(self, number: int) -> Luminance:
+        if number not in self._open:
+            self._open[number] = self.images[number].open()
+        return self._open[number]
+
+
+class EpochSampler(Sampler[BatchKey]):
+    """Give this device its share of the batches of an epoch, from where a resumed run stopped.
+
+    Args:
+        batches: Batches of an epoch on each device.
+        rank: Number of this device.
+        world_size: Number of devices.
+    """
+
+    def __init__(self, *, batches: int, rank: int = 0, world_size: int = 1) -> None:
+        self.batches, self.rank, self.world_size = batches, rank, world_size
+        self.epoch = 0
+        self.start = 0
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[BatchKey]:
+        start, self.start = self.start, 0
+        for step in range(start, self.batches):
+            yield BatchKey(self.epoch, step * self.world_size + self.rank)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration (Lightning calls this)."""
+        self.epoch = epoch
+
+
+class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
+    """A loader of ready batches that can be stopped and resumed in the middle of an epoch.
+
+    Args:
+        dataset: The batches.
+        sampler: Their order.
+        num_workers: Worker processes; 0 cuts in the training process.
+        pin_memory: Page-lock the batches for a GPU.
+        position: Returns (epoch, batches begun in it, batches of an epoch) of the run; asked when a checkpoint is saved.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: PatchBatches,
+        sampler: EpochSampler,
+        num_workers: int,
+        pin_memory: bool,
+        position: Callable[[], tuple[int, int, int]],
+    ) -> None:
+        super().__init__(
+            dataset,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+        )
+        self.position = position
+
+    def state_dict(self) -> dict[str, int]:
+        """Return where the next batch stands; prefetched batches do not count."""
+        epoch, begun, batches = self.position()
+        return {"epoch": epoch + begun // batches, "batch": begun % batches}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Begin the next iteration where `state` says."""
+        assert isinstance(self.sampler, EpochSampler)
+        self.sampler.epoch, self.sampler.start = state["epoch"], state["batch"]

@@ -1,0 +1,60 @@
+"""Whole validation images as exact float luminance, each on one device only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.imaging.color import rgb_to_luminance
+from prosr_lightning.imaging.io import read_rgb
+
+
+class ValidationImages(Dataset[dict[str, Any]]):
+    """Read validation images, one an item.
+
+    Args:
+        sets: The data sets.
+        limit: Use only the first images of each set; None takes all.
+    """
+
+    def __init__(self, *, sets: Sequence[Benchmark], limit: int | None = None) -> None:
+        self.items: list[tuple[str, Path]] = [(one.name, path) for one in sets for path in one.images[:limit]]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: tuple[int, bool]) -> dict[str, Any]:
+        """Return `hr`, luminance `(1, 1, H, W)` float32, the names `set` and `image`, and `counts`.
+
+        `counts` is False for the fillers that keep the devices in step; they must not enter a mean.
+        """
+        index, counts = key
+        name, path = self.items[index]
+        rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).double().div_(255)
+        return {"hr": rgb_to_luminance(rgb).float()[None], "set": name, "image": path.stem, "counts": counts}
+
+
+class ShardSampler(Sampler[tuple[int, bool]]):
+    """Deal the items out to the devices; where they do not go round, fillers are marked as not counting.
+
+    Args:
+        length: Number of items.
+        rank: Number of this device.
+        world_size: Number of devices.
+    """
+
+    def __init__(self, *, length: int, rank: int = 0, world_size: int = 1) -> None:
+        self.length, self.rank, self.world_size = length, rank, world_size
+
+    def __len__(self) -> int:
+        return -(-self.length // self.world_size)
+
+    def __iter__(self) -> Iterator[tuple[int, bool]]:
+        for step in range(len(self)):
+            index = step * self.world_size + self.rank
+            yield (index, True) if index < self.length else (self.length - 1, False)

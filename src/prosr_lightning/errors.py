@@ -1,0 +1,47 @@
+"""The errors a user can cause.
+
+Each message names the subject, what is required of it, the value found and a remedy. Entry points print these messages
+without a traceback and exit with a non-zero status; every other exception is a defect and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class ProSRError(Exception):
+    """Base of every error that a user, a file or a machine can cause."""
+
+
+class ConfigError(ProSRError, ValueError):
+    """An argument or a configuration key has a value that is not allowed."""
+
+
+class DataError(ProSRError):
+    """A data set or a folder of images is missing, incomplete or inconsistent."""
+
+
+class ImageError(DataError):
+    """A file cannot be read, or written, as an image."""
+
+
+class CheckpointError(ProSRError):
+    """A checkpoint or a weights file is missing, damaged, unsafe or of another architecture."""
+
+
+class DownloadError(ProSRError):
+    """A download failed, was damaged on the way, or is refused for safety."""
+
+
+class TrainingError(ProSRError):
+    """Training cannot go on: a loss is not finite, or the run was stopped from outside."""
+
+
+class StorageError(ProSRError, OSError):
+    """The disk is full or a path cannot be written."""
+
+
+class MissingDependencyError(ProSRError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class OutOfMemoryError(ProSRError, MemoryError):
+    """Memory does not hold even the smallest piece of the work."""

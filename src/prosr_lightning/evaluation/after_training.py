@@ -1,0 +1,123 @@
+"""What a training run ends with: the trained network beside bicubic, as files, a table and a picture."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.evaluation.protocol import Protocol
+from prosr_lightning.evaluation.results import ImageScore, RunInfo, summarise, write_results
+from prosr_lightning.evaluation.running import evaluate_network
+from prosr_lightning.imaging.comparison import Panel, comparison, detailed_window
+from prosr_lightning.imaging.geometry import modcrop
+from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
+from prosr_lightning.imaging.resize import bicubic_downscale
+from prosr_lightning.networks.contract import SRNetwork, count_parameters
+
+log = logging.getLogger(__name__)
+
+_CROP = 80  # side of the crops of the picture, in pixels of the original
+
+
+def score_run(
+    network: nn.Module,
+    name: str,
+    benchmarks: Sequence[Benchmark],
+    scales: Sequence[int],
+    protocol: Protocol,
+    *,
+    output_dir: Path,
+    device: str | torch.device = "cpu",
+    source: str | None = None,
+    picture: bool = False,
+) -> list[ImageScore]:
+    """Score a network beside bicubic, write the results below `output_dir`, and print the table.
+
+    Args:
+        network: The network.
+        name: What the table calls it.
+        benchmarks: The sets.
+        scales: The factors.
+        protocol: The convention.
+        output_dir: Gets `test/<method>/summary.csv` and the like, and `comparison.png`.
+        device: Where the network computes.
+        source: The checkpoint, for the record.
+        picture: Draw crops of the first image of the first set.
+
+    Returns:
+        The scores of the network.
+    """
+    scores: dict[str, list[ImageScore]] = {}
+    for method, module in (("bicubic", None), (name, cast("SRNetwork", network))):
+        folder = output_dir / "test" / method
+        scores[method] = evaluate_network(
+            module, benchmarks, scales, protocol, device=device, save_dir=folder / "images" if picture else None
+        )
+        parameters = 0 if module is None else count_parameters(network)
+        info = RunInfo(
+            method=method,
+            protocol=protocol,
+            source=None if module is None else source,
+            parameters=parameters,
+            device=str(device),
+        )
+        write_results(folder, scores[method], info)
+    console = Console()
+    console.print(_table(scores, protocol))
+    if picture:
+        path = output_dir / "comparison.png"
+        write_rgb(path, _draw(scores, benchmarks[0], scales, output_dir / "test"))
+        console.print(f"Comparison picture: {path}", highlight=False, soft_wrap=True)
+    return scores[name]
+
+
+def _table(scores: dict[str, list[ImageScore]], protocol: Protocol) -> Table:
+    table = Table(caption=f"PSNR in dB / SSIM; {protocol.describe()}", caption_justify="left")
+    table.add_column("set")
+    table.add_column("scale", justify="right")
+    for method in scores:
+        table.add_column(method, justify="right")
+    table.add_column("gain", justify="right")
+    summaries = [summarise(one) for one in scores.values()]
+    for rows in zip(*summaries, strict=True):
+        cells = [f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows]
+        gain = f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB"
+        table.add_row(rows[0].dataset, f"{rows[0].scale}x", *cells, gain)
+    return table
+
+
+def _draw(scores: dict[str, list[ImageScore]], benchmark: Benchmark, scales: Sequence[int], folder: Path) -> RGB8:
+    """Draw LR, every method and the original of the benchmark's first image, a row for each scale."""
+    path = benchmark.images[0]
+    original = read_rgb(path)
+    largest = max(scales)
+    top, left = detailed_window(original, _CROP)
+    window = (top // largest * largest, left // largest * largest)
+    rows = []
+    for scale in scales:
+        truth = torch.from_numpy(original.copy()).permute(2, 0, 1)[None]
+        truth = modcrop(truth, scale)
+        lr = bicubic_downscale(truth.double() / 255, scale).clamp(0, 1)
+        panels = [Panel(caption=f"LR, {scale}x smaller", image=_to_rgb8(lr))]
+        for method, images in scores.items():
+            found = next(
+                one for one in images if (one.dataset, one.scale, one.image) == (benchmark.name, scale, path.stem)
+            )
+            result = read_rgb(folder / method / "images" / benchmark.name / f"x{scale}" / f"{path.stem}.png")
+            panels.append(Panel(caption=f"{method} {scale}x\n{found.psnr_db:.2f} dB", image=result))
+        panels.append(Panel(caption=f"original\n{path.stem}", image=_to_rgb8(truth.double() / 255)))
+        rows.append(panels)
+    return comparison(rows, window=window, side=_CROP)
+
+
+def _to_rgb8(image: torch.Tensor) -> RGB8:
+    return np.ascontiguousarray(image[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy())

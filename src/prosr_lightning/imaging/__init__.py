@@ -1,0 +1,1 @@
+"""Image mathematics and files: arrays in, arrays out."""

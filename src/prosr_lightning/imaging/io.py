@@ -1,0 +1,131 @@
+"""Reading and writing image files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from prosr_lightning.errors import ImageError, StorageError
+
+RGB8 = npt.NDArray[np.uint8]
+
+# Formats that a photograph is kept in; a file is judged by its content, this only finds candidates in a folder.
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+
+
+def read_rgb(path: Path | str) -> RGB8:
+    """Read a picture as 8-bit RGB for training or scoring.
+
+    EXIF orientation is applied. Gray counts as R = G = B; a palette is resolved; an alpha channel that is opaque
+    everywhere is dropped.
+
+    Args:
+        path: The file.
+
+    Returns:
+        `(H, W, 3)`, `uint8`.
+
+    Raises:
+        ImageError: If the file is missing, empty, truncated, not an image, or holds what 8-bit RGB cannot: real
+            transparency, 16 bits a channel, CMYK.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of harmless metadata
+            with Image.open(path) as image:
+                _refuse_16_bits(path, image)
+                image.load()
+                return _to_rgb8(path, ImageOps.exif_transpose(image))
+    except ImageError:
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"{path} must be an image file, found nothing there; check the path.") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path} is larger than is safe to open: {error}; split it first.") from None
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{path} cannot be read as an image: {reason}; replace or remove it.") from error
+
+
+def _refuse_16_bits(path: Path, image: Image.Image) -> None:
+    """Refuse what Pillow would cut down to 8 bits without a word; only the layout in the file tells."""
+    layouts = [
+        part for tile in getattr(image, "tile", ()) for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
+    ]
+    deep = next((part for part in layouts if isinstance(part, str) and ";16" in part), None)
+    if deep is not None:
+        raise ImageError(f"{path} must have 8 bits a channel, got {deep}; convert it to 8 bits first.")
+
+
+def _to_rgb8(path: Path, image: Image.Image) -> RGB8:
+    if image.mode == "CMYK":
+        raise ImageError(f"{path} must be RGB or gray, got CMYK; convert it to RGB with its colour profile first.")
+    if image.mode.startswith("I") or image.mode == "F":
+        raise ImageError(f"{path} must have 8 bits a channel, got mode {image.mode}; convert it to 8 bits first.")
+    if image.mode == "LAB":
+        raise ImageError(f"{path} must be RGB or gray, got LAB; convert it to RGB with its colour profile first.")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        if rgba.getchannel("A").getextrema() != (255, 255):
+            raise ImageError(f"{path} must be opaque, got transparent pixels; flatten it on a background first.")
+        image = rgba
+    return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside `path` and move it there only when the block succeeds.
+
+    Args:
+        path: Where the finished file shall be; missing parent folders are made.
+
+    Yields:
+        The path to write to. It has the same suffix, and is removed if the block fails.
+
+    Raises:
+        StorageError: If the disk is full or the place cannot be written.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:80]}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private; give it what open() would
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror or error}; free space or choose another folder."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_rgb(path: Path | str, rgb: RGB8) -> None:
+    """Write 8-bit RGB or gray in the format of the suffix, whole or not at all.
+
+    Args:
+        path: The file; its suffix chooses the format.
+        rgb: `(H, W, 3)` or `(H, W)`, `uint8`.
+
+    Raises:
+        StorageError: If the disk is full or the place cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        Image.fromarray(rgb).save(temporary)

@@ -1,0 +1,231 @@
+"""Enlarging an image piece by piece, with the very result of enlarging it whole.
+
+Each piece is enlarged with a margin of its real surroundings, the halo, which is cropped from the result. A halo of at
+least the network's receptive radius makes the pieces equal to the whole; where a piece touches the border of the image
+it gets no halo, so that the network pads exactly where it would have padded the whole. A progressive network is tiled
+pass by pass, which needs the radius of one pass only.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from prosr_lightning.errors import ConfigError, OutOfMemoryError
+
+log = logging.getLogger(__name__)
+
+Step = Callable[[Tensor], Tensor]
+OnTile = Callable[[int], None]
+
+SMALLEST_TILE = 16
+
+
+class Progressive(Protocol):
+    """The part of `networks.contract.SRNetwork` that tiling needs.
+
+    A network that also has `step_scale = 2` enlarges by repeating its `forward`, and is tiled pass by pass. Any other
+    is tiled as a whole, with twice its radius where it goes through several levels: r + r/2 + r/4 + ... < 2r.
+    """
+
+    def progressive(self, lr: Tensor, scale: int) -> list[Tensor]:
+        """Return the image of every level, smallest first."""
+        ...
+
+    @property
+    def receptive_radius(self) -> int:
+        """The radius, in `lr` pixels, of one pass."""
+        ...
+
+
+def enlarge_bands(
+    step: Step, image: Tensor, *, factor: int, halo: int, tile: int, on_tile: OnTile | None = None
+) -> Iterator[tuple[int, Tensor]]:
+    """Enlarge an image from top to bottom and hand over each finished band of full width.
+
+    When a tile does not fit into memory its band is done again with half the tile, and so is everything after it.
+
+    Args:
+        step: Enlarges `(N, C, h, w)` to `(N, C, factor * h, factor * w)`, for any h and w from 1 up.
+        image: `(N, C, H, W)`.
+        factor: What `step` enlarges by.
+        halo: Pixels of `image` beyond a tile that can change its result: the network's receptive radius.
+        tile: Side of a tile in pixels of `image`; 0 takes the whole image at once.
+        on_tile: Called after each tile with the number of pixels of `image` done; negative where a band starts again.
+
+    Yields:
+        The first row of the band in the result, and the band `(N, C, rows, factor * W)` on the CPU.
+
+    Raises:
+        ConfigError: If `tile` is neither 0 nor at least 16, or the halo is negative.
+        OutOfMemoryError: If the smallest tile does not fit into memory.
+    """
+    if (tile and tile < SMALLEST_TILE) or halo < 0:
+        raise ConfigError(f"`tile` must be 0 or at least {SMALLEST_TILE} pixels, got {tile}; 0 means the whole image.")
+    work = _Work(step, image, factor, halo, on_tile)
+    height, width = image.shape[-2:]
+    side = tile or max(height, width, SMALLEST_TILE)
+    top = 0
+    while top < height:
+        bottom = top + _share(height - top, side)
+        band = work.band(top, bottom, side)
+        if band is None:
+            side = _halved(side, max(height, width))
+            continue
+        yield top * factor, band
+        top = bottom
+
+
+def enlarge_tiled(
+    step: Step, image: Tensor, *, factor: int, halo: int, tile: int, on_tile: OnTile | None = None
+) -> Tensor:
+    """Enlarge an image tile by tile onto a canvas on the CPU.
+
+    Args:
+        step: As in `enlarge_bands`.
+        image: `(N, C, H, W)`.
+        factor: What `step` enlarges by.
+        halo: As in `enlarge_bands`.
+        tile: As in `enlarge_bands`.
+        on_tile: As in `enlarge_bands`.
+
+    Returns:
+        `(N, C, factor * H, factor * W)`, what `step(image)` would give.
+
+    Raises:
+        ConfigError: As `enlarge_bands`.
+        OutOfMemoryError: As `enlarge_bands`.
+
+    Example:
+        >>> double = lambda window: window.repeat_interleave(2, -1).repeat_interleave(2, -2)
+        >>> enlarge_tiled(double, torch.ones(1, 1, 40, 17), factor=2, halo=1, tile=16).mean().item()
+        1.0
+    """
+    canvas: Tensor | None = None
+    for top, band in enlarge_bands(step, image, factor=factor, halo=halo, tile=tile, on_tile=on_tile):
+        if canvas is None:
+            if band.shape[-2] == image.shape[-2] * factor:
+                return band
+            canvas = band.new_empty(*band.shape[:2], image.shape[-2] * factor, band.shape[-1])
+        canvas[..., top : top + band.shape[-2], :] = band
+    if canvas is None:
+        raise ConfigError(f"`image` must have at least one pixel, got {tuple(image.shape)}; leave it out.")
+    return canvas
+
+
+def progressive_tiled(
+    network: Progressive, lr: Tensor, scale: int, *, tile: int, on_tile: OnTile | None = None
+) -> list[Tensor]:
+    """Do what `network.progressive(lr, scale)` does, tile by tile.
+
+    Args:
+        network: In evaluation mode, on the device of `lr`.
+        lr: Luminance `(N, 1, H, W)`.
+        scale: Total factor.
+        tile: Side of a tile, in pixels of the input of each pass; 0 for no tiles.
+        on_tile: As in `enlarge_bands`.
+
+    Returns:
+        The image of every level on the CPU, smallest first; only the last for a network without `step_scale`.
+
+    Raises:
+        ConfigError: As `enlarge_bands`.
+        OutOfMemoryError: As `enlarge_bands`.
+    """
+    images: list[Tensor] = []
+    for factor, halo in passes(network, scale):
+
+        def step(window: Tensor, factor: int = factor) -> Tensor:
+            return network.progressive(window.to(lr.device), factor)[-1]
+
+        source = images[-1] if images else lr
+        images.append(enlarge_tiled(step, source, factor=factor, halo=halo, tile=tile, on_tile=on_tile))
+    return images
+
+
+def passes(network: Progressive, scale: int) -> list[tuple[int, int]]:
+    """Return the factor and the halo of each pass that enlarges by `scale` in all.
+
+    Args:
+        network: See `Progressive`.
+        scale: Total factor, a power of two from 2 up.
+    """
+    if getattr(network, "step_scale", None) == 2:
+        return [(2, network.receptive_radius)] * (scale.bit_length() - 1)
+    return [(scale, network.receptive_radius * (1 if scale == 2 else 2))]
+
+
+def _share(length: int, side: int) -> int:
+    """Return the size of the first of equal parts of `length`, none longer than `side`."""
+    count = -(-length // side)
+    return -(-length // count)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One image to enlarge; see `enlarge_bands`."""
+
+    step: Step
+    image: Tensor
+    factor: int
+    halo: int
+    on_tile: OnTile | None
+
+    def band(self, top: int, bottom: int, side: int) -> Tensor | None:
+        """Return the enlarged rows, or None when memory runs out."""
+        width, left = self.image.shape[-1], 0
+        pieces: list[Tensor] = []
+        try:
+            while left < width:
+                right = left + _share(width - left, side)
+                pieces.append(self.piece(top, bottom, left, right))
+                self.report((bottom - top) * (right - left))
+                left = right
+            return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            log.debug("out of memory: %s", error)
+        self.report(-(bottom - top) * left)
+        return None
+
+    def piece(self, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """Return one enlarged tile, computed with its halo."""
+        row, column = max(top - self.halo, 0), max(left - self.halo, 0)
+        result = self.step(self.image[..., row : bottom + self.halo, column : right + self.halo])
+        rows = slice((top - row) * self.factor, (bottom - row) * self.factor)
+        columns = slice((left - column) * self.factor, (right - column) * self.factor)
+        return result[..., rows, columns].cpu()
+
+    def report(self, pixels: int) -> None:
+        """Tell the caller of progress."""
+        if self.on_tile and pixels:
+            self.on_tile(pixels)
+
+
+def _halved(side: int, longest: int) -> int:
+    """Return the next smaller tile after memory ran out, and give back what is cached."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    smaller = min(side, longest) // 2
+    if smaller < SMALLEST_TILE:
+        raise OutOfMemoryError(
+            f"Memory must hold one tile of {SMALLEST_TILE} pixels, but ran out at {side}; close other programs, or "
+            "choose another device or a smaller scale."
+        )
+    log.warning("Out of memory with tiles of %d pixels; going on with %d.", side, smaller)
+    return smaller
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell a lack of memory, on any device, from other errors."""
+    # torch.OutOfMemoryError is CUDA's; the CPU, MPS and cuDNN raise plain RuntimeErrors with these words
+    words = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "failed to allocate")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in str(error).lower() for word in words)

@@ -1,0 +1,1 @@
+"""LightningModules: thin shells whose `training_step` reads as the algorithm."""

@@ -1,0 +1,182 @@
+"""What LitProSRN and LitProSRGAN share: the generator with its moving average, validation, and what a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torchmetrics import MeanMetric
+
+from prosr_lightning import __version__
+from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
+from prosr_lightning.imaging.geometry import modcrop
+from prosr_lightning.imaging.resize import bicubic_downscale
+from prosr_lightning.metrics import psnr
+from prosr_lightning.networks.contract import SRNetwork, levels_up_to
+
+Batch = dict[str, Any]
+
+
+class LitSuperResolution(LightningModule):
+    """Base of the LightningModules; see `LitProSRN` for the arguments.
+
+    Logged: `val/psnr` (mean over sets and `val_scales`), `val/<set>/x<scale>/psnr`.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        levels: Sequence[int],
+        val_scales: Sequence[int] | None,
+        ema_decay: float,
+        check_finite_every: int,
+    ) -> None:
+        super().__init__()
+        _check_levels(levels)
+        if not 0 <= ema_decay < 1:
+            raise ConfigError(f"`ema_decay` must be in [0, 1), got {ema_decay}; 0 switches the average off.")
+        self.generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self.levels = tuple(levels)
+        self.scale = max(levels)
+        self.val_scales = tuple(val_scales or levels)
+        for scale in self.val_scales:
+            levels_up_to(scale)
+        self.ema_decay = ema_decay
+        self.ema_generator = self._average(generator) if ema_decay else None
+        self.check_finite_every = check_finite_every
+        self.run_config: dict[str, Any] = {}
+        self.steps_done = 0
+        self.val_psnr = nn.ModuleDict()
+        self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network to validate, keep and use: the moving average where there is one."""
+        return self.generator if self.ema_generator is None else cast(nn.Module, self.ema_generator.module)
+
+    def start_from(self, network: nn.Module) -> None:
+        """Take over the weights of a network of the same architecture, for the generator and its average."""
+        self.generator.load_state_dict(network.state_dict())
+        if self.ema_generator is not None:
+            self.ema_generator.module.load_state_dict(network.state_dict())
+
+    def setup(self, stage: str) -> None:
+        """Prepare one mean per validation set and scale, the same on every device."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is not None:
+            for one in datamodule.validation_sets():
+                for scale in self.val_scales:
+                    self.val_psnr[_metric_key(one.name, scale)] = MeanMetric().to(self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Enlarge one image at every scale and score it, unrounded, by the convention of the tables."""
+        if not batch["counts"]:
+            return
+        for scale in self.val_scales:
+            hr = modcrop(batch["hr"], scale)
+            lr = bicubic_downscale(hr, scale).contiguous(memory_format=torch.channels_last)
+            sr = cast(SRNetwork, self.network).progressive(lr, scale)[-1]
+            cast(MeanMetric, self.val_psnr[_metric_key(batch["set"], scale)]).update(psnr(sr, hr, border=scale).mean())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean per set and scale, and the mean of those."""
+        means = {key: cast(MeanMetric, metric).compute() for key, metric in self.val_psnr.items()}
+        for metric in self.val_psnr.values():
+            cast(MeanMetric, metric).reset()
+        for key, mean in means.items():
+            self.log(f"val/{key}/psnr", mean)
+        if means:
+            self.log("val/psnr", torch.stack(list(means.values())).mean(), prog_bar=True)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ANN401  # Lightning's signature
+        """Move the average along and look for a loss that is not finite."""
+        if self.ema_generator is not None:
+            self.ema_generator.update_parameters(self.generator)
+        self.steps_done += 1
+        if self.steps_done % self.check_finite_every == 0:
+            self.require_finite()
+
+    def note_loss(self, loss: Tensor) -> None:
+        """Remember, without waiting for the device, the first training batch whose loss is not finite."""
+        bad = cast(Tensor, self.first_bad_step)
+        step = torch.full_like(bad, self.steps_done)
+        self.first_bad_step = torch.where((bad < 0) & ~torch.isfinite(loss.detach()), step, bad)
+
+    def require_finite(self) -> None:
+        """Stop if a loss was not finite, before the damage reaches a checkpoint.
+
+        Raises:
+            TrainingError: With the batch, and what to try.
+        """
+        step = int(cast(Tensor, self.first_bad_step))
+        if step >= 0:
+            epoch, number = self.current_epoch, step % max(1, int(self.trainer.num_training_batches))
+            raise TrainingError(
+                f"The loss must be finite, got NaN or infinity at training batch {step} (epoch {epoch}, batch {number}); "
+                "the last good checkpoint is kept. Try a lower optimizer.lr, trainer.gradient_clip_val=0.1 or "
+                "trainer.precision=32-true, and look at the data of that batch."
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what rebuilds the network and the run, as plain values."""
+        self.require_finite()
+        checkpoint["prosr"] = {
+            "architecture": cast(SRNetwork, self.generator).architecture,
+            "config": self.run_config,
+            "version": __version__,
+            "steps_done": self.steps_done,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another architecture before any weight is touched.
+
+        Raises:
+            CheckpointError: If it is not a checkpoint of this package or of another architecture.
+        """
+        stored = checkpoint.get("prosr")
+        if stored is None:
+            raise CheckpointError("The checkpoint must be one of prosr_lightning, got another program's; choose another.")
+        mine = cast(SRNetwork, self.generator).architecture
+        if stored["architecture"] != mine:
+            raise CheckpointError(
+                f"The checkpoint must hold the architecture of this run, {_compact(mine)}, got "
+                f"{_compact(stored['architecture'])}; choose the same settings, or another checkpoint."
+            )
+        self.steps_done = stored["steps_done"]
+
+    def _average(self, generator: nn.Module) -> AveragedModel:
+        """Return a moving average whose memory grows with the run, so that the random start is soon forgotten."""
+        decay = self.ema_decay
+
+        @torch.no_grad()
+        def average(averaged: Any, current: Any, count: Any) -> None:  # noqa: ANN401  # torch's signature
+            done = int(count)
+            keep = min(decay, (1 + done) / (10 + done))  # TensorFlow's ExponentialMovingAverage warm-up
+            torch._foreach_lerp_(averaged, current, 1 - keep)
+
+        model = AveragedModel(generator, multi_avg_fn=average)
+        model.requires_grad_(requires_grad=False)
+        return model
+
+
+def _check_levels(levels: Sequence[int]) -> None:
+    if not levels or list(levels) != sorted(set(levels)):
+        raise ConfigError(f"`levels` must be one or more rising factors, got {list(levels)}; choose e.g. [2, 4].")
+    for level in levels:
+        levels_up_to(level)
+
+
+def _metric_key(name: str, scale: int) -> str:
+    return f"{name.replace('.', '_')}/x{scale}"
+
+
+def _compact(architecture: dict[str, Any]) -> str:
+    arguments = ", ".join(f"{key}={value}" for key, value in architecture.items() if key != "name")
+    return f"{architecture.get('name')}({arguments})"
+
+

@@ -1,0 +1,98 @@
+"""ProSRN: the 2x network trained by Charbonnier losses summed over levels (Sec. 2.2 and 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from prosr_lightning.lit.base import Batch, LitSuperResolution
+from prosr_lightning.lit.schedules import advance_schedule
+from prosr_lightning.losses import EPS, cascade, content_loss
+from prosr_lightning.networks.contract import SRNetwork
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+
+class LitProSRN(LitSuperResolution):
+    """Train a super-resolution network with mixed training (Eq. 9).
+
+    Logged: `train/loss` (Eq. 9), `train/level_<factor>/content` (Eq. 1 of each level), `val/psnr`,
+    `val/<set>/x<scale>/psnr`.
+
+    Args:
+        generator: The network; anything that fulfils `networks.contract.SRNetwork`.
+        optimizer: Makes the optimizer from the parameters (Adam, Sec. 4.2).
+        scheduler: Makes the learning-rate schedule from the optimizer, stepped once a batch; None keeps the rate.
+        levels: Factors whose images are compared with the ground truth: `[2]`, `[2, 4]`, `[2, 4, 8]`.
+        val_scales: Factors to validate at; None takes `levels`.
+        eps: The constant of Eq. 2.
+        detach_between_levels: Stop the gradient between levels (docs/paper-notes.md, entry 8).
+        ema_decay: Decay of the moving average of the weights, used for validation and kept; 0 switches it off.
+        check_finite_every: Look for a non-finite loss every so many batches; more than 1 spares a GPU the wait.
+        compile: Compile the network with `torch.compile`.
+
+    Raises:
+        ConfigError: If an argument is outside its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None = None,
+        levels: Sequence[int] = (2,),
+        val_scales: Sequence[int] | None = None,
+        eps: float = EPS,
+        detach_between_levels: bool = False,
+        ema_decay: float = 0.999,
+        check_finite_every: int = 1,
+        compile: bool = False,  # noqa: A002  # the name users know
+    ) -> None:
+        super().__init__(
+            generator=generator,
+            levels=levels,
+            val_scales=val_scales,
+            ema_decay=ema_decay,
+            check_finite_every=check_finite_every,
+        )
+        self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
+        self.eps, self.detach_between_levels = eps, detach_between_levels
+        if compile:
+            self.generator.compile()  # unlike torch.compile(generator), keeps the state-dict keys
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Reconstruct every level from LR and add their losses (Eq. 9)."""
+        lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
+        images = cast(SRNetwork, self.generator).progressive(
+            lr, self.scale, detach_between_levels=self.detach_between_levels
+        )
+        by_factor = {sr.shape[-1] // lr.shape[-1]: sr for sr in images}
+        losses = {level: content_loss(by_factor[level], batch["hr"][level], eps=self.eps) for level in self.levels}
+        loss = cascade(losses.values())
+        self.note_loss(loss)
+        self.log("train/loss", loss, prog_bar=True, batch_size=lr.shape[0])
+        for level, content in losses.items():
+            self.log(f"train/level_{level}/content", content, batch_size=lr.shape[0])
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer of the generator, and its schedule, stepped once a batch."""
+        optimizer = self.optimizer_factory(self.generator.parameters())
+        if self.scheduler_factory is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.scheduler_factory(optimizer), "interval": "step"},
+        }
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:  # noqa: ANN401, ARG002  # Lightning's signature
+        """Step the schedule by the share of the run that is done."""
+        advance_schedule(scheduler, self.trainer, self.steps_done + 1)

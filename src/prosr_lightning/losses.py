@@ -1,0 +1,113 @@
+"""The losses of the paper, one pure function per equation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from prosr_lightning.errors import ConfigError
+
+EPS = 1e-6  # Sec. 2.2.1
+
+
+def charbonnier(difference: Tensor, *, eps: float = EPS) -> Tensor:
+    """Compute rho(z) = sqrt(z^2 + eps^2) for every element (Eq. 2 and 6).
+
+    Args:
+        difference: z, of any shape and floating dtype.
+        eps: The constant of Eq. 2; its square is added, not itself.
+
+    Returns:
+        A tensor of the same shape, at least `eps` everywhere. Half precision is computed and returned in float32, where
+        eps^2 = 1e-12 neither underflows nor makes the gradient at zero undefined.
+
+    Example:
+        >>> charbonnier(torch.tensor([3.0]), eps=4.0)
+        tensor([5.])
+    """
+    if difference.dtype in (torch.float16, torch.bfloat16):
+        difference = difference.float()
+    return torch.sqrt(difference * difference + eps * eps)
+
+
+def content_loss(sr: Tensor, hr: Tensor, *, eps: float = EPS, reduction: str = "mean") -> Tensor:
+    """Compare a reconstruction with its ground truth: E rho(y - G(x)) (Eq. 1 with Eq. 2).
+
+    Args:
+        sr: G(x), `(N, 1, H, W)`.
+        hr: y, the same shape.
+        eps: See `charbonnier`.
+        reduction: "mean" over all elements, or "sum" over the pixels of an image and mean over the batch (LapSRN).
+
+    Returns:
+        A scalar in float32 or float64.
+
+    Raises:
+        ConfigError: If the shapes differ or `reduction` is unknown.
+    """
+    if sr.shape != hr.shape:
+        raise ConfigError(f"`sr` and `hr` must have one shape, got {tuple(sr.shape)} and {tuple(hr.shape)}.")
+    return _reduce(charbonnier(_wide(hr) - _wide(sr), eps=eps), reduction)
+
+
+def residual_loss(
+    sr: Tensor, residual: Tensor, lr_up: Tensor, *, eps: float = EPS, reduction: str = "mean"
+) -> Tensor:
+    """Compare residual images: E rho(r - (G(x) - x')) (Eq. 5). Equal to Eq. 1 where r = y - x'.
+
+    Args:
+        sr: G(x), `(N, 1, H, W)`.
+        residual: r, the same shape.
+        lr_up: x', the upscaled LR image, the same shape.
+        eps: See `charbonnier`.
+        reduction: See `content_loss`.
+
+    Returns:
+        A scalar in float32 or float64.
+
+    Raises:
+        ConfigError: If the shapes differ or `reduction` is unknown.
+    """
+    if not sr.shape == residual.shape == lr_up.shape:
+        raise ConfigError(
+            "`sr`, `residual` and `lr_up` must have one shape, "
+            f"got {tuple(sr.shape)}, {tuple(residual.shape)} and {tuple(lr_up.shape)}."
+        )
+    return _reduce(charbonnier(_wide(residual) - (_wide(sr) - _wide(lr_up)), eps=eps), reduction)
+
+
+def cascade(level_losses: Iterable[Tensor]) -> Tensor:
+    """Add the losses of the levels: L_Mixed = sum over i of L_i (Eq. 9 and 10).
+
+    Args:
+        level_losses: One scalar per level, at least one.
+
+    Returns:
+        Their sum.
+
+    Raises:
+        ConfigError: If there is no level.
+
+    Example:
+        >>> cascade([torch.tensor(1.0), torch.tensor(2.0)])
+        tensor(3.)
+    """
+    losses = list(level_losses)
+    if not losses:
+        raise ConfigError("`level_losses` must hold at least one level, got none; name a level to train.")
+    return torch.stack(losses).sum()
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """Lift half precision to float32, where differences of nearly equal images keep their digits."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _reduce(values: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return values.mean()
+    if reduction == "sum":
+        return values.sum() / values.shape[0]
+    raise ConfigError(f"`reduction` must be mean or sum, got {reduction!r}; choose one of them.")

@@ -1,0 +1,178 @@
+"""The 2x network of ProSRN and ProSRGAN (Fig. 3), applied again and again in progressive mode (Fig. 2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks.blocks import (
+    ConvFusion,
+    InceptionFusion,
+    MemoryStructure,
+    PlainStructure,
+    ResidualStructure,
+    bilinear_kernel,
+)
+from prosr_lightning.networks.contract import levels_up_to
+
+_STRUCTURES = ("plain", "residual", "memory")
+_FUSIONS = ("conv", "inception")
+
+
+class Generator(nn.Module):
+    """Enlarge a luminance image by 2: learned bilinear branch plus residual image (Sec. 2.2.2, Fig. 3).
+
+    `sr = image_up(lr) + fusion(feature_up(features(entry(lr))))`. The defaults give the 14 layers of Table 1 and
+    436,113 parameters. An untrained network returns exactly the bilinear 2x of its input.
+
+    Args:
+        structure: Wiring of the feature extraction (Fig. 6): "plain", "residual" or "memory".
+        depth: Convolutions in the feature extraction (10 in Sec. 4.2).
+        channels: Feature maps of every layer (docs/paper-notes.md, entry 1).
+        skip_every: Memory structure only: add the entry features after every n-th convolution (entry 2).
+        negative_slope: Slope of every LeakyReLU (entry 4).
+        fusion: "conv", one 3x3 convolution, or "inception", the block that the paper tried first (entry 6).
+
+    Raises:
+        ConfigError: If an argument is outside its range.
+
+    Note:
+        The image branch repeats the edge pixel outward where LapSRN pads with zeros: zeros would darken the borders, and
+        progressive mode would carry that inward level by level.
+
+    Example:
+        >>> generator = Generator(depth=2, channels=8)
+        >>> [tuple(sr.shape) for sr in generator.progressive(torch.zeros(1, 1, 5, 7), 4)]
+        [(1, 1, 10, 14), (1, 1, 20, 28)]
+    """
+
+    step_scale = 2  # one `forward`; larger scales repeat it (imaging.tiling)
+
+    def __init__(
+        self,
+        *,
+        structure: str = "memory",
+        depth: int = 10,
+        channels: int = 64,
+        skip_every: int = 1,
+        negative_slope: float = 0.2,
+        fusion: str = "conv",
+    ) -> None:
+        super().__init__()
+        _check(structure, depth, channels, skip_every, negative_slope, fusion)
+        self.structure, self.depth, self.channels = structure, depth, channels
+        self.skip_every, self.negative_slope, self.fusion_kind = skip_every, negative_slope, fusion
+
+        self.entry = nn.Conv2d(1, channels, 3, padding=1)
+        self.features = self._feature_extraction()
+        self.feature_up = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
+        self.fusion: ConvFusion | InceptionFusion = (
+            ConvFusion(channels=channels)
+            if fusion == "conv"
+            else InceptionFusion(channels=channels, negative_slope=negative_slope)
+        )
+        self.image_up = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=3, bias=False)  # padding 1 after F.pad by 1
+        self._initialise()
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Enlarge by 2, one level of Fig. 2.
+
+        Args:
+            lr: Luminance `(N, 1, H, W)`, floating point, nominally in `[0, 1]`; any H and W from 1 up.
+
+        Returns:
+            Luminance `(N, 1, 2H, 2W)`, not clamped.
+        """
+        features = self.features(self._activate(self.entry(lr)))
+        residual = self.fusion(self._activate(self.feature_up(features)))
+        return self.image_up(F.pad(lr, (1, 1, 1, 1), mode="replicate")) + residual  # type: ignore[no-any-return]  # nn.Module is untyped
+
+    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
+        """Apply the network log2(scale) times, each sub-SR image being the next level's input (Sec. 2.1, Fig. 2).
+
+        Args:
+            lr: Luminance `(N, 1, H, W)`.
+            scale: Total factor, a power of two from 2 up.
+            detach_between_levels: Stop the gradient between levels (docs/paper-notes.md, entry 8).
+
+        Returns:
+            The image of every level, `(N, 1, 2H, 2W)` first and `(N, 1, scale * H, scale * W)` last.
+
+        Raises:
+            ConfigError: If `scale` is not a power of two from 2 up.
+        """
+        images: list[Tensor] = []
+        for _ in levels_up_to(scale):
+            images.append(self(lr))
+            lr = images[-1].detach() if detach_between_levels else images[-1]
+        return images
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The class name and constructor arguments, as plain values that rebuild this network."""
+        return {
+            "name": type(self).__name__,
+            "structure": self.structure,
+            "depth": self.depth,
+            "channels": self.channels,
+            "skip_every": self.skip_every,
+            "negative_slope": self.negative_slope,
+            "fusion": self.fusion_kind,
+        }
+
+    @property
+    def receptive_radius(self) -> int:
+        """How many `lr` pixels away from its own position an input pixel can still change one 2x output."""
+        up_and_fusion = (self.fusion.radius + 2) // 2  # 4x4 stride-2 kernel, then fusion at the high resolution
+        return 1 + self.depth + up_and_fusion
+
+    def training_levels(self, scale: int) -> tuple[int, ...]:
+        """Return the factors supervised when training up to `scale`: all of them (Eq. 9)."""
+        return levels_up_to(scale)
+
+    def _activate(self, features: Tensor) -> Tensor:
+        return F.leaky_relu(features, self.negative_slope, inplace=True)
+
+    def _feature_extraction(self) -> PlainStructure | ResidualStructure | MemoryStructure:
+        if self.structure == "plain":
+            return PlainStructure(depth=self.depth, channels=self.channels, negative_slope=self.negative_slope)
+        if self.structure == "residual":
+            return ResidualStructure(depth=self.depth, channels=self.channels, negative_slope=self.negative_slope)
+        return MemoryStructure(
+            depth=self.depth,
+            channels=self.channels,
+            negative_slope=self.negative_slope,
+            skip_every=self.skip_every,
+        )
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """Start from the bilinear image: bilinear transposed convolutions and a fusion whose last layer is zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=self.negative_slope)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every convolution here has a bias
+        self.feature_up.weight.zero_()
+        self.feature_up.weight[range(self.channels), range(self.channels)] = bilinear_kernel()
+        nn.init.zeros_(self.feature_up.bias)  # type: ignore[arg-type]  # it has a bias
+        self.image_up.weight.copy_(bilinear_kernel())
+        last = self.fusion.merge if isinstance(self.fusion, InceptionFusion) else self.fusion
+        nn.init.zeros_(last.weight)
+
+
+def _check(structure: str, depth: int, channels: int, skip_every: int, negative_slope: float, fusion: str) -> None:
+    if structure not in _STRUCTURES:
+        raise ConfigError(
+            f"`structure` must be one of {', '.join(_STRUCTURES)}, got {structure!r}; choose one of them."
+        )
+    if fusion not in _FUSIONS:
+        raise ConfigError(f"`fusion` must be one of {', '.join(_FUSIONS)}, got {fusion!r}; choose one of them.")
+    for name, value in (("depth", depth), ("channels", channels), ("skip_every", skip_every)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"`{name}` must be a whole number >= 1, got {value!r}; the default is a good start.")
+    if not 0 <= negative_slope < 1:
+        raise ConfigError(f"`negative_slope` must be in [0, 1), got {negative_slope}; the default is 0.2.")

@@ -1,0 +1,182 @@
+"""Train a super-resolution network: `python -m prosr_lightning.train experiment=prosrn`."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from prosr_lightning.config import hydra_main
+from prosr_lightning.console import progress_bar
+from prosr_lightning.data.benchmarks import Benchmark, find_dataset
+from prosr_lightning.data.datamodule import PatchDataModule
+from prosr_lightning.errors import CheckpointError, DataError
+from prosr_lightning.evaluation import get_protocol
+from prosr_lightning.evaluation.after_training import score_run
+from prosr_lightning.lit.base import LitSuperResolution
+from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters
+from prosr_lightning.weights import load_network
+
+log = logging.getLogger(__name__)
+
+
+def no_logger() -> None:
+    """Return nothing: `logger=none` trains without a log."""
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Train as configured, score the best weights, and return `val/psnr`.
+
+    Args:
+        cfg: The composed and validated `conf/train.yaml`.
+
+    Returns:
+        The best `val/psnr` in dB, which a sweep optimises; None if nothing was validated.
+    """
+    lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    resume_from = _resume_from(cfg)
+    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
+    module = _module(cfg, datamodule)
+    logger: Logger | None = instantiate(cfg.logger, _convert_="all")
+    callbacks = _callbacks(cfg, logger)
+    trainer: Trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=logger or False)
+    _announce(module, trainer, resume_from)
+    if logger is not None:
+        logger.log_hyperparams(module.run_config)
+
+    with progress_bar("Checking the photographs", shown=trainer.is_global_zero) as progress:
+        datamodule.progress = progress
+        datamodule.prepare_data()
+    datamodule.progress = None
+    trainer.fit(module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True)
+
+    best = _best(callbacks)
+    if trainer.is_global_zero:
+        _score(cfg, module, datamodule, best)
+    score = trainer.callback_metrics.get("val/psnr")
+    best_score = best.best_model_score if best is not None else score
+    return None if best_score is None else float(best_score)
+
+
+def _module(cfg: DictConfig, datamodule: PatchDataModule) -> LitSuperResolution:
+    module: LitSuperResolution = instantiate(cfg.model, _convert_="all")
+    module.run_config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    if cfg.init_from is not None:
+        start = load_network(cfg.init_from).network
+        mine = cast(SRNetwork, module.generator).architecture
+        if cast(SRNetwork, start).architecture != mine:
+            raise CheckpointError(
+                f"init_from must hold the architecture of this run, {mine}, got {cast(SRNetwork, start).architecture}; "
+                "choose the same settings or other weights."
+            )
+        module.start_from(start)
+    return module
+
+
+def _callbacks(cfg: DictConfig, logger: Logger | None) -> list[Callback]:
+    callbacks = [instantiate(node, _convert_="all") for node in cfg.callbacks.values() if node is not None]
+    return [one for one in callbacks if logger is not None or not isinstance(one, LearningRateMonitor)]
+
+
+def _resume_from(cfg: DictConfig) -> str | None:
+    """Return the checkpoint to go on from, having made sure that it can be read."""
+    if cfg.ckpt_path is None:
+        return None
+    path = Path(cfg.ckpt_path).expanduser()
+    if cfg.ckpt_path == "last":
+        runs = Path(cfg.paths.log_dir) / cfg.task_name
+        found = sorted(runs.glob("**/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime)
+        if not found:
+            raise CheckpointError(
+                f"ckpt_path=last needs a last.ckpt of an earlier run below {runs}, found none; "
+                "give a path, or start without ckpt_path."
+            )
+        path = found[-1]
+    load_network(path)  # says what is wrong with the file before anything is set up
+    return str(path)
+
+
+def _score(cfg: DictConfig, module: LitSuperResolution, datamodule: PatchDataModule, best: ModelCheckpoint | None) -> None:
+    """Score the best weights beside bicubic on the test sets that are there."""
+    if cfg.test.benchmarks is None:
+        return
+    benchmarks: list[Benchmark] = []
+    if cfg.test.benchmarks == "validation":
+        benchmarks = datamodule.validation_sets()
+    else:
+        for name in cfg.test.benchmarks:
+            try:
+                benchmarks.append(find_dataset(name, Path(cfg.paths.data_dir).expanduser()))
+            except DataError as error:
+                log.warning("Not scored: %s", error)
+    if not benchmarks:
+        return
+    source = best.best_model_path if best is not None and best.best_model_path else None
+    network = load_network(source).network if source else module.network
+    score_run(
+        network,
+        cfg.test.method,
+        benchmarks,
+        list(cfg.test.scales),
+        get_protocol(cfg.test.protocol),
+        output_dir=Path(cfg.paths.output_dir),
+        device=module.device,
+        source=source,
+        picture=cfg.test.picture,
+    )
+
+
+def _best(callbacks: list[Callback]) -> ModelCheckpoint | None:
+    return next((one for one in callbacks if isinstance(one, ModelCheckpoint)), None)
+
+
+@rank_zero_only  # type: ignore[untyped-decorator]  # Lightning's is untyped
+def _announce(module: LitSuperResolution, trainer: Trainer, resume_from: str | None) -> None:
+    generator = module.generator
+    log.info(
+        "%s: %s parameters, %s layers, levels %s, on %s x %s",
+        type(generator).__name__,
+        f"{count_parameters(generator):,}",
+        count_layers(generator),
+        list(module.levels),
+        trainer.num_devices,
+        type(trainer.accelerator).__name__.removesuffix("Accelerator"),
+    )
+    if resume_from is not None:
+        log.info("Resuming from %s", resume_from)
+
+
+def _quiet() -> None:
+    """Keep other packages' hints, which users of this command can do nothing about, from its output."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # patches are cheap to cut, see docs
+
+
+@hydra_main("train")
+def main(cfg: DictConfig) -> float | None:
+    """Train as the command line says."""
+    if cfg.scale is not None:
+        generator = instantiate(cfg.model.generator, _convert_="all")
+        cfg.levels = list(cast(SRNetwork, generator).training_levels(cfg.scale))
+    if rank_zero_only.rank == 0 and HydraConfig.initialized():
+        Console(stderr=True).print(f"Run folder: {cfg.paths.output_dir}", highlight=False)
+    _quiet()
+    torch.set_float32_matmul_precision("high")
+    return train(cfg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prosr_lightning.data import cache as cache_module
+from prosr_lightning.data.cache import LuminanceCache
+from prosr_lightning.errors import DataError, StorageError
+
+
+def test_stores_the_rounded_studio_luminance(tmp_path):
+    path = tmp_path / "two.png"
+    Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0]]], dtype=np.uint8)).save(path)
+
+    (entry,) = LuminanceCache(tmp_path / "cache").load([path])
+
+    assert (entry.height, entry.width) == (1, 3)
+    assert entry.open().tolist() == [[16, 235, 81]]  # 16 + 65.481 = 81.5 - 0.019
+
+
+def test_decodes_once_and_again_after_a_change(tmp_path, photographs, monkeypatch):
+    paths = photographs((8, 12), (10, 6))
+    decoded: list[Path] = []
+    original = cache_module._decode
+    monkeypatch.setattr(cache_module, "_decode", lambda path: (decoded.append(path), original(path))[1])
+    store = LuminanceCache(tmp_path / "cache", workers=1)
+
+    first = store.load(paths)
+    store.load(paths)
+    assert decoded == paths
+    os.utime(paths[0], ns=(1, 1))
+    again = store.load(paths)
+
+    assert decoded == [*paths, paths[0]]
+    assert again[0].file != first[0].file
+    assert [(one.height, one.width) for one in again] == [(8, 12), (10, 6)]
+
+
+def test_reports_every_bad_image_at_once(tmp_path, photographs):
+    good, small = photographs((32, 32), (3, 3))
+    text = tmp_path / "photographs" / "text.png"
+    text.write_text("not a picture")
+    truncated = tmp_path / "photographs" / "truncated.png"
+    truncated.write_bytes(good.read_bytes()[:200])
+
+    with pytest.raises(DataError) as caught:
+        LuminanceCache(tmp_path / "cache").load([good, small, text, truncated], min_side=16)
+
+    message = str(caught.value)
+    assert "3 of 4" in message
+    assert "data.on_bad_image=skip" in message
+    for path in (small, text, truncated):
+        assert str(path) in message
+    assert str(good) not in message
+
+
+def test_skips_bad_images_when_told_to(tmp_path, photographs, caplog):
+    good, small = photographs((32, 32), (3, 3))
+
+    entries = LuminanceCache(tmp_path / "cache").load([small, good], min_side=16, on_bad_image="skip")
+
+    assert [entry.source for entry in entries] == [good]
+    assert str(small) in caplog.text
+
+
+def test_refuses_to_train_on_nothing(tmp_path, photographs):
+    with pytest.raises(DataError, match="at least one usable image, got none"):
+        LuminanceCache(tmp_path / "cache").load(photographs((3, 3)), min_side=16, on_bad_image="skip")
+
+
+def test_repairs_a_damaged_entry_at_the_next_start(tmp_path, photographs):
+    paths = photographs((8, 8))
+    store = LuminanceCache(tmp_path / "cache")
+    (entry,) = store.load(paths)
+    entry.file.write_bytes(b"\x93NUMPY")
+
+    with pytest.raises(DataError, match="damaged"):
+        store.load(paths)
+    (repaired,) = store.load(paths)
+
+    assert repaired.open().shape == (8, 8)
+
+
+def test_an_unwritable_cache_is_one_clear_error(tmp_path, photographs):
+    (tmp_path / "occupied").write_text("a file where the cache should be")
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        LuminanceCache(tmp_path / "occupied" / "cache").load(photographs((8, 8)))
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path, photographs, monkeypatch):
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache_module.np, "save", full)
+
+    with pytest.raises(StorageError, match="No space left"):
+        LuminanceCache(tmp_path / "cache").load(photographs((8, 8)))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_progress_counts_every_photograph(tmp_path, photographs):
+    seen: list[tuple[int, int]] = []
+    LuminanceCache(tmp_path / "cache").load(
+        photographs((8, 8), (8, 8)), progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(1, 2), (2, 2)]

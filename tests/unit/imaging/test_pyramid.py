@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.pyramid import level_pyramid, patch_margin
+
+
+def test_shapes_of_every_level():
+    side = 32 + 2 * patch_margin(8)
+    lr, targets = level_pyramid(torch.rand(3, 1, side, side), scale=8, levels=[2, 4, 8])
+    assert lr.shape == (3, 1, 4, 4)
+    assert {level: tuple(image.shape) for level, image in targets.items()} == {
+        2: (3, 1, 8, 8),
+        4: (3, 1, 16, 16),
+        8: (3, 1, 32, 32),
+    }
+
+
+def test_the_largest_level_is_the_patch_itself():
+    side = 8 + 2 * patch_margin(2)
+    patches = torch.rand(1, 1, side, side)
+    _, targets = level_pyramid(patches, scale=2, levels=[2])
+    assert torch.equal(targets[2], patches[..., 4:-4, 4:-4])
+
+
+def test_nothing_outside_the_margin_reaches_the_patch():
+    """The margin is wide enough: changing its outermost pixels at each factor leaves LR as it is."""
+    side = 16 + 2 * patch_margin(4)
+    patches = torch.rand(1, 1, side, side, dtype=torch.float64)
+    changed = patches.clone()
+    changed[..., :2, :] += 1  # the kernel reaches 1.5 LR pixels = 6 HR pixels beyond the patch, of a margin of 8
+    assert torch.equal(
+        level_pyramid(patches, scale=4, levels=[4])[0], level_pyramid(changed, scale=4, levels=[4])[0]
+    )
+    changed[..., 2:3, :] += 1
+    assert not torch.equal(
+        level_pyramid(patches, scale=4, levels=[4])[0], level_pyramid(changed, scale=4, levels=[4])[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "levels", "message"),
+    [(30, [4], "patch side must be a multiple of scale=4"), (32, [8], "`levels` must divide scale=4")],
+)
+def test_refuses_what_does_not_fit(side, levels, message):
+    with pytest.raises(ConfigError, match=message):
+        level_pyramid(torch.rand(1, 1, side, side), scale=4, levels=levels)
