@@ -1,6 +1,6 @@
 """The way of one picture through the passes of a network, with little held in memory.
 
-What is held: the picture, the float32 luminance of the last pass but one (one byte for each pixel of the result), and the
+What is held: the picture, the float32 luminance of the last pass but one (a byte for each pixel of the result), and the
 result. The last pass is turned into the result's depth and colour band by band.
 """
 

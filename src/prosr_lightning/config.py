@@ -54,8 +54,16 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def checked(cfg: DictConfig) -> Any:  # noqa: ANN401  # the task's own type
-            validate(cfg, config_name)
-            return task(cfg)
+            result: Any = None
+
+            def job() -> None:
+                nonlocal result
+                validate(cfg, config_name)
+                result = task(cfg)
+
+            if code := run_reporting(job):
+                raise SystemExit(code)  # passes through Hydra, which would add a line of its own
+            return result
 
         def command() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise to us; Hydra would print and exit by itself

@@ -12,7 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -87,7 +87,9 @@ def _module(cfg: DictConfig, datamodule: PatchDataModule) -> LitSuperResolution:
 
 def _callbacks(cfg: DictConfig, logger: Logger | None) -> list[Callback]:
     callbacks = [instantiate(node, _convert_="all") for node in cfg.callbacks.values() if node is not None]
-    return [one for one in callbacks if logger is not None or not isinstance(one, LearningRateMonitor)]
+    unwanted: tuple[type[Callback], ...] = () if cfg.trainer.enable_progress_bar else (ProgressBar,)
+    unwanted += () if logger is not None else (LearningRateMonitor,)
+    return [one for one in callbacks if not isinstance(one, unwanted)]
 
 
 def _resume_from(cfg: DictConfig) -> str | None:

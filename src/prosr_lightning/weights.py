@@ -137,11 +137,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}; check its permissions.") from error
     if not start:
         raise CheckpointError(f"{path} must be a weights file, got an empty file; copy or download it again.")
-    if start.startswith((b"PK\x03\x04", b"\x80")):  # the zip of torch.save, and the bare pickle it wrote before 1.6
-        return _read_torch(path)
-    # safetensors: the length of a JSON text, which the library limits to 100 MB, and that text
+    # safetensors: the length of a JSON text, which the library limits to 100 MB, and that text. It comes first: the
+    # lowest byte of a length may be 0x80, with which pickles begin
     if start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] <= 100_000_000:
         return _read_safetensors(path)
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # the zip of torch.save, and the bare pickle it wrote before 1.6
+        return _read_torch(path)
     remedy = "run `git lfs pull`" if start.startswith(b"version https:") else "copy or download it again"
     raise CheckpointError(f"{path} must be safetensors or a PyTorch checkpoint, but starts with {start!r}; {remedy}.")
 

@@ -38,11 +38,10 @@ def test_gmsd_against_the_authors_code(rng, size):
 
 
 def test_gmsd_by_hand():
-    # A step of 51 levels after halving, against nothing, on 8 x 8 halved pixels; zero padding: a flat 0 has no gradient.
+    # A square of 51 levels against black, which has no gradient: 2 x 2 of the 8 x 8 pixels that are left after halving.
     hr = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
     sr = hr.clone()
-    sr[..., 6:10, 6:10] = 51 / 255  # halved: 2 x 2 pixels of 51
-    # Prewitt / 3 of the square, by symmetry: 4 corners (17, 17), 8 neighbours along the sides in two kinds ...
+    sr[..., 6:10, 6:10] = 51 / 255
     gradient = np.zeros((8, 8))
     square = np.zeros((10, 10))
     square[4:6, 4:6] = 51

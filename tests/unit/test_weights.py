@@ -76,6 +76,12 @@ def test_the_content_decides_not_the_suffix(tmp_path: Path, generator: Generator
         assert torch.equal(load_network(tmp_path / name).network.state_dict()["entry.weight"], generator.entry.weight)
 
 
+def test_the_length_of_the_metadata_does_not_matter(tmp_path: Path, generator: Generator) -> None:
+    for length in range(0, 256, 8):  # safetensors pads to 8; one of these lengths looks like the first byte of a pickle
+        save_network(tmp_path / "net.safetensors", generator, {"note": length * "x"})
+        assert load_network(tmp_path / "net.safetensors").metadata["note"] == length * "x"
+
+
 def test_loading_leaves_the_random_numbers_alone(tmp_path: Path, generator: Generator) -> None:
     save_network(tmp_path / "net.safetensors", generator)
     before = torch.random.get_rng_state()

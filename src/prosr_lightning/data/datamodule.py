@@ -147,11 +147,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
-    def _position(self) -> tuple[int, int, int]:
-        """Tell a checkpoint how far the run is: epoch, batches begun in it, batches of an epoch."""
+    def _position(self) -> tuple[int, int]:
+        """Tell a checkpoint how far the run is: batches begun in all, and batches of an epoch."""
         assert self.trainer is not None
-        begun = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        return self.trainer.current_epoch, begun, int(self.trainer.num_training_batches)
+        return self.trainer.fit_loop.epoch_loop.total_batch_idx + 1, int(self.trainer.num_training_batches)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

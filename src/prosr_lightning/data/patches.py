@@ -95,7 +95,9 @@ class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
 
 
 class EpochSampler(Sampler[BatchKey]):
-    """Give this device its share of the batches of an epoch, from where a resumed run stopped.
+    """Give this device its share of the batches of one epoch after the other, from where a resumed run stopped.
+
+    It counts the epochs itself: Lightning counts one more when a run ends in the middle of an epoch.
 
     Args:
         batches: Batches of an epoch on each device.
@@ -112,13 +114,10 @@ class EpochSampler(Sampler[BatchKey]):
         return self.batches
 
     def __iter__(self) -> Iterator[BatchKey]:
-        start, self.start = self.start, 0
+        epoch, start = self.epoch, self.start  # at the first batch: a loader with workers makes one iterator too many
+        self.epoch, self.start = epoch + 1, 0
         for step in range(start, self.batches):
-            yield BatchKey(self.epoch, step * self.world_size + self.rank)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next iteration (Lightning calls this)."""
-        self.epoch = epoch
+            yield BatchKey(epoch, step * self.world_size + self.rank)
 
 
 class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
@@ -129,7 +128,8 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
         sampler: Their order.
         num_workers: Worker processes; 0 cuts in the training process.
         pin_memory: Page-lock the batches for a GPU.
-        position: Returns (epoch, batches begun in it, batches of an epoch) of the run; asked when a checkpoint is saved.
+        position: Returns (batches begun since the start of the run, batches of an epoch); asked when a checkpoint is
+            saved, because batches that are cut ahead of their use do not count.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
         sampler: EpochSampler,
         num_workers: int,
         pin_memory: bool,
-        position: Callable[[], tuple[int, int, int]],
+        position: Callable[[], tuple[int, int]],
     ) -> None:
         super().__init__(
             dataset,
@@ -152,9 +152,9 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
         self.position = position
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the next batch stands; prefetched batches do not count."""
-        epoch, begun, batches = self.position()
-        return {"epoch": epoch + begun // batches, "batch": begun % batches}
+        """Return where the next batch stands."""
+        begun, batches = self.position()
+        return {"epoch": begun // batches, "batch": begun % batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Begin the next iteration where `state` says."""

@@ -7,18 +7,20 @@ layouts that Pillow does not know, and writes TIFF.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFile
 
 from prosr_lightning.errors import ImageError
+from prosr_lightning.imaging.metadata import oriented
 
 Pixels = npt.NDArray[Any]
 
@@ -37,8 +39,10 @@ def read_with_pillow(image: Image.Image) -> Pixels | None:
         `(H, W, C)` `uint16`, C = 2, 3 or 4; TIFF's orientation is applied by Pillow, PNG's is not.
     """
     tiles = getattr(image, "tile", None)
-    if not tiles or len(tiles) != 1 or image.format not in ("PNG", "TIFF") or not image.filename:  # type: ignore[attr-defined]  # opened files have it
+    if not tiles or image.format not in ("PNG", "TIFF"):
         return None
+    if image.format == "TIFF" and _has_separate_planes(image):
+        return read_other_tiff(_source(image))
     raw = _raw_mode(tiles[0].args)
     if raw.startswith("LA;16"):
         return _gray_and_alpha(image)
@@ -57,13 +61,32 @@ def read_with_pillow(image: Image.Image) -> Pixels | None:
     return _with_colour_key(pixels, image.info.get("transparency"))
 
 
+def _source(image: Image.Image) -> Path | io.BytesIO:
+    """Return what an image was opened from, to open it again."""
+    assert isinstance(image, ImageFile.ImageFile)  # noqa: S101  # it has tiles
+    if image.filename:
+        return Path(os.fsdecode(image.filename))
+    stream = cast(IO[bytes], image.fp)
+    position = stream.tell()
+    stream.seek(0)
+    content = stream.read()
+    stream.seek(position)
+    return io.BytesIO(content)
+
+
+def _has_separate_planes(image: Image.Image) -> bool:
+    """Tell a 16-bit TIFF with one plane for each channel, of which Pillow makes 8 bits or nonsense."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(284) == 2 and max(tags.get(258, (1,))) == 16  # PlanarConfiguration, BitsPerSample
+
+
 def _raw_mode(args: object) -> str:
     first = args[0] if isinstance(args, tuple) else args
     return first if isinstance(first, str) else ""
 
 
 def _decode(image: Image.Image, raw: str) -> Pixels:
-    with Image.open(image.filename) as again:  # type: ignore[attr-defined]  # opened files have it
+    with Image.open(_source(image)) as again:
         tile = again.tile[0]
         args = (raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw
         again.tile = [tile._replace(args=args)]
@@ -73,7 +96,7 @@ def _decode(image: Image.Image, raw: str) -> Pixels:
 
 def _gray_and_alpha(image: Image.Image) -> Pixels:
     """Decode PNG's two 16-bit channels as the four bytes that they are."""
-    with Image.open(image.filename) as again:  # type: ignore[attr-defined]  # opened files have it
+    with Image.open(_source(image)) as again:
         again._mode = "RGBA"  # Pillow names no other way to ask for raw bytes
         again.tile = [again.tile[0]._replace(args="RGBA")]
         again.load()
@@ -95,7 +118,7 @@ def _with_colour_key(pixels: Pixels, key: object) -> Pixels:
     return np.concatenate([pixels, opaque.astype(np.uint16) * np.uint16(65535)], axis=-1)
 
 
-def read_other_tiff(path: Path) -> Pixels | None:
+def read_other_tiff(path: Path | io.BytesIO) -> Pixels | None:
     """Read with tifffile a TIFF that Pillow cannot identify, or return None for any other file.
 
     Returns:
@@ -104,21 +127,23 @@ def read_other_tiff(path: Path) -> Pixels | None:
     Raises:
         ImageError: If it is a TIFF, but neither gray nor RGB, or of another depth.
     """
-    with path.open("rb") as file:
+    with path.open("rb") if isinstance(path, Path) else io.BytesIO(path.getvalue()) as file:
         if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return None
     import tifffile  # noqa: PLC0415  # slow to import, and seldom needed
 
     with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
+        page = tiff.pages.first
         pixels = page.asarray()
         planar = pixels.ndim == 3 and getattr(page, "planarconfig", 1) == 2
+        turn = page.tags.valueof(274, default=1)  # Orientation
     pixels = np.moveaxis(pixels, 0, -1) if planar else pixels
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or pixels.shape[-1] > 4 or pixels.dtype.name not in ("uint8", "uint16", "float16", "float32"):
-        raise ImageError(
-            f"{path} must be a gray or RGB TIFF of 8 or 16 bits, got {pixels.dtype} {pixels.shape}; convert it first."
-        )
+        name = path if isinstance(path, Path) else "The file"
+        found = f"{pixels.dtype} {pixels.shape}"
+        raise ImageError(f"{name} must be a gray or RGB TIFF of 8 or 16 bits, got {found}; convert it first.")
+    pixels = oriented(pixels, turn)
     return pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels.astype(pixels.dtype.newbyteorder("="))
 
 

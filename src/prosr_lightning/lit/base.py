@@ -27,6 +27,8 @@ class LitSuperResolution(LightningModule):
     Logged: `val/psnr` (mean over sets and `val_scales`), `val/<set>/x<scale>/psnr`.
     """
 
+    advice = "Try a lower optimizer.lr, trainer.gradient_clip_val=0.1 or trainer.precision=32-true"  # on NaN
+
     def __init__(
         self,
         *,
@@ -81,7 +83,11 @@ class LitSuperResolution(LightningModule):
             hr = modcrop(batch["hr"], scale)
             lr = bicubic_downscale(hr, scale).contiguous(memory_format=torch.channels_last)
             sr = cast(SRNetwork, self.network).progressive(lr, scale)[-1]
-            cast(MeanMetric, self.val_psnr[_metric_key(batch["set"], scale)]).update(psnr(sr, hr, border=scale).mean())
+            self.score_image(batch, scale, lr, sr, hr)
+
+    def score_image(self, batch: Batch, scale: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+        """Take one validation image at one scale into the means."""
+        cast(MeanMetric, self.val_psnr[_metric_key(batch["set"], scale)]).update(psnr(sr, hr, border=scale).mean())
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean per set and scale, and the mean of those."""
@@ -93,8 +99,11 @@ class LitSuperResolution(LightningModule):
         if means:
             self.log("val/psnr", torch.stack(list(means.values())).mean(), prog_bar=True)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ANN401  # Lightning's signature
-        """Move the average along and look for a loss that is not finite."""
+    def finish_step(self) -> None:
+        """Move the average along and look for a loss that is not finite: to be called after each update of the generator.
+
+        Not a hook of Lightning's, because callbacks that save at the end of a batch run before the module's own hook.
+        """
         if self.ema_generator is not None:
             self.ema_generator.update_parameters(self.generator)
         self.steps_done += 1
@@ -118,8 +127,7 @@ class LitSuperResolution(LightningModule):
             epoch, number = self.current_epoch, step % max(1, int(self.trainer.num_training_batches))
             raise TrainingError(
                 f"The loss must be finite, got NaN or infinity at training batch {step} (epoch {epoch}, batch {number}); "
-                "the last good checkpoint is kept. Try a lower optimizer.lr, trainer.gradient_clip_val=0.1 or "
-                "trainer.precision=32-true, and look at the data of that batch."
+                f"the last good checkpoint is kept. {self.advice}, and look at the data of that batch."
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -93,6 +94,17 @@ class LitProSRN(LitSuperResolution):
             "lr_scheduler": {"scheduler": self.scheduler_factory(optimizer), "interval": "step"},
         }
 
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Update the generator, then its moving average."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.finish_step()
+
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:  # noqa: ANN401, ARG002  # Lightning's signature
         """Step the schedule by the share of the run that is done."""
-        advance_schedule(scheduler, self.trainer, self.steps_done + 1)
+        advance_schedule(scheduler, self.trainer)

@@ -91,21 +91,21 @@ class CosineToEnd(ProgressSchedule):
         return self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def run_progress(trainer: Trainer, steps_done: int) -> float:
+def run_progress(trainer: Trainer) -> float:
     """Return the share of a run that is done: the largest over its limits of steps, epochs and time.
 
     Args:
         trainer: The trainer, which knows the limits.
-        steps_done: Training batches since the start of the run.
 
     Returns:
         A value in `[0, 1]`; 0 if the run has no limit.
     """
     shares = [0.0]
     if trainer.max_steps and trainer.max_steps > 0:
-        shares.append(trainer.global_step / trainer.max_steps)
+        shares.append(trainer.global_step / trainer.max_steps)  # both count the steps of every optimizer
     if trainer.max_epochs and trainer.max_epochs > 0:
-        shares.append(steps_done / (trainer.max_epochs * trainer.num_training_batches))
+        batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        shares.append(batches / (trainer.max_epochs * trainer.num_training_batches))
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by Lightning's connector
         if isinstance(callback, Timer) and (remaining := callback.time_remaining()) is not None:
             elapsed = callback.time_elapsed()
@@ -113,9 +113,9 @@ def run_progress(trainer: Trainer, steps_done: int) -> float:
     return min(max(shares), 1.0)
 
 
-def advance_schedule(scheduler: LRScheduler, trainer: Trainer, steps_done: int) -> None:
+def advance_schedule(scheduler: LRScheduler, trainer: Trainer) -> None:
     """Step a schedule after a training batch, by the share of the run that is done or by the batch."""
     if isinstance(scheduler, ProgressSchedule):
-        scheduler.advance(run_progress(trainer, steps_done))
+        scheduler.advance(run_progress(trainer))
     else:
         scheduler.step()

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from golden.independent import imresize
 
+from golden.independent import imresize
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.resize import bicubic_downscale, bicubic_upscale, pad_symmetric, symmetric_index
 
@@ -28,8 +28,8 @@ def test_shapes_and_dtypes():
 
 
 def test_downscale_weights_by_hand():
-    # Output pixel 4 lies between input pixels 8 and 9 and sees 5 .. 12 at 3.5, 2.5, 1.5, 0.5, 0.5 ... pixels; antialiasing
-    # halves the distances and the weights: k(1.75)/2, k(1.25)/2, k(0.75)/2, k(0.25)/2 and the mirror image.
+    # Output pixel 4 lies between input pixels 8 and 9 and sees 5 .. 12 at distances 3.5, 2.5, 1.5, 0.5, 0.5 and so on;
+    # antialiasing halves distances and weights: k(1.75)/2, k(1.25)/2, k(0.75)/2, k(0.25)/2 and the mirror image.
     expected = [K175 / 2, K125 / 2, K075 / 2, K025 / 2, K025 / 2, K075 / 2, K125 / 2, K175 / 2]
     got = [bicubic_downscale(impulse(20, position), 2)[0, 0, 4, 4].item() for position in range(5, 13)]
     assert got == pytest.approx(expected, abs=1e-12)

@@ -132,16 +132,16 @@ def test_the_radius_before_bicubic_by_hand():
     assert radius_before_bicubic(20, 4) == 7
 
 
-@pytest.mark.parametrize("method", ["VDSR", "DRRN"])
-def test_bicubic_input_and_global_residual(method: str):
-    network = _small(method, 4).eval()
-    for parameter in network.parameters():
-        nn.init.zeros_(parameter)
-    assert torch.equal(network(_lr(), 4)[0], bicubic_upscale(_lr(), 4))
+@pytest.mark.parametrize("method", ["VDSR", "DRCN", "DRRN"])
+def test_networks_with_a_global_residual_start_from_the_bicubic_image(method: str):
+    sr = _small(method, 4)(_lr(), 4)[0]
+    torch.testing.assert_close(sr, bicubic_upscale(_lr(), 4), rtol=1e-7, atol=0)  # DRCN: 3 times 1 / 3 in float32
 
 
 def test_drcn_offers_every_recursion_and_starts_from_their_mean():
     network = _small("DRCN", 2)
+    nn.init.normal_(network.reconstruction[1].weight)
+    assert not torch.allclose(network(_lr(), 2)[0], bicubic_upscale(_lr(), 2))
     ((image, *predictions),) = network.supervised(_lr(), 2)
     assert len(predictions) == 3
     torch.testing.assert_close(image, torch.stack(predictions).mean(dim=0), rtol=1e-7, atol=0)  # 1 / 3 in float32

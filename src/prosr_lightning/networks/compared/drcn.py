@@ -29,7 +29,8 @@ class DRCN(DirectNetwork):
         `progressive` gives the average alone, which every prediction's gradient passes through; `supervised` adds the
         predictions themselves, for the paper's loss: alpha * (mean of their losses) + (1 - alpha) * (loss of the
         average), alpha falling from 1 to 0. Start: the shared convolution is the identity, the others are He's
-        (Sec. 3.2). The last convolution has no ReLU, for a residual can be negative.
+        (Sec. 3.2), but for the last, which starts at zero and so from the bicubic image. It has no ReLU, for a residual
+        can be negative.
     """
 
     def __init__(self, *, scale: int, recursions: int = 16, channels: int = 256) -> None:
@@ -40,12 +41,12 @@ class DRCN(DirectNetwork):
             [nn.Conv2d(1, channels, 3, padding=1), nn.Conv2d(channels, channels, 3, padding=1)]
         )
         self.recursion = nn.Conv2d(channels, channels, 3, padding=1)
-        self.reconstruction = nn.ModuleList(
-            [nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, 1, 3, padding=1)]
-        )
+        first, last = nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, 1, 3, padding=1)
+        self.reconstruction = nn.ModuleList([first, last])
         self.average = nn.Parameter(torch.full((recursions,), 1 / recursions))
-        for conv in (*self.embedding, *self.reconstruction):
+        for conv in (*self.embedding, first):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        nn.init.zeros_(last.weight)
         nn.init.dirac_(self.recursion.weight)
         zero_biases(self)
 

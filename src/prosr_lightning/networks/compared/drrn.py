@@ -27,7 +27,8 @@ class DRRN(DirectNetwork):
 
     Note:
         Batch norm and ReLU precede every convolution, and batch norm is not shared among units (the authors' files);
-        the biases that it would cancel are left out. He's start.
+        the biases that it would cancel are left out. He's start, but for the last convolution, which starts at zero and
+        so from the bicubic image.
     """
 
     def __init__(self, *, scale: int, blocks: int = 1, units: int = 25, channels: int = 128) -> None:
@@ -43,6 +44,7 @@ class DRRN(DirectNetwork):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(self.last.weight)
         zero_biases(self)
 
     def enlarge(self, lr: Tensor) -> Tensor:

@@ -25,9 +25,9 @@ class VDSR(DirectNetwork):
         ConfigError: If an argument is outside its range.
 
     Note:
-        The authors train one network for 2x, 3x and 4x at once; here each instance learns one scale. He's start, but a
-        residual of zero at first (the last convolution starts at zero), for the authors' SGD with clipped gradients is
-        replaced by Adam.
+        The authors train one network for 2x, 3x and 4x at once; here each instance learns one scale. He's start, but
+        for the last convolution, which starts at zero and so from the bicubic image. The authors use SGD with clipped
+        gradients; Adam learns at once at 1e-4, while at 1e-3 the network stayed bicubic for the 90 steps tried.
     """
 
     def __init__(self, *, scale: int, depth: int = 20, channels: int = 64) -> None:
@@ -42,6 +42,7 @@ class VDSR(DirectNetwork):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             layers += [conv, nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers[:-1])
+        nn.init.zeros_(conv.weight)
         zero_biases(self)
 
     def enlarge(self, lr: Tensor) -> Tensor:

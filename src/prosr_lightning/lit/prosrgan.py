@@ -1,0 +1,238 @@
+"""ProSRGAN: the generator of ProSRN against a discriminator of residual images (Sec. 2.3 and 2.4)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from prosr_lightning.adversarial import (
+    WEIGHT,
+    accuracy,
+    content_reduction,
+    discriminator_loss,
+    full_objective,
+    generator_loss,
+    probability,
+    require_kind,
+)
+from prosr_lightning.errors import CheckpointError, ConfigError
+from prosr_lightning.imaging.resize import bicubic_upscale
+from prosr_lightning.lit.base import Batch, LitSuperResolution
+from prosr_lightning.lit.criterion import DetailCriterion
+from prosr_lightning.lit.prosrn import OptimizerFactory, SchedulerFactory
+from prosr_lightning.lit.schedules import advance_schedule
+from prosr_lightning.lit.watch import BalanceWatch
+from prosr_lightning.losses import EPS, cascade, residual_loss
+from prosr_lightning.networks.contract import SRNetwork
+from prosr_lightning.networks.discriminator import Discriminator
+
+RESIDUAL_BASES = ("level_input", "lr")
+
+
+class Level(NamedTuple):
+    """What is compared at one level, all `(N, 1, H, W)`: G(x), x' without a gradient, and r = y - x'."""
+
+    sr: Tensor
+    lr_up: Tensor
+    residual: Tensor
+
+    @property
+    def generated(self) -> Tensor:
+        """The generated residual image G(x) - x'."""
+        return self.sr - self.lr_up
+
+
+class LitProSRGAN(LitSuperResolution):
+    """Train a generator and a discriminator alternately, once each a batch (Eq. 4 to 10).
+
+    Logged: `train/g_loss` (what G minimises, Eq. 10), `train/d_loss` (what D minimises, summed over the levels),
+    `train/d_real` and `train/d_fake` (mean D of true and of generated residual images), `train/d_accuracy` (share of
+    patches judged rightly), `train/level_<factor>/content` (Eq. 5), `train/level_<factor>/adversarial` (G's part of
+    Eq. 4), both unweighted; `val/psnr`, `val/<set>/x<scale>/psnr`, and those of `DetailCriterion`: `val/score`,
+    `val/psnr_over_bicubic`, `val/high_frequency`, `val/gmsd`.
+
+    Args:
+        generator: The network of ProSRN, trained (Sec. 4.2); see `start_from`.
+        discriminator: Judges residual images, one for all levels.
+        optimizer: Makes the generator's optimizer (Adam, 1e-5, Sec. 4.2).
+        discriminator_optimizer: Makes the discriminator's; None takes `optimizer`.
+        scheduler: Makes a schedule for each optimizer; None keeps the rates.
+        watch: Warns of a discriminator that wins or loses for long; None does not.
+        levels: Factors of the levels that are trained.
+        val_scales: Factors to validate at; None takes `levels`.
+        adversarial: Kind of Eq. 4, one of `adversarial.KINDS` (docs/paper-notes.md, entry 11).
+        objective: "literal" or "text", the two readings of Eq. 7 (entry 12); see `adversarial.full_objective`.
+        weight: lambda of Eq. 7.
+        residual_base: x' is the bicubic enlargement of the "level_input", or of the original "lr" (entry 9).
+        eps: The constant of Eq. 6.
+        detach_between_levels: Stop the gradient between levels (entry 8).
+        gradient_clip_val: Largest norm of the gradient, of each network for itself; None does not clip.
+        accumulate_grad_batches: Batches from one update of each network to the next.
+        pretrain_epochs: Epochs in which the generator first learns from the content alone, as a ProSRN (Eq. 9).
+        ema_decay: See `LitProSRN`.
+        check_finite_every: See `LitProSRN`.
+        compile: Compile the generator with `torch.compile`.
+
+    Raises:
+        ConfigError: If an argument is outside its range.
+
+    Note:
+        Manual optimization: `trainer.max_steps` counts the updates of both networks, two a batch. Batch norm of the
+        discriminator sees true and generated residuals in one batch, when D learns and when G does, so that G is judged
+        by the D that was trained; the running averages serve nothing. With several devices each normalises its own
+        patches, or all together with `trainer.sync_batchnorm=true` on GPUs.
+    """
+
+    advice = "Try a lower optimizer.lr, model.gradient_clip_val=0.1, model.discriminator.norm=spectral or a longer ProSRN"
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: Discriminator,
+        optimizer: OptimizerFactory,
+        discriminator_optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+        watch: BalanceWatch | None = None,
+        levels: Sequence[int] = (2,),
+        val_scales: Sequence[int] | None = None,
+        adversarial: str = "non_saturating",
+        objective: str = "text",
+        weight: float = WEIGHT,
+        residual_base: str = "level_input",
+        eps: float = EPS,
+        detach_between_levels: bool = False,
+        gradient_clip_val: float | None = None,
+        accumulate_grad_batches: int = 1,
+        pretrain_epochs: int = 0,
+        ema_decay: float = 0.999,
+        check_finite_every: int = 1,
+        compile: bool = False,  # noqa: A002  # the name users know
+    ) -> None:
+        super().__init__(
+            generator=generator,
+            levels=levels,
+            val_scales=val_scales,
+            ema_decay=ema_decay,
+            check_finite_every=check_finite_every,
+        )
+        require_kind(adversarial)
+        _check(weight, residual_base, gradient_clip_val, accumulate_grad_batches, pretrain_epochs)
+        self.automatic_optimization = False
+        self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
+        self.discriminator_optimizer_factory = discriminator_optimizer or optimizer
+        self.watch = watch
+        self.kind, self.objective, self.weight = adversarial, objective, weight
+        self.content_reduction = content_reduction(objective)
+        self.residual_base, self.eps, self.detach_between_levels = residual_base, eps, detach_between_levels
+        self.gradient_clip_val, self.accumulate_grad_batches = gradient_clip_val, accumulate_grad_batches
+        self.pretrain_epochs = pretrain_epochs
+        self.criterion = DetailCriterion()
+        if compile:
+            self.generator.compile()  # unlike torch.compile(generator), keeps the state-dict keys
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Reconstruct every level once; teach D to tell the residuals apart, then G to deceive it."""
+        levels = self.reconstruct(batch)
+        optimizer_g, optimizer_d = cast(list[LightningOptimizer], self.optimizers())
+        if self.current_epoch < self.pretrain_epochs:
+            self._update(optimizer_g, self._content_step(levels), batch_idx)
+        else:
+            self._update(optimizer_d, self._discriminator_step(levels), batch_idx)
+            with self.discriminator.frozen():
+                self._update(optimizer_g, self._generator_step(levels), batch_idx)
+        if self._window_ends(batch_idx):
+            for scheduler in cast(list[LRScheduler], self.lr_schedulers() or []):
+                advance_schedule(scheduler, self.trainer, self.steps_done + 1)
+
+    def reconstruct(self, batch: Batch) -> dict[int, Level]:
+        """Return G(x), x' and r of every trained level, from one pass of the generator."""
+        lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
+        images = cast(SRNetwork, self.generator).progressive(
+            lr, self.scale, detach_between_levels=self.detach_between_levels
+        )
+        levels = {}
+        for sr, level_input in zip(images, [lr, *images], strict=False):
+            factor = sr.shape[-1] // lr.shape[-1]
+            if factor in self.levels:
+                base = level_input.detach() if self.residual_base == "level_input" else lr
+                lr_up = bicubic_upscale(base.float(), sr.shape[-1] // base.shape[-1])
+                levels[factor] = Level(sr=sr.float(), lr_up=lr_up, residual=batch["hr"][factor] - lr_up)
+        return levels
+
+    def _discriminator_step(self, levels: dict[int, Level]) -> Tensor:
+        """Return what D minimises (Eq. 4), and log how it fares."""
+        losses, judgements = [], []
+        for level in levels.values():
+            real, fake = self._judge(level.residual, level.generated.detach())
+            losses.append(discriminator_loss(real, fake, kind=self.kind))
+            judgements.append((real.detach(), fake.detach()))
+        size = len(levels[self.scale].sr)
+        loss = cascade(losses)
+        self.log("train/d_loss", loss, prog_bar=True, batch_size=size)
+        real, fake = (torch.cat([one.flatten() for one in side]) for side in zip(*judgements, strict=True))
+        share = accuracy(real, fake, kind=self.kind)
+        self.log("train/d_real", probability(real, kind=self.kind), batch_size=size)
+        self.log("train/d_fake", probability(fake, kind=self.kind), batch_size=size)
+        self.log("train/d_accuracy", share, batch_size=size)
+        if self.watch is not None and self.trainer.is_global_zero:
+            self.watch.note(share)
+        return loss
+
+    def _generator_step(self, levels: dict[int, Level]) -> Tensor:
+        """Return what G minimises (Eq. 7, summed over the levels by Eq. 10)."""
+        losses = []
+        size = len(levels[self.scale].sr)
+        for factor, level in levels.items():
+            _, fake = self._judge(level.residual, level.generated)
+            adversarial = generator_loss(fake, kind=self.kind)
+            content = self._content(level, self.content_reduction)
+            losses.append(full_objective(adversarial, content, objective=self.objective, weight=self.weight))
+            self.log(f"train/level_{factor}/adversarial", adversarial, batch_size=size)
+            self.log(f"train/level_{factor}/content", content, batch_size=size)
+        loss = cascade(losses)
+        self.log("train/g_loss", loss, prog_bar=True, batch_size=size)
+        return loss
+
+    def _content_step(self, levels: dict[int, Level]) -> Tensor:
+        """Return what a ProSRN minimises (Eq. 9)."""
+        losses = {factor: self._content(level, "mean") for factor, level in levels.items()}
+        size = len(levels[self.scale].sr)
+        for factor, content in losses.items():
+            self.log(f"train/level_{factor}/content", content, batch_size=size)
+        loss = cascade(losses.values())
+        self.log("train/g_loss", loss, prog_bar=True, batch_size=size)
+        return loss
+
+    def _content(self, level: Level, reduction: str) -> Tensor:
+        return residual_loss(level.sr, level.residual, level.lr_up, eps=self.eps, reduction=reduction)
+
+    def _judge(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of true and generated residual images, judged in one batch."""
+        both = torch.cat([real, generated]).contiguous(memory_format=torch.channels_last)
+        logits = self.discriminator(both)
+        return logits[: len(real)], logits[len(real) :]
+
+    def _update(self, optimizer: LightningOptimizer, loss: Tensor, batch_idx: int) -> None:
+        """Add the gradient of a loss and, at the end of a window of accumulation, follow it."""
+        self.note_loss(loss)
+        if batch_idx % self.accumulate_grad_batches == 0:
+            optimizer.zero_grad()
+        self.manual_backward(loss / self.accumulate_grad_batches)
+        if self._window_ends(batch_idx):
+            if self.gradient_clip_val is not None:
+                self.clip_gradients(
+                    optimizer, gradient_clip_val=self.gradient_clip_val, gradient_clip_algorithm="norm"
+                )
+            optimizer.step()
+
+    def _window_ends(self, batch_idx: int) -> bool:
+        return (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch
