@@ -68,12 +68,33 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
         def command() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise to us; Hydra would print and exit by itself
             wrapped = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(checked)
-            sys.exit(run_reporting(wrapped))
+
+            def checked_words() -> None:
+                refuse_lists_for_groups(sys.argv[1:])
+                wrapped()
+
+            sys.exit(run_reporting(checked_words))
 
         command.__doc__ = task.__doc__
         return command
 
     return decorate
+
+
+def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
+    """Refuse `levels=[2,4]` and the like, on which Hydra itself stumbles.
+
+    Args:
+        overrides: The words of the command line.
+
+    Raises:
+        ConfigError: With the options of the group.
+    """
+    for override in overrides:
+        match = re.match(r"([a-z_/]+)=\[\s*\d", override)
+        if match and (conf_dir() / match.group(1)).is_dir():
+            names = ", ".join(sorted(path.stem for path in (conf_dir() / match.group(1)).glob("*.yaml")))
+            raise ConfigError(f"`{match.group(1)}` must be one of {names}, got {override!r}; choose one of them.")
 
 
 def run_reporting(command: Callable[[], Any]) -> int:
@@ -167,7 +188,7 @@ def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
 _FIXED: dict[str, frozenset[str]] = {
     "paths": frozenset({"data_dir", "log_dir", "cache_dir", "output_dir"}),
     "test": frozenset({"method", "benchmarks", "scales", "protocol", "picture"}),
-    "callbacks": frozenset({"best", "last", "progress_bar", "learning_rate"}),
+    "callbacks": frozenset({"best", "last", "progress_bar", "learning_rate", "panels"}),
 }
 
 

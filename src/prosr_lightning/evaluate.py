@@ -19,11 +19,12 @@ from rich.table import Table
 
 from prosr_lightning.config import hydra_main
 from prosr_lightning.console import progress_bar
-from prosr_lightning.data.benchmarks import find_benchmarks
+from prosr_lightning.data.benchmarks import Benchmark, find_benchmarks
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluation import (
     DEFAULT_TILE,
     ImageScore,
+    Progress,
     RunInfo,
     SummaryRow,
     evaluate_folder,
@@ -77,38 +78,25 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
     benchmarks = find_benchmarks(options.benchmarks, options.data_dir, lr_dir=options.lr_dir)
     scales = [options.scales] if isinstance(options.scales, int) else list(options.scales)
     device = _device(options.device)
-    network, info_source, parameters, name = _load(options, device)
+    network, source, parameters, name = _load(options, device)
     info = RunInfo(
         method=options.method or name,
         protocol=protocol,
-        source=info_source,
+        source=source,
         parameters=parameters,
         self_ensemble=options.self_ensemble,
         lr_dir=options.lr_dir,
         device=device if network is not None else "cpu",
     )
     with progress_bar(f"Scoring {info.method}") as advance:
-
-        def progress(_: ImageScore, done: int, total: int) -> None:
-            advance(done, total)
-
-        if options.sr_dir is not None:
-            scores = evaluate_folder(
-                options.sr_dir, benchmarks, scales, protocol, progress=progress, measures=options.perceptual
-            )
-        else:
-            scores = evaluate_network(
-                network,
-                benchmarks,
-                scales,
-                protocol,
-                self_ensemble=options.self_ensemble,
-                device=device,
-                progress=progress,
-                save_dir=options.output_dir / "images" if options.save_images else None,
-                tile=options.tile,
-                measures=options.perceptual,
-            )
+        scores = _score(
+            options,
+            network,
+            benchmarks=benchmarks,
+            scales=scales,
+            info=info,
+            progress=lambda _, done, total: advance(done, total),
+        )
     write_results(options.output_dir, scores, info)
     return summarise(scores), info
 
@@ -136,6 +124,33 @@ def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
             "" if row.seconds != row.seconds else f"{row.seconds:.2f}",  # not a number for finished pictures
         )
     return table
+
+
+def _score(
+    options: EvaluateOptions,
+    network: SRNetwork | None,
+    *,
+    benchmarks: Sequence[Benchmark],
+    scales: Sequence[int],
+    info: RunInfo,
+    progress: Progress,
+) -> list[ImageScore]:
+    if options.sr_dir is not None:
+        return evaluate_folder(
+            options.sr_dir, benchmarks, scales, info.protocol, progress=progress, measures=options.perceptual
+        )
+    return evaluate_network(
+        network,
+        benchmarks,
+        scales,
+        info.protocol,
+        self_ensemble=options.self_ensemble,
+        device=info.device,
+        progress=progress,
+        save_dir=options.output_dir / "images" if options.save_images else None,
+        tile=options.tile,
+        measures=options.perceptual,
+    )
 
 
 def _check_source(options: EvaluateOptions) -> None:

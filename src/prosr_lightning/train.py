@@ -22,7 +22,7 @@ from prosr_lightning.config import hydra_main
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.datamodule import PatchDataModule
-from prosr_lightning.errors import CheckpointError, DataError
+from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluation import get_protocol
 from prosr_lightning.evaluation.after_training import score_run
 from prosr_lightning.lit.base import LitSuperResolution
@@ -37,13 +37,14 @@ def no_logger() -> None:
 
 
 def train(cfg: DictConfig) -> float | None:
-    """Train as configured, score the best weights, and return `val/psnr`.
+    """Train as configured, score the best weights, and return what `callbacks.best` monitors.
 
     Args:
         cfg: The composed and validated `conf/train.yaml`.
 
     Returns:
-        The best `val/psnr` in dB, which a sweep optimises; None if nothing was validated.
+        The best monitored value, `val/psnr` in dB unless the experiment names another, which a sweep optimises; None if
+        nothing was validated.
     """
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     resume_from = _resume_from(cfg)
@@ -51,7 +52,9 @@ def train(cfg: DictConfig) -> float | None:
     module = _module(cfg, datamodule)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
     callbacks = _callbacks(cfg, logger)
-    trainer: Trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=logger or False)
+    trainer: Trainer = instantiate(
+        cfg.trainer, _convert_="all", callbacks=callbacks, logger=logger or False, strategy=_strategy(cfg.trainer)
+    )
     _announce(module, trainer, resume_from)
     if logger is not None:
         logger.log_hyperparams(module.run_config)
@@ -71,8 +74,16 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def _module(cfg: DictConfig, datamodule: PatchDataModule) -> LitSuperResolution:
+    if cfg.ckpt_path is None and cfg.init_from == "required":
+        raise ConfigError(
+            "init_from must name the trained network that this experiment starts from, got nothing; give "
+            "init_from=CKPT or a released name. init_from=null starts from a fresh network, and with "
+            "model.pretrain_epochs=N the first N epochs train it without the discriminator."
+        )
     module: LitSuperResolution = instantiate(cfg.model, _convert_="all")
     module.run_config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    if cfg.ckpt_path is not None:
+        return module  # which brings its own weights
     if cfg.init_from is not None:
         start = load_network(cfg.init_from).network
         mine = cast(SRNetwork, module.generator).architecture
@@ -83,6 +94,12 @@ def _module(cfg: DictConfig, datamodule: PatchDataModule) -> LitSuperResolution:
             )
         module.start_from(start)
     return module
+
+
+def _strategy(trainer: DictConfig) -> str:
+    """Return the strategy; one device needs no process group, which not every accelerator has."""
+    single = str(trainer.devices) == "1" and trainer.get("num_nodes", 1) == 1
+    return "auto" if single and str(trainer.strategy).startswith("ddp") else trainer.strategy
 
 
 def _callbacks(cfg: DictConfig, logger: Logger | None) -> list[Callback]:
@@ -164,6 +181,7 @@ def _quiet() -> None:
     """Keep other packages' hints, which users of this command can do nothing about, from its output."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
+    warnings.filterwarnings("ignore", message="The dirpath has changed")  # a resumed run has a folder of its own
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # patches are cheap to cut, see docs
 
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
-from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader
+from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader, next_position
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
 from prosr_lightning.data.validation import ShardSampler, ValidationImages
 from prosr_lightning.errors import ConfigError, DataError
@@ -83,6 +83,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
         self.progress: Progress | None = None
         self._images: list[CachedImage] | None = None
+        self._resume_at: dict[str, int] | None = None
 
     @abc.abstractmethod
     def training_photographs(self) -> list[Path]:
@@ -102,12 +103,20 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         if stage == "fit" and self._images is None:
             self._images = self._load_images()
 
+    def state_dict(self) -> dict[str, int]:
+        """Return where the next training batch stands; Lightning keeps it in the checkpoint."""
+        return next_position(*self._position())
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on where a checkpoint stopped, in the middle of an epoch or at its end."""
+        self._resume_at = state_dict
+
     def train_dataloader(self) -> PatchLoader:
         """Return the loader of raw batches; `on_after_batch_transfer` finishes them."""
         assert self._images is not None, "setup() comes first"
         rank, world_size = self._place()
         batches = max(1, self.patches_per_epoch // (self.batch_size * world_size))
-        return PatchLoader(
+        loader = PatchLoader(
             dataset=PatchBatches(
                 images=self._images, crop=self.crop, scale=self.scale, batch_size=self.batch_size, seed=self.seed
             ),
@@ -116,6 +125,9 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             pin_memory=torch.cuda.is_available(),
             position=self._position,
         )
+        if self._resume_at is not None:
+            loader.load_state_dict(self._resume_at)
+        return loader
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return the loader of whole images, dealt out to the devices without counting any twice."""

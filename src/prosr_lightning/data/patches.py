@@ -24,6 +24,16 @@ class BatchKey(NamedTuple):
     number: int
 
 
+def next_position(begun: int, batches: int) -> dict[str, int]:
+    """Return epoch and number of the next batch of a device.
+
+    Args:
+        begun: Batches begun since the start of the run.
+        batches: Batches of an epoch.
+    """
+    return {"epoch": begun // batches, "batch": begun % batches}
+
+
 class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
     """Cut batches of HR patches, with their surroundings, from cached photographs.
 
@@ -152,9 +162,8 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
         self.position = position
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the next batch stands."""
-        begun, batches = self.position()
-        return {"epoch": begun // batches, "batch": begun % batches}
+        """Return where the next batch stands; Lightning restores it only in the middle of an epoch."""
+        return next_position(*self.position())
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Begin the next iteration where `state` says."""

@@ -154,7 +154,7 @@ def write_results(folder: Path | str, scores: Sequence[ImageScore], info: RunInf
 
 
 def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
+    return math.fsum(values) / len(values)
 
 
 def _numbers(*fields: str | float) -> tuple[str, ...]:

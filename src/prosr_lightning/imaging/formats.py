@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from PIL import Image
@@ -134,8 +134,27 @@ def _save(image: Image.Image, path: Path, picture: Picture, chosen: Format) -> N
     if picture.exif and chosen.name != "BMP":
         metadata["exif"] = picture.exif
     try:
-        image.save(path, format=chosen.name, **chosen.options, **metadata)
+        _save_checked(image, path, format=chosen.name, **chosen.options, **metadata)
     except (ValueError, SyntaxError, TypeError) as error:  # metadata that the format refuses, such as EXIF over 64 KiB
         log.warning("%s refuses the metadata of %s (%s); it is left out.", chosen.name, path, error)
         image.info.clear()
-        image.save(path, format=chosen.name, **chosen.options)
+        _save_checked(image, path, format=chosen.name, **chosen.options)
+
+
+def _save_checked(image: Image.Image, path: Path, **arguments: Any) -> None:  # noqa: ANN401  # Pillow's
+    with path.open("w+b") as file:
+        image.save(cast(IO[bytes], _Checked(file)), **arguments)
+
+
+class _Checked:
+    """A file without a number: given one, Pillow writes past Python and takes a short write for success."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write, self.read, self.seek, self.tell, self.flush = (
+            file.write,
+            file.read,
+            file.seek,
+            file.tell,
+            file.flush,
+        )
+        self.truncate = file.truncate

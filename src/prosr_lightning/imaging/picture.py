@@ -67,8 +67,6 @@ def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
     """
     path = Path(path)
     with _reading(path, allow_huge=allow_huge):
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path} must be an image file, got an empty file; copy it again.")
         try:
             with Image.open(path) as image:
                 return from_pil(image, name=str(path))
@@ -157,6 +155,8 @@ def _reading(path: Path, *, allow_huge: bool) -> Iterator[None]:
             warnings.simplefilter("ignore")  # Pillow and tifffile warn of harmless metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             Image.MAX_IMAGE_PIXELS = None if allow_huge else limit
+            if path.is_file() and path.stat().st_size == 0:
+                raise ImageError(f"{path} must be an image file, got an empty file; copy it again.")
             yield
     except ImageError:
         raise

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from prosr_lightning.adversarial import (
@@ -21,32 +21,19 @@ from prosr_lightning.adversarial import (
     generator_loss,
     probability,
     require_kind,
+    require_objective,
 )
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.lit.base import Batch, LitSuperResolution
 from prosr_lightning.lit.criterion import DetailCriterion
 from prosr_lightning.lit.prosrn import OptimizerFactory, SchedulerFactory
+from prosr_lightning.lit.residuals import Level, require_base, residual_levels
 from prosr_lightning.lit.schedules import advance_schedule
 from prosr_lightning.lit.watch import BalanceWatch
 from prosr_lightning.losses import EPS, cascade, residual_loss
 from prosr_lightning.networks.contract import SRNetwork
 from prosr_lightning.networks.discriminator import Discriminator
-
-RESIDUAL_BASES = ("level_input", "lr")
-
-
-class Level(NamedTuple):
-    """What is compared at one level, all `(N, 1, H, W)`: G(x), x' without a gradient, and r = y - x'."""
-
-    sr: Tensor
-    lr_up: Tensor
-    residual: Tensor
-
-    @property
-    def generated(self) -> Tensor:
-        """The generated residual image G(x) - x'."""
-        return self.sr - self.lr_up
 
 
 class LitProSRGAN(LitSuperResolution):
@@ -90,7 +77,7 @@ class LitProSRGAN(LitSuperResolution):
         patches, or all together with `trainer.sync_batchnorm=true` on GPUs.
     """
 
-    advice = "Try a lower optimizer.lr, model.gradient_clip_val=0.1, model.discriminator.norm=spectral or a longer ProSRN"
+    advice = "Try a lower optimizer.lr, model.gradient_clip_val=0.1 or model.discriminator.norm=spectral"
 
     def __init__(
         self,
@@ -114,7 +101,7 @@ class LitProSRGAN(LitSuperResolution):
         pretrain_epochs: int = 0,
         ema_decay: float = 0.999,
         check_finite_every: int = 1,
-        compile: bool = False,  # noqa: A002  # the name users know
+        compile: bool = False,  # the name users know
     ) -> None:
         super().__init__(
             generator=generator,
@@ -124,14 +111,15 @@ class LitProSRGAN(LitSuperResolution):
             check_finite_every=check_finite_every,
         )
         require_kind(adversarial)
-        _check(weight, residual_base, gradient_clip_val, accumulate_grad_batches, pretrain_epochs)
+        require_objective(objective)
+        require_base(residual_base)
+        _check(weight, gradient_clip_val, accumulate_grad_batches, pretrain_epochs)
         self.automatic_optimization = False
         self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.discriminator_optimizer_factory = discriminator_optimizer or optimizer
         self.watch = watch
         self.kind, self.objective, self.weight = adversarial, objective, weight
-        self.content_reduction = content_reduction(objective)
         self.residual_base, self.eps, self.detach_between_levels = residual_base, eps, detach_between_levels
         self.gradient_clip_val, self.accumulate_grad_batches = gradient_clip_val, accumulate_grad_batches
         self.pretrain_epochs = pretrain_epochs
@@ -150,8 +138,9 @@ class LitProSRGAN(LitSuperResolution):
             with self.discriminator.frozen():
                 self._update(optimizer_g, self._generator_step(levels), batch_idx)
         if self._window_ends(batch_idx):
+            self.finish_step()
             for scheduler in cast(list[LRScheduler], self.lr_schedulers() or []):
-                advance_schedule(scheduler, self.trainer, self.steps_done + 1)
+                advance_schedule(scheduler, self.trainer)
 
     def reconstruct(self, batch: Batch) -> dict[int, Level]:
         """Return G(x), x' and r of every trained level, from one pass of the generator."""
@@ -159,30 +148,18 @@ class LitProSRGAN(LitSuperResolution):
         images = cast(SRNetwork, self.generator).progressive(
             lr, self.scale, detach_between_levels=self.detach_between_levels
         )
-        levels = {}
-        for sr, level_input in zip(images, [lr, *images], strict=False):
-            factor = sr.shape[-1] // lr.shape[-1]
-            if factor in self.levels:
-                base = level_input.detach() if self.residual_base == "level_input" else lr
-                lr_up = bicubic_upscale(base.float(), sr.shape[-1] // base.shape[-1])
-                levels[factor] = Level(sr=sr.float(), lr_up=lr_up, residual=batch["hr"][factor] - lr_up)
-        return levels
+        return residual_levels(lr, images, batch["hr"], base=self.residual_base)
 
     def _discriminator_step(self, levels: dict[int, Level]) -> Tensor:
-        """Return what D minimises (Eq. 4), and log how it fares."""
-        losses, judgements = [], []
-        for level in levels.values():
-            real, fake = self._judge(level.residual, level.generated.detach())
-            losses.append(discriminator_loss(real, fake, kind=self.kind))
-            judgements.append((real.detach(), fake.detach()))
-        size = len(levels[self.scale].sr)
-        loss = cascade(losses)
-        self.log("train/d_loss", loss, prog_bar=True, batch_size=size)
-        real, fake = (torch.cat([one.flatten() for one in side]) for side in zip(*judgements, strict=True))
+        """Return what D minimises (Eq. 4, summed over the levels by Eq. 10), and log how it fares."""
+        pairs = [self._judge(level.residual, level.generated.detach()) for level in levels.values()]
+        loss = cascade(discriminator_loss(real, fake, kind=self.kind) for real, fake in pairs)
+        real, fake = (torch.cat([logits.detach().flatten() for logits in side]) for side in zip(*pairs, strict=True))
         share = accuracy(real, fake, kind=self.kind)
-        self.log("train/d_real", probability(real, kind=self.kind), batch_size=size)
-        self.log("train/d_fake", probability(fake, kind=self.kind), batch_size=size)
-        self.log("train/d_accuracy", share, batch_size=size)
+        self._log_train("d_loss", loss, prog_bar=True)
+        self._log_train("d_real", probability(real, kind=self.kind))
+        self._log_train("d_fake", probability(fake, kind=self.kind))
+        self._log_train("d_accuracy", share)
         if self.watch is not None and self.trainer.is_global_zero:
             self.watch.note(share)
         return loss
@@ -190,27 +167,28 @@ class LitProSRGAN(LitSuperResolution):
     def _generator_step(self, levels: dict[int, Level]) -> Tensor:
         """Return what G minimises (Eq. 7, summed over the levels by Eq. 10)."""
         losses = []
-        size = len(levels[self.scale].sr)
         for factor, level in levels.items():
             _, fake = self._judge(level.residual, level.generated)
             adversarial = generator_loss(fake, kind=self.kind)
-            content = self._content(level, self.content_reduction)
+            content = self._content(level, content_reduction(self.objective))
             losses.append(full_objective(adversarial, content, objective=self.objective, weight=self.weight))
-            self.log(f"train/level_{factor}/adversarial", adversarial, batch_size=size)
-            self.log(f"train/level_{factor}/content", content, batch_size=size)
+            self._log_train(f"level_{factor}/adversarial", adversarial)
+            self._log_train(f"level_{factor}/content", content)
         loss = cascade(losses)
-        self.log("train/g_loss", loss, prog_bar=True, batch_size=size)
+        self._log_train("g_loss", loss, prog_bar=True)
         return loss
 
     def _content_step(self, levels: dict[int, Level]) -> Tensor:
         """Return what a ProSRN minimises (Eq. 9)."""
         losses = {factor: self._content(level, "mean") for factor, level in levels.items()}
-        size = len(levels[self.scale].sr)
         for factor, content in losses.items():
-            self.log(f"train/level_{factor}/content", content, batch_size=size)
+            self._log_train(f"level_{factor}/content", content)
         loss = cascade(losses.values())
-        self.log("train/g_loss", loss, prog_bar=True, batch_size=size)
+        self._log_train("g_loss", loss, prog_bar=True)
         return loss
+
+    def _log_train(self, name: str, value: Tensor, *, prog_bar: bool = False) -> None:
+        self.log(f"train/{name}", value, prog_bar=prog_bar, batch_size=1)
 
     def _content(self, level: Level, reduction: str) -> Tensor:
         return residual_loss(level.sr, level.residual, level.lr_up, eps=self.eps, reduction=reduction)
@@ -228,11 +206,74 @@ class LitProSRGAN(LitSuperResolution):
             optimizer.zero_grad()
         self.manual_backward(loss / self.accumulate_grad_batches)
         if self._window_ends(batch_idx):
-            if self.gradient_clip_val is not None:
-                self.clip_gradients(
-                    optimizer, gradient_clip_val=self.gradient_clip_val, gradient_clip_algorithm="norm"
-                )
             optimizer.step()
 
     def _window_ends(self, batch_idx: int) -> bool:
         return (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the gradient of the network whose turn it is, after any unscaling of mixed precision."""
+        if self.gradient_clip_val is not None:
+            self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip_val, gradient_clip_algorithm="norm")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizers of generator and discriminator, in this order, and a schedule for each."""
+        optimizers = [
+            self.optimizer_factory(self.generator.parameters()),
+            self.discriminator_optimizer_factory(self.discriminator.parameters()),
+        ]
+        if self.scheduler_factory is None:
+            return optimizers
+        names = ("lr/generator", "lr/discriminator")  # for LearningRateMonitor
+        schedulers = [
+            {"scheduler": self.scheduler_factory(one), "name": name}
+            for one, name in zip(optimizers, names, strict=True)
+        ]
+        return optimizers, schedulers  # type: ignore[return-value]  # Lightning's TypedDict does not name its keys
+
+    def score_image(self, batch: Batch, scale: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+        """Take one validation image into PSNR and into the criterion of the best checkpoint."""
+        super().score_image(batch, scale, lr, sr, hr)
+        self.criterion.update(sr, bicubic_upscale(lr, scale), hr, border=scale)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log PSNR and the criterion."""
+        super().on_validation_epoch_end()
+        for name, value in self.criterion.compute().items():
+            self.log(f"val/{name}", value, prog_bar=name == "score")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the discriminator's architecture to what the base class stores."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["prosr"]["discriminator"] = self.discriminator.architecture
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another run than of a ProSRGAN with the same networks.
+
+        Raises:
+            CheckpointError: If it is a ProSRN's, another program's, or of another architecture.
+        """
+        super().on_load_checkpoint(checkpoint)
+        stored = checkpoint["prosr"].get("discriminator")
+        if stored is None:
+            raise CheckpointError(
+                "ckpt_path must be a checkpoint of ProSRGAN, got one without a discriminator; "
+                "start from a ProSRN with init_from instead."
+            )
+        if stored != self.discriminator.architecture:
+            raise CheckpointError(
+                f"The checkpoint must hold the discriminator of this run, {self.discriminator.architecture}, got "
+                f"{stored}; choose the same settings, or another checkpoint."
+            )
+
+
+def _check(weight: float, gradient_clip_val: float | None, accumulate_grad_batches: int, pretrain_epochs: int) -> None:
+    if weight < 0:
+        raise ConfigError(f"`weight` must be >= 0, got {weight}; Sec. 4.2 has 0.01.")
+    if gradient_clip_val is not None and gradient_clip_val <= 0:
+        raise ConfigError(f"`gradient_clip_val` must be positive, got {gradient_clip_val}; null does not clip.")
+    if accumulate_grad_batches < 1 or pretrain_epochs < 0:
+        raise ConfigError(
+            "`accumulate_grad_batches` must be at least 1 and `pretrain_epochs` at least 0, "
+            f"got {accumulate_grad_batches} and {pretrain_epochs}; the defaults are 1 and 0."
+        )

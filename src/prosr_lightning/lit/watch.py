@@ -69,8 +69,8 @@ class BalanceWatch:
         self._warned.add(outcome)
         if outcome == "wins":
             log.warning(
-                "The discriminator has been right about %.0f%% of the patches for %d batches; the generator learns little "
-                "from it. Try a lower model.discriminator_optimizer.lr, or model.discriminator.norm=spectral.",
+                "The discriminator has been right about %.0f%% of the patches for %d batches; the generator learns "
+                "little from it. Try a lower model.discriminator_optimizer.lr, or model.discriminator.norm=spectral.",
                 100 * mean,
                 batches,
             )

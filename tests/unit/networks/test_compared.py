@@ -10,12 +10,10 @@ from torch import Tensor, nn
 
 from prosr_lightning import networks
 from prosr_lightning.errors import CheckpointError, ConfigError
-from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.losses import content_loss
-from prosr_lightning.networks import DRCN, SRCNN, VDSR, LapSRN, MSLapSRN, SRNetwork, build_network
+from prosr_lightning.networks import SRCNN, VDSR, LapSRN, MSLapSRN, SRNetwork, build_network
 from prosr_lightning.networks.compared import ComparedNetwork
 from prosr_lightning.networks.compared.base import radius_before_bicubic
-from prosr_lightning.networks.compared.lapsrn import FeatureUp
 
 SMALL: dict[str, dict[str, Any]] = {
     "SRCNN": {"channels": (4, 3)},
@@ -130,69 +128,6 @@ def test_the_radius_before_bicubic_by_hand():
     assert radius_before_bicubic(1, 2) == 3 - 1
     assert radius_before_bicubic(2, 2) == 3
     assert radius_before_bicubic(20, 4) == 7
-
-
-@pytest.mark.parametrize("method", ["VDSR", "DRCN", "DRRN"])
-def test_networks_with_a_global_residual_start_from_the_bicubic_image(method: str):
-    sr = _small(method, 4)(_lr(), 4)[0]
-    torch.testing.assert_close(sr, bicubic_upscale(_lr(), 4), rtol=1e-7, atol=0)  # DRCN: 3 times 1 / 3 in float32
-
-
-def test_drcn_offers_every_recursion_and_starts_from_their_mean():
-    network = _small("DRCN", 2)
-    nn.init.normal_(network.reconstruction[1].weight)
-    assert not torch.allclose(network(_lr(), 2)[0], bicubic_upscale(_lr(), 2))
-    ((image, *predictions),) = network.supervised(_lr(), 2)
-    assert len(predictions) == 3
-    torch.testing.assert_close(image, torch.stack(predictions).mean(dim=0), rtol=1e-7, atol=0)  # 1 / 3 in float32
-    assert torch.equal(predictions[0], predictions[2])  # the recursion starts as the identity (Sec. 3.2)
-    assert isinstance(network, DRCN)
-    network.average.data.copy_(torch.tensor([0.0, 2.0, 0.0]))
-    assert torch.equal(network(_lr(), 2)[0], 2 * network.supervised(_lr(), 2)[0][2])
-
-
-def test_feature_up_scatters_the_kernel_from_the_top_left():
-    up = FeatureUp(channels=1)
-    nn.init.zeros_(up.bias)  # type: ignore[arg-type]  # it has a bias
-    up.weight.data.copy_(torch.arange(1.0, 10.0).reshape(1, 1, 3, 3))
-    image = torch.tensor([[[[1.0, 10.0]]]])
-    assert up(image)[0, 0].tolist() == [[1, 2, 3 + 10, 20], [4, 5, 6 + 40, 50]]
-
-
-@pytest.mark.parametrize("method", PYRAMIDS)
-def test_pyramids_without_residual_are_bilinear_inside(method: str):
-    network = _small(method, 4)
-    for name, parameter in network.named_parameters():
-        if "residual" in name:
-            nn.init.zeros_(parameter)
-    expected = F.interpolate(_lr(), scale_factor=2, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(network(_lr(), 4)[0][..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1])
-
-
-def test_a_recursion_adds_the_source():
-    torch.manual_seed(3)
-    network = MSLapSRN(depth=1, recursions=3, channels=2).double()
-    conv = network.convs[0]
-    lr = _lr()
-    source = network.entry(lr)
-    features = source
-    for _ in range(3):
-        features = conv(F.leaky_relu(features, 0.2)) + source
-    features = network.feature_up(F.leaky_relu(features, 0.2))
-    expected = network.image_up(lr) + network.residual(features)
-    torch.testing.assert_close(network(lr, 2)[0], expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("detached", [False, True])
-@pytest.mark.parametrize("method", PYRAMIDS)
-def test_detaching_cuts_features_and_image_between_levels(method: str, detached: bool):
-    network = _small(method, 4)
-    lr = _lr().requires_grad_()
-    first, second = network.progressive(lr, 4, detach_between_levels=detached)
-    second.sum().backward(retain_graph=True)
-    assert (lr.grad is None) == detached
-    first.sum().backward()
-    assert lr.grad is not None
 
 
 def test_lapsrn_gives_its_smaller_scales():

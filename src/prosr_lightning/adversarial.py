@@ -1,0 +1,158 @@
+"""The adversarial losses of ProSRGAN: Eq. 4 in four kinds, and Eq. 7 in both readings of lambda.
+
+All take logits, one for each patch; D(.) is their sigmoid. Eq. 5 is `losses.residual_loss`, Eq. 10 `losses.cascade`.
+
+The two readings differ in the weight of a pixel's content against the adversarial term, for a patch of P pixels:
+lambda under "literal", where the content is a sum over the pixels, and 1 / (lambda P) under "text", where it is a mean.
+With lambda = 1e-2 both are the same but for a constant factor, which Adam ignores, where P = 1e4: a level of 100x100
+pixels. On larger patches the content weighs less under "text", on smaller ones more.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from prosr_lightning.errors import ConfigError
+
+KINDS = ("non_saturating", "minimax", "least_squares", "hinge")
+OBJECTIVES = ("literal", "text")
+WEIGHT = 1e-2  # lambda, Sec. 4.2
+
+
+def gan_value(real: Tensor, fake: Tensor) -> Tensor:
+    """Compute L_GAN = E log D(r) + E log(1 - D(G(x) - x')), which D maximises (Eq. 4).
+
+    Args:
+        real: Logits of true residual images, of any shape.
+        fake: Logits of generated ones, of any shape.
+
+    Returns:
+        A scalar in float32 or float64, at most 0.
+
+    Example:
+        >>> gan_value(torch.zeros(2), torch.zeros(3))
+        tensor(-1.3863)
+    """
+    return F.logsigmoid(_wide(real)).mean() + F.logsigmoid(-_wide(fake)).mean()
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
+    """Compute what D minimises: the negative of Eq. 4, or what stands for it in another kind of GAN.
+
+    Args:
+        real: Logits of true residual images, of any shape.
+        fake: Logits of generated ones, without a gradient to the generator.
+        kind: "non_saturating" and "minimax" (Goodfellow et al., equal for D), "least_squares" (Mao et al., targets 1
+            and 0) or "hinge" (Lim and Ye; margin 1).
+
+    Returns:
+        A scalar in float32 or float64.
+
+    Raises:
+        ConfigError: If `kind` is unknown.
+    """
+    require_kind(kind)
+    if kind == "least_squares":
+        return 0.5 * ((_wide(real) - 1).square().mean() + _wide(fake).square().mean())
+    if kind == "hinge":
+        return F.relu(1 - _wide(real)).mean() + F.relu(1 + _wide(fake)).mean()
+    return -gan_value(real, fake)
+
+
+def generator_loss(fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
+    """Compute the adversarial term that G minimises.
+
+    Args:
+        fake: Logits of generated residual images, of any shape.
+        kind: "non_saturating": -E log D; "minimax": E log(1 - D), as Eq. 4 says, whose gradient vanishes where D is
+            sure (docs/paper-notes.md, entry 11); "least_squares"; "hinge": the negative mean logit.
+
+    Returns:
+        A scalar in float32 or float64.
+
+    Raises:
+        ConfigError: If `kind` is unknown.
+    """
+    require_kind(kind)
+    fake = _wide(fake)
+    if kind == "minimax":
+        return F.logsigmoid(-fake).mean()
+    if kind == "least_squares":
+        return 0.5 * (fake - 1).square().mean()
+    if kind == "hinge":
+        return -fake.mean()
+    return -F.logsigmoid(fake).mean()
+
+
+def full_objective(adversarial: Tensor, content: Tensor, *, objective: str = "text", weight: float = WEIGHT) -> Tensor:
+    """Weigh the two terms of one level: L = L_GAN + lambda L_c (Eq. 7), for G.
+
+    Args:
+        adversarial: L_GAN of `generator_loss`.
+        content: L_c of `losses.residual_loss`, reduced as `content_reduction` says.
+        objective: "literal", `adversarial + weight * content` as Eq. 7 is printed, or "text",
+            `content + weight * adversarial` as Sec. 4.2 describes its effect (docs/paper-notes.md, entry 12).
+        weight: lambda.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ConfigError: If `objective` is unknown.
+    """
+    require_objective(objective)
+    if objective == "literal":
+        return adversarial + weight * content
+    return content + weight * adversarial
+
+
+def content_reduction(objective: str) -> str:
+    """Return how the content is reduced: a sum over the pixels of a patch for "literal", a mean for "text".
+
+    Raises:
+        ConfigError: If `objective` is unknown.
+    """
+    require_objective(objective)
+    return "sum" if objective == "literal" else "mean"
+
+
+def probability(logits: Tensor, *, kind: str = "non_saturating") -> Tensor:
+    """Return D(.), the mean belief that residual images are true ones, as a scalar in `[0, 1]`.
+
+    The sigmoid of the logits; with "least_squares" they are the belief themselves and are clamped.
+
+    Raises:
+        ConfigError: If `kind` is unknown.
+    """
+    require_kind(kind)
+    return _wide(logits).clamp(0, 1).mean() if kind == "least_squares" else _wide(logits).sigmoid().mean()
+
+
+def accuracy(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
+    """Return the share of patches that D judges rightly, true and generated ones counting alike; 0.5 is guessing.
+
+    Raises:
+        ConfigError: If `kind` is unknown.
+    """
+    require_kind(kind)
+    threshold = 0.5 if kind == "least_squares" else 0.0
+    return 0.5 * ((real > threshold).float().mean() + (fake <= threshold).float().mean())
+
+
+def require_kind(kind: str) -> None:
+    """Raise a `ConfigError` unless `kind` is one of `KINDS`."""
+    if kind not in KINDS:
+        raise ConfigError(f"`adversarial` must be one of {', '.join(KINDS)}, got {kind!r}; choose one of them.")
+
+
+def require_objective(objective: str) -> None:
+    """Raise a `ConfigError` unless `objective` is one of `OBJECTIVES`."""
+    if objective not in OBJECTIVES:
+        raise ConfigError(f"`objective` must be literal or text, got {objective!r}; choose one of them.")
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """Lift half precision to float32."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -1,0 +1,96 @@
+"""What is exported: one pass on luminance, and the whole way from RGB to RGB, both of any size.
+
+Other programs reduce colour to gray for a one-channel network, so the second graph holds the colour conversion and the
+bicubic chroma too. Bicubic is written as a transposed convolution, which every runtime has and computes alike.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prosr_lightning.imaging.color import rgb_to_ycbcr
+from prosr_lightning.networks import SRNetwork
+
+_REACH = 2  # pixels that the bicubic kernel reaches
+
+
+class LuminanceStep(nn.Module):
+    """One pass: luminance `(N, 1, H, W)` to `(N, 1, factor * H, factor * W)`, studio range / 255, not clamped.
+
+    Args:
+        network: Follows `SRNetwork`.
+        factor: 2 for a network that repeats its step.
+    """
+
+    def __init__(self, network: nn.Module, *, factor: int) -> None:
+        super().__init__()
+        self.network, self.factor = network, factor
+
+    def forward(self, luminance: Tensor) -> Tensor:
+        """Enlarge the luminance."""
+        return cast(SRNetwork, self.network).progressive(luminance, self.factor)[-1]
+
+
+class RgbChain(nn.Module):
+    """The whole way: RGB `(N, 3, H, W)` in `[0, 1]` to RGB `(N, 3, scale * H, scale * W)` in `[0, 1]`.
+
+    Args:
+        network: Follows `SRNetwork`.
+        scale: Total factor.
+
+    Note:
+        The edges of the chroma are mirrored over two pixels, so H and W must be at least 2.
+    """
+
+    kernel: Tensor
+    to_ycbcr: Tensor
+    to_rgb: Tensor
+    offset: Tensor
+
+    def __init__(self, network: nn.Module, *, scale: int) -> None:
+        super().__init__()
+        self.network, self.scale = network, scale
+        offset = rgb_to_ycbcr(torch.zeros(3, 1, 1, dtype=torch.float64))
+        matrix = (rgb_to_ycbcr(torch.eye(3, dtype=torch.float64)[..., None]) - offset)[..., 0]
+        self.register_buffer("offset", offset.flatten().float(), persistent=False)
+        self.register_buffer("to_ycbcr", matrix[..., None, None].float(), persistent=False)
+        self.register_buffer("to_rgb", torch.linalg.inv(matrix)[..., None, None].float(), persistent=False)
+        weights = bicubic_kernel(scale)
+        self.register_buffer("kernel", torch.outer(weights, weights)[None, None].repeat(2, 1, 1, 1), persistent=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Enlarge the picture."""
+        ycbcr = F.conv2d(rgb, self.to_ycbcr, self.offset)
+        luminance = cast(SRNetwork, self.network).progressive(ycbcr[:, :1], self.scale)[-1]
+        enlarged = torch.cat([luminance, self.chroma(ycbcr[:, 1:])], dim=1)
+        return F.conv2d(enlarged - self.offset[:, None, None], self.to_rgb).clamp(0, 1)
+
+    def chroma(self, chroma: Tensor) -> Tensor:
+        """Enlarge `(N, 2, H, W)` as `imaging.resize.bicubic_upscale` does."""
+        mirrored = _mirrored(_mirrored(chroma, -2), -1)
+        margin = 7 * self.scale // 2  # two mirrored pixels and the kernel's start, 1.5 pixels before its own
+        return F.conv_transpose2d(mirrored, self.kernel, stride=self.scale, padding=margin, groups=2)
+
+
+def bicubic_kernel(scale: int) -> Tensor:
+    """Return Keys' kernel (a = -0.5, MATLAB's) at the `4 * scale` phases of enlarging by an even factor.
+
+    Example:
+        >>> bicubic_kernel(2).tolist()
+        [-0.0234375, -0.0703125, 0.2265625, 0.8671875, 0.8671875, 0.2265625, -0.0703125, -0.0234375]
+    """
+    distance = ((torch.arange(4 * scale, dtype=torch.float64) + 0.5) / scale - _REACH).abs()
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    return torch.where(distance <= 1, near, far).float()
+
+
+def _mirrored(image: Tensor, axis: int) -> Tensor:
+    """Repeat the two outermost pixels in mirrored order, the edge pixel first."""
+    last = image.shape[axis] - 1
+    before, after = (image.narrow(axis, at, 1) for at in (1, 0)), (image.narrow(axis, at, 1) for at in (last, last - 1))
+    return torch.cat([*before, image, *after], dim=axis)

@@ -1,0 +1,81 @@
+"""Layers, parameters and multiply-adds, computed from the networks (Table 1, Fig. 8 and 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from torch import nn
+
+from prosr_lightning.networks import (
+    DRCN,
+    DRRN,
+    ESPCN,
+    FSRCNN,
+    SRCNN,
+    VDSR,
+    Generator,
+    LapSRN,
+    MSLapSRN,
+    SRResNet,
+    count_parameters,
+)
+
+# What the paper calls a method, and its network for a scale. Methods without one (A+, RFL, SelfExSR) are not here.
+_NETWORKS: dict[str, Callable[[int], nn.Module]] = {
+    "SRCNN": lambda scale: SRCNN(scale=scale),
+    "FSRCNN": lambda scale: FSRCNN(scale=scale),
+    "ESPCN": lambda scale: ESPCN(scale=scale),
+    "VDSR": lambda scale: VDSR(scale=scale),
+    "DRCN": lambda scale: DRCN(scale=scale),
+    "DRRN": lambda scale: DRRN(scale=scale),
+    "SRResNet": lambda scale: SRResNet(scale=scale),
+    "LapSRN": lambda scale: LapSRN(scale=scale),
+    "MS-LapSRN": lambda _: MSLapSRN(),
+    "ProSRN": lambda _: Generator(),
+    "ProSRGAN": lambda _: Generator(),
+}
+LAPSRN_8X_DEPTH = 5  # of the authors' 8x network, where their 2x and 4x have 10
+
+
+def network_of(method: str, scale: int) -> nn.Module | None:
+    """Return a method's network with fresh weights, or None where this package has none.
+
+    Args:
+        method: As the tables call it, with or without the levels in brackets.
+        scale: Total factor.
+    """
+    found = _NETWORKS.get(method.partition(" (")[0])
+    return None if found is None else found(scale)
+
+
+@cache
+def parameters_of(method: str, scale: int) -> int | None:
+    """Return the number of learned values of a method's network, or None where this package has no such network.
+
+    Example:
+        >>> parameters_of("ProSRN (Ours 2x)", 8)
+        436113
+    """
+    network = network_of(method, scale)
+    return None if network is None else count_parameters(network)
+
+
+def parameters_by_scale(scales: tuple[int, ...] = (2, 4, 8)) -> dict[str, dict[int, int]]:
+    """Return the curves of Fig. 9: the parameters of each progressive method at each scale.
+
+    Args:
+        scales: Total factors.
+
+    Returns:
+        Counts by method and scale. LapSRN has its authors' ten convolutions in each level; their published 8x network
+        has five, and is a curve of its own.
+    """
+    curves = {
+        method: {scale: count_parameters(_NETWORKS[method](scale)) for scale in scales}
+        for method in ("LapSRN", "MS-LapSRN", "ProSRN")
+    }
+    if 8 in scales:
+        authors = LapSRN(scale=8, depth=LAPSRN_8X_DEPTH)
+        curves[f"LapSRN, {LAPSRN_8X_DEPTH} convolutions a level"] = {8: count_parameters(authors)}
+    return curves

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def picture_folder(tmp_path) -> Path:
+    """A folder of four smooth random pictures, 64 x 64 pixels and more."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(3)
+    for number in range(4):
+        coarse = Image.fromarray(random.integers(0, 256, (16, 20, 3), dtype=np.uint8))
+        coarse.resize((80, 64), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def run_module(tmp_path):
+    """Run `python -m prosr_lightning.<module> ...` in an empty working directory."""
+
+    def run(module: str, *arguments: str, check: bool = True, timeout: float = 200, **environment: str):
+        finished = subprocess.run(  # noqa: S603  # our own command
+            [sys.executable, "-m", f"prosr_lightning.{module}", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PROSR_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check:
+            assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished
+
+    return run

@@ -1,0 +1,103 @@
+"""Exports run in their own programs, at any size, with PyTorch's results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from prosr_lightning import export
+from prosr_lightning.errors import CheckpointError, ProSRError
+from prosr_lightning.export import export_network, main
+from prosr_lightning.networks import Generator
+from prosr_lightning.upscaler import Upscaler
+from prosr_lightning.weights import save_network
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    network = Generator(depth=1, channels=4)
+    with torch.no_grad():
+        network.fusion.weight.normal_(std=0.05)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_network(path, network)
+    return path
+
+
+@pytest.mark.slow
+def test_torch_export_writes_a_verified_program(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-n", str(weights), "-f", "torch", "-s", "2", "-g", "rgb", "-o", str(tmp_path)]) == 0
+    assert f"{tmp_path / 'tiny_rgb_x2.pt2'}: largest difference to PyTorch " in capsys.readouterr().out
+    program = torch.export.load(tmp_path / "tiny_rgb_x2.pt2").module()
+    image = torch.rand(1, 3, 31, 8)
+    expected = Upscaler.from_pretrained(weights, device="cpu").upscale(image, 2)
+    assert (program(image) - expected).abs().max().item() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the runtimes warn of their own internals when they are imported
+@pytest.mark.parametrize(
+    ("target", "engine"), [("onnx", "onnxruntime"), ("onnx", "openvino"), ("openvino", "openvino")]
+)
+def test_an_exported_step_upscales_like_the_network(weights: Path, tmp_path: Path, target: str, engine: str) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime", engine):
+        pytest.importorskip(package)
+    exported = export_network(str(weights), tmp_path, target=target, graphs=["step"])[0]
+    assert exported.difference < 1e-5
+    image = np.random.default_rng(0).random((40, 33, 4))
+    expected = Upscaler.from_pretrained(weights, device="cpu", tile=0).upscale(image, 4)
+    result = Upscaler.from_pretrained(exported.path, engine=engine, tile=16).upscale(image, 4)
+    seen = expected[..., 3] > 1 / 255  # where alpha vanishes, colour has no meaning
+    assert np.abs(result - expected)[seen].max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_the_rgb_graph_takes_any_size(weights: Path, tmp_path: Path, target: str) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(package)
+    exported = export_network(str(weights), tmp_path, target=target, graphs=["rgb"], scale=4)[0]
+    assert exported.path.name == f"tiny_rgb_x4{export.FORMATS[target]}"
+    assert exported.difference < 1e-5
+    with pytest.raises(CheckpointError, match="names no receptive radius"):
+        Upscaler.from_pretrained(exported.path, engine="openvino")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_file_that_is_no_export_is_named(tmp_path: Path, engine: str) -> None:
+    pytest.importorskip(engine)
+    (tmp_path / "a.onnx").write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match=f"a.onnx cannot be run by {engine}"):
+        Upscaler.from_pretrained(tmp_path / "a.onnx", engine=engine)
+
+
+def test_a_wrong_export_is_noticed(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(module: torch.nn.Module, *_: object) -> export.Run:
+        return lambda image: module(image) + 1e-3
+
+    monkeypatch.setitem(export._WRITERS, "onnx", wrong)
+    with pytest.raises(ProSRError, match=r"must agree with PyTorch to 0.0001, got 1.00e-03"):
+        export_network(str(weights), tmp_path)
+
+
+@pytest.mark.parametrize(("target", "package"), [("onnx", "onnx"), ("openvino", "openvino")])
+def test_a_missing_package_is_one_line(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], target: str, package: str
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    assert main(["-n", str(weights), "-f", target]) == 1
+    assert capsys.readouterr().err == (
+        f"error: This format needs the package {package}, which is not installed; pip install {package}.\n"
+    )
+
+
+def test_a_missing_model_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-n", "no_such_model"]) == 1
+    assert capsys.readouterr().err.startswith("error: 'no_such_model' must be released weights")

@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import csv
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from prosr_lightning.config import conf_dir, user_message, validate
+from prosr_lightning.errors import ProSRError
+from prosr_lightning.train import train
+from prosr_lightning.weights import load_network
+
+EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture
+def smoke(tmp_path, picture_folder, monkeypatch):
+    """Train in this process, tiny, and return the run folder and the score."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "cache"))
+
+    def run(*overrides: str, name: str = "run") -> tuple[Path, float | None]:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+            cfg = compose(
+                "train",
+                overrides=[
+                    "debug=smoke",
+                    "data=folder",
+                    f"data.train_dir={picture_folder}",
+                    f"data.val_sets=[{picture_folder}]",
+                    f"paths.output_dir={tmp_path / name}",
+                    "trainer.enable_progress_bar=false",
+                    *overrides,
+                ],
+            )
+        validate(cfg, "train")
+        return tmp_path / name, train(cfg)
+
+    return run
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "csv" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name != "prosrgan"])
+def test_every_experiment_trains_small(smoke, experiment):
+    run, score = smoke(f"experiment={experiment}")
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    assert (run / "checkpoints" / "best.ckpt").is_file()
+    assert 5 < score < 60
+    assert any(row["train/loss"] for row in rows(run))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["structure=plain"],
+        ["structure=residual"],
+        ["structure=memory", "model.generator.skip_every=2"],
+        ["depth=4"],
+        ["levels=x2_x4"],
+        ["levels=x2_x4_x8"],
+        ["scale=4"],
+        ["model.generator.fusion=inception"],
+        ["model.detach_between_levels=true", "levels=x2_x4"],
+        ["budget=cpu"],
+        ["logger=none"],
+        ["trainer.precision=bf16-mixed"],
+        ["model.compile=false", "model.ema_decay=0"],
+    ],
+)
+def test_every_switch_trains_from_the_command_line(smoke, overrides):
+    _, score = smoke(*overrides)
+    assert 5 < score < 60
+
+
+def test_the_best_checkpoint_reproduces_its_logged_score_in_a_fresh_process(smoke, picture_folder):
+    run, score = smoke("levels=x2_x4")
+    code = f"""
+import sys, torch
+from prosr_lightning.data.validation import ValidationImages
+from prosr_lightning.data.benchmarks import find_dataset
+from prosr_lightning.imaging.geometry import modcrop
+from prosr_lightning.imaging.resize import bicubic_downscale
+from prosr_lightning.metrics import psnr
+from prosr_lightning.weights import load_network
+from pathlib import Path
+network = load_network({str(run / "checkpoints" / "best.ckpt")!r}).network.eval()
+assert torch.load({str(run / "checkpoints" / "best.ckpt")!r}, weights_only=True)["prosr"]["config"]["depth"] == 2
+sets = [find_dataset({str(picture_folder)!r}, Path("."))]
+hr = ValidationImages(sets=sets, limit=1)[(0, True)]["hr"]
+scores = []
+with torch.no_grad():
+    for scale in (2, 4):
+        whole = modcrop(hr, scale)
+        scores.append(psnr(network.progressive(bicubic_downscale(whole, scale), scale)[-1], whole, border=scale).item())
+print(sum(scores) / 2)
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert float(finished.stdout) == pytest.approx(score, abs=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # a resumed run has a folder of its own
+def test_resume_from_last_continues_the_count(smoke):
+    first, _ = smoke("task_name=again", "paths.log_dir=logs", name="logs/again/runs/1")
+    second, _ = smoke("task_name=again", "paths.log_dir=logs", "ckpt_path=last", "trainer.max_epochs=3", name="two")
+    stored = torch.load(second / "checkpoints" / "last.ckpt", weights_only=True)
+    assert torch.load(first / "checkpoints" / "last.ckpt", weights_only=True)["prosr"]["steps_done"] == 4
+    assert stored["prosr"]["steps_done"] == 12
+
+
+def test_starts_from_given_weights(smoke):
+    first, _ = smoke("model.ema_decay=0")
+    second, _ = smoke(
+        f"init_from={first / 'checkpoints' / 'last.ckpt'}", "optimizer.lr=0", "model.ema_decay=0", "seed=9", name="two"
+    )
+    one, two = (load_network(run / "checkpoints" / "last.ckpt").network.state_dict() for run in (first, second))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_scores_the_best_weights_and_draws_a_picture(smoke, picture_folder, capsys):
+    run, _ = smoke(f"test.benchmarks=[{picture_folder},Set5]", "test.scales=[2,4]", "test.picture=true")
+    printed = capsys.readouterr().out
+    assert "bicubic" in printed
+    assert "ProSRN" in printed
+    for method in ("bicubic", "ProSRN"):
+        with (run / "test" / method / "summary.csv").open() as file:
+            assert [row["scale"] for row in csv.DictReader(file)] == ["2", "4"]
+    with Image.open(run / "comparison.png") as picture:
+        assert picture.width > 800
+
+
+def message(smoke, *overrides, **options) -> str:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # Hydra wraps some
+        smoke(*overrides, **options)
+    text = user_message(caught.value)
+    assert text is not None, "a user can cause this, so it must be explained"
+    return text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["data.train_dir=nowhere"], "must be a folder of images, got nowhere"),
+        (["data.train_dir=null"], "add data.train_dir=DIR"),
+        (["depth=3", "structure=residual"], "`depth` must be even for structure=residual"),
+        (["depth=0"], "`depth` must be a whole number >= 1, got 0"),
+        (["ckpt_path=missing.ckpt"], "missing.ckpt"),
+        (["ckpt_path=last", "task_name=never"], "ckpt_path=last needs a last.ckpt of an earlier run"),
+        (["init_from=missing.safetensors"], "missing.safetensors"),
+        (["data=div2k", "~data.train_dir", "~data.val_sets"], "python -m prosr_lightning.download div2k"),
+        (["data.crop=4096"], "4 of 4 training images cannot be used"),
+        (["val_scales=[6]"], "must be a power of two >= 2, got 6"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_explained(smoke, overrides, expected):
+    if overrides[0] == "data=div2k":
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+            cfg = compose("train", overrides=["debug=smoke", "paths.output_dir=out", "paths.data_dir=nowhere"])
+        with pytest.raises(ProSRError, match=expected):
+            train(cfg)
+        return
+    assert expected in message(smoke, *overrides)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(smoke):
+    first, _ = smoke()
+    path = first / "checkpoints" / "last.ckpt"
+    for key in ("ckpt_path", "init_from"):
+        text = message(smoke, f"{key}={path}", "depth=4", name="two")
+        assert "depth" in text
+        assert "architecture" in text
+
+
+def test_unreadable_images_are_all_named(smoke, picture_folder):
+    (picture_folder / "text.png").write_text("not a picture")
+    Image.fromarray(np.zeros((3, 3, 3), dtype=np.uint8)).save(picture_folder / "tiny.png")
+    text = message(smoke, "data.val_sets=[]")
+    assert "text.png" in text
+    assert "tiny.png" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["scale=3"], "`scale` must be a power of two >= 2, got 3"),
+        (["dpeth=4"], "the nearest valid key is 'depth'"),
+        (["levels=[2,3]"], "`levels` must be one of x2, x2_x4, x2_x4_x8, got 'levels=[2,3]'"),
+    ],
+)
+def test_the_command_prints_one_line_and_exits_with_1(run_module, arguments, expected):
+    finished = run_module("train", "debug=smoke", *arguments, check=False)
+    assert finished.returncode == 1
+    assert expected in finished.stderr
+    assert "Traceback" not in finished.stderr + finished.stdout
+    assert len([line for line in finished.stderr.splitlines() if line.startswith("error:")]) == 1
+
+
+def test_a_mistyped_key_in_an_experiment_file_is_found(run_module, tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "wrong.yaml").write_text("# @package _global_\nmodel:\n  ema_dcay: 0.9\n")
+    finished = run_module("train", "--config-dir", "mine", "experiment=wrong", "debug=smoke", check=False)
+    assert finished.returncode == 1
+    assert "'ema_dcay'; the nearest valid key is 'ema_decay'" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+SMALL_RUN = ["debug=smoke", "data=folder", "trainer.enable_progress_bar=false"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_command_leaves_a_checkpoint_to_go_on_from(run_module, tmp_path, picture_folder, number):
+    arguments = [*SMALL_RUN, f"data.train_dir={picture_folder}", "hydra.run.dir=run", "data.patches_per_epoch=1000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prosr_lightning.train", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PROSR_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = tmp_path / "run" / "csv" / "metrics.csv"
+    deadline = time.monotonic() + 120
+    while not (metrics.is_file() and metrics.stat().st_size > 100) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 1, errors
+    assert f"stopped by {signal.Signals(number).name}" in errors
+    assert "Traceback" not in errors
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    steps = torch.load(path, weights_only=True)["prosr"]["steps_done"]
+    assert steps > 0
+    load_network(path)
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path, picture_folder):
+    """The limit on file size stands in for the disk: the first checkpoint fits, a larger one does not."""
+    environment = {**os.environ, "PROSR_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    finished = subprocess.run(  # noqa: PLW1509  # the limit must hold in the child alone
+        [sys.executable, "-m", "prosr_lightning.train", *SMALL_RUN, f"data.train_dir={picture_folder}"]
+        + ["hydra.run.dir=run", "model.generator.channels=32"],
+        cwd=tmp_path,
+        env=environment,
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 1, finished.stderr
+    assert "error: The disk must have room" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert list((tmp_path / "run" / "checkpoints").glob("*")) == []
+
+
+@pytest.mark.slow
+def test_two_processes_train_into_one_run_folder(run_module, tmp_path, picture_folder):
+    arguments = [*SMALL_RUN, f"data.train_dir={picture_folder}", "trainer.devices=2", "data.val_limit=3"]
+    run_module("train", *arguments, "model.ema_decay=0")
+    runs = list((tmp_path / "logs" / "smoke" / "runs").iterdir())
+    assert len(runs) == 1
+    stored = torch.load(runs[0] / "checkpoints" / "last.ckpt", weights_only=True)["prosr"]
+    assert stored["steps_done"] == 2  # 8 patches in batches of 2 on 2 devices
+
+
+@pytest.mark.slow
+def test_a_multirun_sweeps_depth(run_module, tmp_path, picture_folder):
+    run_module("train", "-m", *SMALL_RUN, f"data.train_dir={picture_folder}", "depth=2,4")
+    jobs = sorted((tmp_path / "logs" / "smoke" / "multiruns").glob("*/[01]/checkpoints/best.ckpt"))
+    assert [load_network(job).network.depth for job in jobs] == [2, 4]
+
+
+@pytest.mark.slow
+def test_the_wheel_works_from_another_directory(tmp_path):
+    repository = conf_dir().parent
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist")]
+    subprocess.run([*build, str(repository)], check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    target = tmp_path / "installed"
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    finished = subprocess.run(
+        [sys.executable, "-m", "prosr_lightning.train", "experiment=demo", "--cfg", "job"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "task_name: demo" in finished.stdout
+    where = subprocess.run(
+        [sys.executable, "-c", "import prosr_lightning.config as c; print(c.conf_dir())"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(target) in where.stdout

@@ -1,0 +1,218 @@
+"""`prosr-upscale` as people use it: batches, trees, names, options, a full disk."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from awkward_pictures import Run, content, cut_short, picture, saved, size_of, tiny_weights
+from PIL import Image
+
+from prosr_lightning.imaging.formats import write_picture
+from prosr_lightning.imaging.picture import Picture
+from prosr_lightning.upscale import main
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture
+def run(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return Run(weights, capsys)
+
+
+@contextmanager
+def full_disk(limit: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(("extension", "channels"), [("png", 3), ("jpg", 3), ("tif", 3), ("webp", 3), ("bmp", 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_full_disk_leaves_nothing_half_written(run: Run, extension: str, channels: int, dtype: type) -> None:
+    noise = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (60, 60, channels), dtype=dtype)
+    write_picture("a.png", Picture(noise))
+    with full_disk(1000):
+        code, _, errors = run("-i", "a.png", "-s", "2", "--ext", extension)
+    assert code == 1
+    assert "a_x2" in errors
+    assert [path.name for path in Path().iterdir()] == ["a.png"]
+
+
+def test_a_bad_picture_does_not_stop_the_batch(run: Run) -> None:
+    for name in ("a.png", "c.png", "e.png"):
+        saved(name)()
+    content("b.png", b"nonsense")()
+    cut_short("d.png")()
+    code, out, errors = run("-i", ".", "-o", "out", "-s", "2")
+    assert code == 1
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a_x2.png", "c_x2.png", "e_x2.png"]
+    assert "b.png must be an image" in errors
+    assert "d.png cannot be read" in errors
+    assert out.endswith("3 enlarged, 2 failed\n")
+
+
+def test_defects_are_named_and_the_batch_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved("a.png")()
+    saved("b.png")()
+    calls = iter([ValueError("a defect"), MemoryError()])
+
+    def fails(*_: object, **__: object) -> None:
+        raise next(calls)
+
+    monkeypatch.setattr("prosr_lightning.upscale.read_picture", fails)
+    code, _, errors = run("-i", "a.png", "b.png")
+    assert code == 1
+    assert "a.png: unexpected ValueError: a defect" in errors
+    assert "b.png does not fit into memory" in errors
+
+
+def test_a_tree_is_mirrored_and_links_are_followed_once(run: Run) -> None:
+    for name in ("in", "in/deep/deeper", "elsewhere"):
+        Path(name).mkdir(parents=True)
+    for name in ("in/a.png", "in/deep/a.png", "in/deep/deeper/b.jpg", "elsewhere/c.png"):
+        saved(name)()
+    Path("in/notes.txt").write_text("no picture")
+    Path("in/Thumbs.db").write_bytes(b"no picture")
+    Path("in/.hidden.png").write_bytes(b"no picture")
+    Path("in/deep/loop").symlink_to("..", target_is_directory=True)
+    Path("in/linked").symlink_to("../elsewhere", target_is_directory=True)
+    Path("in/twice").symlink_to("../elsewhere", target_is_directory=True)
+    code, out, _ = run("-i", "in", "-o", "out", "-r", "-s", "2")
+    assert code == 0
+    found = sorted(str(path) for path in Path("out").rglob("*") if path.is_file())
+    assert found == ["out/a_x2.png", "out/deep/a_x2.png", "out/deep/deeper/b_x2.png", "out/linked/c_x2.png"]
+    assert "4 enlarged" in out
+
+
+def test_without_r_folders_below_are_left_alone(run: Run) -> None:
+    Path("in/deep").mkdir(parents=True)
+    saved("in/a.png")()
+    saved("in/deep/b.png")()
+    assert run("-i", "in", "-o", "out", "-s", "2")[0] == 0
+    assert sorted(str(path) for path in Path("out").rglob("*")) == ["out/a_x2.png"]
+
+
+def test_patterns_files_and_folders_go_together_without_repetition(run: Run) -> None:
+    Path("in").mkdir()
+    for name in ("a1.png", "a2.png", "in/b.png"):
+        saved(name)()
+    code, out, _ = run("-i", "a*.png", "a1.png", "in", "-s", "2")
+    assert code == 0
+    assert "3 enlarged" in out
+    assert {path.name for path in Path().glob("*_x2.png")} == {"a1_x2.png", "a2_x2.png"}
+    assert Path("in/b_x2.png").is_file()
+
+
+def test_own_results_are_not_enlarged_again(run: Run) -> None:
+    saved("a.jpg")()
+    saved("scan_x2.jpg")()  # no result of ours: there is no "scan"
+    assert run("-i", ".", "-s", "2")[0] == 0
+    code, out, _ = run("-i", ".", "-s", "2", "--skip-existing")
+    assert code == 0
+    assert out == "0 enlarged, 2 skipped, their results exist\n"
+    assert sorted(path.name for path in Path().glob("*.png")) == ["a_x2.png", "scan_x2_x2.png"]
+
+
+def test_an_output_folder_inside_the_input_is_not_an_input(run: Run) -> None:
+    saved("a.png")()
+    for _ in range(2):
+        assert run("-i", ".", "-r", "-o", "out", "-s", "2", "--suffix", "")[0] == 0
+    assert [str(path) for path in sorted(Path("out").rglob("*"))] == ["out/a.png"]
+
+
+def test_existing_results_are_replaced_unless_told_otherwise(run: Run) -> None:
+    saved("a.png")()
+    Path("a_x2.png").write_bytes(b"old")
+    assert run("-i", "a.png", "-s", "2", "--skip-existing")[1] == "0 enlarged, 1 skipped, their results exist\n"
+    assert Path("a_x2.png").read_bytes() == b"old"
+    assert run("-i", "a.png", "-s", "2")[0] == 0
+    assert size_of("a_x2.png") == (18, 14)
+
+
+def test_two_pictures_never_share_a_result(run: Run) -> None:
+    saved("a.png")()
+    saved("a.jpg")()
+    code, _, errors = run("-i", "a.png", "a.jpg", "-s", "2")
+    assert code == 1
+    assert "a.jpg would be written over the result of a.png" in errors
+    assert Path("a_x2.png").is_file()
+
+
+def test_one_output_file_for_several_pictures_is_refused(run: Run) -> None:
+    saved("a.png")()
+    saved("b.png")()
+    code, _, errors = run("-i", "a.png", "b.png", "-o", "out.png")
+    assert code == 1
+    assert "must be a folder for 2 pictures" in errors
+
+
+def test_a_result_that_is_a_folder_is_refused(run: Run) -> None:
+    saved("a.png")()
+    Path("a_x2.png").mkdir()
+    code, _, errors = run("-i", "a.png", "-s", "2")
+    assert code == 1
+    assert "a_x2.png must be a file, got a folder" in errors
+
+
+def test_options_reach_the_upscaler(run: Run) -> None:
+    saved("a.png", size=(40, 40))()
+    code, _, errors = run("-i", "a.png", "-o", "o.png", "-s", "4", "-t", "16", "--tta", "--fp32", "-v")
+    assert code == 0, errors
+    assert size_of("o.png") == (160, 160)
+    code, _, errors = run("-i", "a.png", "-t", "3")
+    assert code == 1
+    assert "`tile` must be" in errors
+
+
+def test_exif_and_profile_travel_and_orientation_is_reset(run: Run) -> None:
+    exif = Image.Exif()
+    exif[274], exif[271] = 6, "A maker"
+    saved("a.jpg", exif=exif.tobytes(), icc_profile=b"a profile")()
+    for extension in ("png", "jpg", "webp", "tif"):
+        assert run("-i", "a.jpg", "-s", "2", "--ext", extension)[0] == 0
+        with Image.open(f"a_x2.{extension}") as result:
+            assert result.size == (14, 18)
+            assert dict(result.getexif()).get(271) == "A maker"
+            assert 274 not in result.getexif()
+            assert result.info["icc_profile"] == b"a profile"
+
+
+def test_a_missing_model_is_one_line(run: Run, weights: Path) -> None:
+    saved("a.png")()
+    code = main(["-i", "a.png", "-n", "no_such_model"])
+    errors = run.capsys.readouterr().err
+    assert code == 1
+    assert errors.startswith("error: 'no_such_model' must be released weights or a file; released: ")
+    assert errors.count("\n") == 1
+
+
+def test_the_module_runs_as_a_command(weights: Path, tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.png")
+    command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "a.png", "missing.png", "-s", "2"]
+    arguments = {
+        "cwd": tmp_path,
+        "capture_output": True,
+        "text": True,
+        "env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    }
+    done = subprocess.run([*command, "--model", str(weights), "--device", "cpu"], check=False, **arguments)
+    assert done.returncode == 1
+    assert (tmp_path / "a_x2.png").is_file()
+    assert "missing.png must be an image file or a folder" in done.stderr
+    assert "Traceback" not in done.stderr

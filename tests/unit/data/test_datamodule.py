@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prosr_lightning.data.datamodule import FolderDataModule
+from prosr_lightning.data.validation import ShardSampler
+from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.imaging.color import rgb_to_luminance
+from prosr_lightning.imaging.io import read_rgb
+
+
+@pytest.fixture
+def make(tmp_path, photographs):
+    def make_data(*sizes: tuple[int, int], **changes) -> FolderDataModule:
+        folder = photographs(*(sizes or ((64, 64), (48, 80))))[0].parent
+        settings = {
+            "train_dir": folder,
+            "data_dir": tmp_path,
+            "levels": [2, 4],
+            "crop": 16,
+            "batch_size": 3,
+            "patches_per_epoch": 10,
+            "num_workers": 0,
+            "cache_dir": tmp_path / "cache",
+        }
+        return FolderDataModule(**(settings | changes))
+
+    return make_data
+
+
+def first_batch(data):
+    data.prepare_data()
+    data.setup("fit")
+    return next(iter(data.train_dataloader()))
+
+
+def test_a_batch_is_lr_and_the_ground_truth_of_every_level(make):
+    data = make(val_sets=[])
+    batch = data.on_after_batch_transfer(first_batch(data), 0)
+    assert batch["lr"].shape == (3, 1, 4, 4)
+    assert {level: tuple(image.shape) for level, image in batch["hr"].items()} == {2: (3, 1, 8, 8), 4: (3, 1, 16, 16)}
+    assert batch["lr"].dtype == torch.float32
+    assert 16 / 255 - 0.1 < batch["lr"].mean() < 235 / 255
+
+
+def test_augmentation_turns_hr_before_the_pyramid(make):
+    plain, turned = make(val_sets=[], augment=False, batch_size=64), make(val_sets=[], batch_size=64)
+    patches, codes = first_batch(plain)
+    straight = plain.on_after_batch_transfer((patches, codes), 0)
+    augmented = turned.on_after_batch_transfer((patches, codes), 0)
+    for number, code in enumerate(codes.tolist()):
+        for image, expected in ((augmented["lr"], straight["lr"]), (augmented["hr"][4], straight["hr"][4])):
+            want = expected[number]
+            want = want.flip(-1) if code & 1 else want
+            want = want.flip(-2) if code & 2 else want
+            want = want.transpose(-1, -2) if code & 4 else want
+            torch.testing.assert_close(image[number], want, atol=1e-5, rtol=0)
+    assert len(set(codes.tolist())) == 8
+
+
+def test_an_epoch_has_the_patches_asked_for(make):
+    data = make(val_sets=[], patches_per_epoch=10, batch_size=3)
+    first_batch(data)
+    assert len(data.train_dataloader()) == 3
+
+
+def test_validation_images_are_exact_luminance(make):
+    data = make(val_sets=["photographs"])
+    items = list(data.val_dataloader())
+    assert [(item["set"], item["image"], item["counts"]) for item in items] == [
+        ("photographs", "00", True),
+        ("photographs", "01", True),
+    ]
+    rgb = torch.from_numpy(read_rgb(data.training_photographs()[1]).copy()).permute(2, 0, 1).double() / 255
+    torch.testing.assert_close(items[1]["hr"][0].double(), rgb_to_luminance(rgb), atol=1e-7, rtol=0)
+
+
+def test_val_limit_takes_the_first_of_each_set(make, photographs):
+    photographs((20, 20), (20, 20), folder="others")
+    data = make(val_sets=["photographs", "others"], val_limit=1)
+    assert [(item["set"], item["image"]) for item in data.val_dataloader()] == [("photographs", "00"), ("others", "00")]
+
+
+def test_without_kodak_every_20th_photograph_is_held_out(make):
+    data = make(*[(32, 32)] * 41)
+    (held_out,) = data.validation_sets()
+    training = data.training_photographs()
+    assert held_out.name == "held_out"
+    assert [path.stem for path in held_out.images] == ["00", "20", "40"]
+    assert len(training) == 38
+    assert not set(training) & set(held_out.images)
+
+
+def test_kodak_is_the_validation_set_where_it_is_found(make, photographs):
+    photographs(*[(32, 32)] * 24, folder="Kodak24")
+    data = make()
+    assert [(one.name, len(one.images)) for one in data.validation_sets()] == [("Kodak24", 24)]
+    assert len(data.training_photographs()) == 2
+
+
+def test_a_missing_validation_set_is_known_before_any_training(make):
+    with pytest.raises(DataError, match="Set5"):
+        make(val_sets=["Set5"]).prepare_data()
+
+
+@pytest.mark.parametrize(("length", "world_size"), [(5, 2), (4, 2), (1, 3), (7, 4)])
+def test_devices_count_every_image_once(length, world_size):
+    shards = [list(ShardSampler(length=length, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    assert len({len(shard) for shard in shards}) == 1
+    counted = [index for shard in shards for index, counts in shard if counts]
+    assert sorted(counted) == list(range(length))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"levels": []}, "`levels` must name at least one level"),
+        ({"levels": [3]}, "must be a power of two >= 2, got 3"),
+        ({"crop": 18}, "`crop` must be a multiple of the largest level, 4, got 18; choose 16"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"patches_per_epoch": 0}, "`patches_per_epoch` must be at least 1"),
+        ({"on_bad_image": "ignore"}, "`on_bad_image` must be stop or skip, got 'ignore'"),
+    ],
+)
+def test_refuses_settings_outside_their_range(make, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        make(**changes)
+
+
+def test_a_training_folder_must_be_named(make):
+    with pytest.raises(DataError, match=r"add data\.train_dir=DIR"):
+        make(train_dir=None)

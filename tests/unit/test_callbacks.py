@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch.utils.data import DataLoader
+
+from prosr_lightning.callbacks import KeepLast
+from prosr_lightning.errors import ConfigError, TrainingError
+
+
+class Line(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer_ = torch.nn.Linear(1, 1)
+
+    def training_step(self, batch, batch_idx):
+        return self.layer_(batch).sum()
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/psnr", torch.tensor(1.0), batch_size=1)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class SignalAt(Callback):
+    def __init__(self, number, batch=None, *, validating=False):
+        self.number, self.batch, self.validating = number, batch, validating
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if not self.validating and batch_idx == self.batch:
+            os.kill(os.getpid(), self.number)
+
+    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+        if self.validating:
+            os.kill(os.getpid(), self.number)
+
+
+def fit(tmp_path, *callbacks, ckpt_path=None, **changes):
+    module = Line()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        num_sanity_val_steps=0,
+        callbacks=[*callbacks, KeepLast(dirpath=tmp_path, **changes)],
+    )
+    ones = DataLoader(torch.ones(6, 1))
+    trainer.fit(module, ones, DataLoader(torch.ones(3, 1)), ckpt_path=ckpt_path, weights_only=True)
+    return trainer
+
+
+def saved(tmp_path):
+    return torch.load(tmp_path / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_batch_saves_and_stops(tmp_path, number):
+    before = signal.getsignal(number)
+    with pytest.raises(TrainingError, match=f"stopped by {number.name} at epoch 0.*ckpt_path="):
+        fit(tmp_path, SignalAt(number, batch=3))
+    assert saved(tmp_path)["global_step"] == 4
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_in_the_middle_of_validation_stops_too(tmp_path):
+    with pytest.raises(TrainingError, match="stopped by SIGTERM"):
+        fit(tmp_path, SignalAt(signal.SIGTERM, validating=True))
+    assert saved(tmp_path)["global_step"] == 6
+
+
+@pytest.mark.filterwarnings("ignore:.*your dataloader is not resumable")  # the loader of this test
+@pytest.mark.parametrize("where", [{"batch": 3}, {"validating": True}])
+def test_a_stopped_run_goes_on_to_its_end(tmp_path, where):
+    with pytest.raises(TrainingError):
+        fit(tmp_path, SignalAt(signal.SIGTERM, **where))
+    trainer = fit(tmp_path, ckpt_path=tmp_path / "last.ckpt")
+    assert trainer.global_step == 12
+
+
+def test_saves_after_each_validation_and_at_the_end(tmp_path, monkeypatch):
+    steps = []
+    original = Trainer.save_checkpoint
+    monkeypatch.setattr(
+        Trainer, "save_checkpoint", lambda self, *args: (steps.append(self.global_step), original(self, *args))
+    )
+    fit(tmp_path)
+    assert steps == [6, 12, 12]
+
+
+def test_saves_when_the_time_is_up(tmp_path, monkeypatch):
+    steps = []
+    original = Trainer.save_checkpoint
+    monkeypatch.setattr(
+        Trainer, "save_checkpoint", lambda self, *args: (steps.append(self.global_step), original(self, *args))
+    )
+    fit(tmp_path, every_minutes=1e-9)
+    assert steps[:6] == [1, 2, 3, 4, 5, 6]
+
+
+def test_refuses_a_time_that_is_not_positive(tmp_path):
+    with pytest.raises(ConfigError, match="`every_minutes` must be positive, got 0"):
+        KeepLast(dirpath=tmp_path, every_minutes=0)
