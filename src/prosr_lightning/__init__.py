@@ -23,6 +23,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # the type is that of the pu
     """Import a public name when it is first used, so that `import prosr_lightning` costs nothing."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'prosr_lightning' has no attribute {name!r}")
-    from importlib import import_module
+    from importlib import import_module  # noqa: PLC0415  # costs nothing before it is needed
 
     return getattr(import_module(_PUBLIC[name]), name)

@@ -54,7 +54,12 @@ class KeepLast(Callback):
                 return
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ANN401  # Lightning's signature
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Save if it is time, and stop if asked to."""
         several = trainer.world_size > 1
@@ -101,11 +106,14 @@ class KeepLast(Callback):
             f"Go on with ckpt_path={self.path}."
         )
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # signal's signature
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # signal's signature
         if self._stop_signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._stop_signal = signal.Signals(number)
-        log.warning("%s received: finishing this batch, then saving. Press Ctrl-C again to stop at once.", self._stop_signal.name)
+        log.warning(
+            "%s received: finishing this batch, then saving. Press Ctrl-C again to stop at once.",
+            self._stop_signal.name,
+        )
 
     def _restore_signals(self) -> None:
         for number, handler in self._previous.items():
@@ -123,7 +131,9 @@ class TrainingProgressBar(RichProgressBar):
     def __init__(self, *, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate, theme=RichProgressBarTheme(metrics_format=".4f"))
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, int | str | float | dict[str, float]]:
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
         """Return what stands beside the bar."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)

@@ -159,8 +159,10 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     for key in cfg:
         if str(key) not in allowed:
             raise ConfigError(_unknown(str(key), "the top level", allowed))
-    for key in cfg:
-        _validate_node(OmegaConf.to_container(cfg, resolve=False)[key], str(key))  # type: ignore[index, call-overload]  # a mapping
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(plain, dict)
+    for key, node in plain.items():
+        _validate_node(node, str(key))
 
 
 def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
@@ -175,8 +177,8 @@ def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
         for key in node:
             if allowed is not None and key not in _HYDRA_KEYS and key not in allowed:
                 raise ConfigError(_unknown(str(key), f"{path} ({target})", allowed))
-    elif path.split(".")[0] in _FIXED:
-        allowed = _FIXED[path.split(".")[0]]
+    elif path.split(".", maxsplit=1)[0] in _FIXED:
+        allowed = _FIXED[path.split(".", maxsplit=1)[0]]
         for key in node:
             if str(key) not in allowed:
                 raise ConfigError(_unknown(str(key), path, allowed))
@@ -234,9 +236,11 @@ def _hydra_message(error: BaseException) -> str:
 
 def _unknown_override(key: str, text: str) -> str:
     known = sorted(_all_keys())
-    last = key.split(".")[-1]
+    last = key.rsplit(".", maxsplit=1)[-1]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5) or [
-        one for one in known if one.split(".")[-1] in difflib.get_close_matches(last, [k.split(".")[-1] for k in known], n=1)
+        one
+        for one in known
+        if one.split(".")[-1] in difflib.get_close_matches(last, [k.split(".")[-1] for k in known], n=1)
     ]
     hint = f"the nearest valid key is {near[0]!r}" if near else "see conf/ for the valid keys"
     return f"The override must name a key of the configuration, got {key!r}; {hint}."
@@ -285,5 +289,3 @@ def _unknown(key: str, where: str, allowed: Iterable[str]) -> str:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0]
-
-

@@ -52,9 +52,7 @@ def content_loss(sr: Tensor, hr: Tensor, *, eps: float = EPS, reduction: str = "
     return _reduce(charbonnier(_wide(hr) - _wide(sr), eps=eps), reduction)
 
 
-def residual_loss(
-    sr: Tensor, residual: Tensor, lr_up: Tensor, *, eps: float = EPS, reduction: str = "mean"
-) -> Tensor:
+def residual_loss(sr: Tensor, residual: Tensor, lr_up: Tensor, *, eps: float = EPS, reduction: str = "mean") -> Tensor:
     """Compare residual images: E rho(r - (G(x) - x')) (Eq. 5). Equal to Eq. 1 where r = y - x'.
 
     Args:

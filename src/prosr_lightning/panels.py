@@ -43,7 +43,7 @@ class ValidationPanels(Callback):
         self._validations = 0
 
     @torch.no_grad()
-    def on_validation_batch_end(  # noqa: PLR0917  # Lightning's signature
+    def on_validation_batch_end(  # Lightning's signature
         self,
         trainer: Trainer,
         pl_module: LightningModule,

@@ -9,12 +9,11 @@ from typing import Any, cast
 
 import lightning
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -46,6 +45,9 @@ def train(cfg: DictConfig) -> float | None:
         The best monitored value, `val/psnr` in dB unless the experiment names another, which a sweep optimises; None if
         nothing was validated.
     """
+    if cfg.scale is not None:
+        network = instantiate(cfg.model.generator, _convert_="all")
+        cfg.levels = list(cast(SRNetwork, network).training_levels(cfg.scale))
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     resume_from = _resume_from(cfg)
     datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
@@ -127,7 +129,9 @@ def _resume_from(cfg: DictConfig) -> str | None:
     return str(path)
 
 
-def _score(cfg: DictConfig, module: LitSuperResolution, datamodule: PatchDataModule, best: ModelCheckpoint | None) -> None:
+def _score(
+    cfg: DictConfig, module: LitSuperResolution, datamodule: PatchDataModule, best: ModelCheckpoint | None
+) -> None:
     """Score the best weights beside bicubic on the test sets that are there."""
     if cfg.test.benchmarks is None:
         return
@@ -161,7 +165,7 @@ def _best(callbacks: list[Callback]) -> ModelCheckpoint | None:
     return next((one for one in callbacks if isinstance(one, ModelCheckpoint)), None)
 
 
-@rank_zero_only  # type: ignore[untyped-decorator]  # Lightning's is untyped
+@rank_zero_only
 def _announce(module: LitSuperResolution, trainer: Trainer, resume_from: str | None) -> None:
     generator = module.generator
     log.info(
@@ -177,6 +181,11 @@ def _announce(module: LitSuperResolution, trainer: Trainer, resume_from: str | N
         log.info("Resuming from %s", resume_from)
 
 
+@rank_zero_only
+def _say_where(output_dir: str) -> None:
+    Console(stderr=True).print(f"Run folder: {output_dir}", highlight=False, soft_wrap=True)
+
+
 def _quiet() -> None:
     """Keep other packages' hints, which users of this command can do nothing about, from its output."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -188,12 +197,8 @@ def _quiet() -> None:
 @hydra_main("train")
 def main(cfg: DictConfig) -> float | None:
     """Train as the command line says."""
-    if cfg.scale is not None:
-        generator = instantiate(cfg.model.generator, _convert_="all")
-        cfg.levels = list(cast(SRNetwork, generator).training_levels(cfg.scale))
-    if rank_zero_only.rank == 0 and HydraConfig.initialized():
-        Console(stderr=True).print(f"Run folder: {cfg.paths.output_dir}", highlight=False)
     _quiet()
+    _say_where(cfg.paths.output_dir)
     torch.set_float32_matmul_precision("high")
     return train(cfg)
 

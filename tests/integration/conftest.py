@@ -27,7 +27,7 @@ def run_module(tmp_path):
     """Run `python -m prosr_lightning.<module> ...` in an empty working directory."""
 
     def run(module: str, *arguments: str, check: bool = True, timeout: float = 200, **environment: str):
-        finished = subprocess.run(  # noqa: S603  # our own command
+        finished = subprocess.run(  # our own command
             [sys.executable, "-m", f"prosr_lightning.{module}", *arguments],
             cwd=tmp_path,
             env={**os.environ, "PROSR_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", **environment},

@@ -72,7 +72,6 @@ def test_every_experiment_trains_small(smoke, experiment):
         ["depth=4"],
         ["levels=x2_x4"],
         ["levels=x2_x4_x8"],
-        ["scale=4"],
         ["model.generator.fusion=inception"],
         ["model.detach_between_levels=true", "levels=x2_x4"],
         ["budget=cpu"],
@@ -111,6 +110,12 @@ print(sum(scores) / 2)
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert float(finished.stdout) == pytest.approx(score, abs=1e-3)
+
+
+def test_scale_trains_every_level_up_to_it(smoke):
+    run, _ = smoke("scale=8")
+    config = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["prosr"]["config"]
+    assert config["levels"] == config["model"]["levels"] == config["data"]["levels"] == [2, 4, 8]
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # a resumed run has a folder of its own
@@ -255,9 +260,16 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path, picture_folder):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    finished = subprocess.run(  # noqa: PLW1509  # the limit must hold in the child alone
-        [sys.executable, "-m", "prosr_lightning.train", *SMALL_RUN, f"data.train_dir={picture_folder}"]
-        + ["hydra.run.dir=run", "model.generator.channels=32"],
+    finished = subprocess.run(  # the limit must hold in the child alone
+        [
+            sys.executable,
+            "-m",
+            "prosr_lightning.train",
+            *SMALL_RUN,
+            f"data.train_dir={picture_folder}",
+            "hydra.run.dir=run",
+            "model.generator.channels=32",
+        ],
         cwd=tmp_path,
         env=environment,
         preexec_fn=limit,

@@ -117,7 +117,7 @@ def _key(path: Path) -> str:
 
 def _decode(path: Path) -> Luminance:
     rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).float().div_(255)
-    return rgb_to_luminance(rgb)[0].mul_(255).round_().to(torch.uint8).numpy()  # type: ignore[no-any-return]  # numpy() is untyped
+    return rgb_to_luminance(rgb)[0].mul_(255).round_().to(torch.uint8).numpy()
 
 
 def _write(file: Path, luminance: Luminance) -> None:
@@ -141,9 +141,11 @@ def _report(problems: Sequence[str], *, usable: int, on_bad_image: str) -> None:
     listing = "".join(f"\n  - {problem}" for problem in problems)
     if on_bad_image != "skip" and problems:
         raise DataError(
-            f"{len(problems)} of {len(problems) + usable} training images cannot be used; repair or remove them, or set "
-            f"data.on_bad_image=skip to train without them:{listing}"
+            f"{len(problems)} of {len(problems) + usable} training images cannot be used; repair or remove them, or "
+            f"set data.on_bad_image=skip to train without them:{listing}"
         )
     if not usable:
-        raise DataError(f"The training set must hold at least one usable image, got none; check data.train_dir.{listing}")
+        raise DataError(
+            f"The training set must hold at least one usable image, got none; check data.train_dir.{listing}"
+        )
     log.warning("Left out %d training images that cannot be used:%s", len(problems), listing)

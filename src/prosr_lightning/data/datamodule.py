@@ -137,7 +137,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         return DataLoader(dataset, batch_size=None, sampler=sampler)
 
     @torch.no_grad()
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401, ARG002  # Lightning's signature
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401  # Lightning's signature
         """Augment the HR patches and make their pyramid, on the training device."""
         if isinstance(batch, dict):
             return batch  # a validation image

@@ -37,8 +37,8 @@ def next_position(begun: int, batches: int) -> dict[str, int]:
 class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
     """Cut batches of HR patches, with their surroundings, from cached photographs.
 
-    Every aligned position in every photograph is equally likely. A batch is a function of `(seed, epoch, number)`, so it
-    is the same with any number of workers, and no two batches share their randomness.
+    Every aligned position in every photograph is equally likely. A batch is a function of `(seed, epoch, number)`, so
+    it is the same with any number of workers, and no two batches share their randomness.
 
     Args:
         images: Cached photographs.
@@ -51,9 +51,7 @@ class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
         ConfigError: If `crop` is not a multiple of `scale`.
     """
 
-    def __init__(
-        self, *, images: Sequence[CachedImage], crop: int, scale: int, batch_size: int, seed: int
-    ) -> None:
+    def __init__(self, *, images: Sequence[CachedImage], crop: int, scale: int, batch_size: int, seed: int) -> None:
         if crop < scale or crop % scale:
             raise ConfigError(
                 f"`crop` must be a multiple of the largest level, {scale}, got {crop}; "

@@ -30,7 +30,10 @@ def div2k_images(data_dir: Path, split: str) -> list[Path]:
     """
     name = f"DIV2K_{split}_HR"
     folder = data_dir / "DIV2K" / name
-    remedy = f"get it with `python -m prosr_lightning.download div2k --root {data_dir}`, or train on your own photographs with data=folder data.train_dir=DIR"
+    remedy = (
+        f"get it with `python -m prosr_lightning.download div2k --root {data_dir}`, "
+        "or train on your own photographs with data=folder data.train_dir=DIR"
+    )
     if not folder.is_dir():
         raise DataError(f"DIV2K must be at {folder}, found nothing there; {remedy}.")
     images = find_images(folder, recursive=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class ShardSampler(Sampler[tuple[int, bool]]):
         self.length, self.rank, self.world_size = length, rank, world_size
 
     def __len__(self) -> int:
-        return -(-self.length // self.world_size)
+        return math.ceil(self.length / self.world_size)
 
     def __iter__(self) -> Iterator[tuple[int, bool]]:
         for step in range(len(self)):

@@ -47,7 +47,12 @@ def detailed_window(image: RGB8, side: int) -> tuple[int, int]:
     tops = np.arange(0, gray.shape[0] - side + 1, step)
     lefts = np.arange(0, gray.shape[1] - side + 1, step)
     bottom, right = tops[:, None] + side, lefts[None] + side
-    sums = total[bottom, right] - total[tops[:, None], right] - total[bottom, lefts[None]] + total[tops[:, None], lefts[None]]
+    sums = (
+        total[bottom, right]
+        - total[tops[:, None], right]
+        - total[bottom, lefts[None]]
+        + total[tops[:, None], lefts[None]]
+    )
     row, column = np.unravel_index(int(sums.argmax()), sums.shape)
     return int(tops[row]), int(lefts[column])
 

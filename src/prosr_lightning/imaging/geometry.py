@@ -26,7 +26,9 @@ def modcrop(image: Tensor, multiple: int) -> Tensor:
     """
     height, width = image.shape[-2:]
     if height < multiple or width < multiple:
-        raise ImageError(f"The image must be at least {multiple}x{multiple} pixels, got {width}x{height}; leave it out.")
+        raise ImageError(
+            f"The image must be at least {multiple}x{multiple} pixels, got {width}x{height}; leave it out."
+        )
     return image[..., : height - height % multiple, : width - width % multiple]
 
 

@@ -1,8 +1,8 @@
-"""MATLAB-exact bicubic resizing (`imresize(.., 'bicubic')`), in float64 for tables and batched on any device for training.
+"""MATLAB-exact bicubic resizing (`imresize(.., 'bicubic')`): float64 for tables, batched on any device for training.
 
-PyTorch's antialiased bicubic has MATLAB's kernel (a = -0.5, widened by the factor when shrinking) but drops the taps that
-fall outside the image, where MATLAB mirrors the image with its edge pixel repeated. Padding by that mirror first and
-cropping afterwards makes the two agree to the last digits.
+PyTorch's antialiased bicubic has MATLAB's kernel (a = -0.5, widened by the factor when shrinking) but drops the taps
+that fall outside the image, where MATLAB mirrors the image with its edge pixel repeated. Padding by that mirror first
+and cropping afterwards makes the two agree to the last digits.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def symmetric_index(length: int, start: int, stop: int, device: torch.device | N
 
 def _interpolate(image: Tensor, size: tuple[int, int]) -> Tensor:
     if image.dtype in (torch.float16, torch.bfloat16):
-        return F.interpolate(image.float(), size=size, mode="bicubic", antialias=True, align_corners=False).to(image.dtype)
+        return F.interpolate(image.float(), size=size, mode="bicubic", antialias=True, align_corners=False).to(
+            image.dtype
+        )
     return F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)
 
 

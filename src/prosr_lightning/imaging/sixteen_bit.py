@@ -63,7 +63,7 @@ def read_with_pillow(image: Image.Image) -> Pixels | None:
 
 def _source(image: Image.Image) -> Path | io.BytesIO:
     """Return what an image was opened from, to open it again."""
-    assert isinstance(image, ImageFile.ImageFile)  # noqa: S101  # it has tiles
+    assert isinstance(image, ImageFile.ImageFile)  # it has tiles
     if image.filename:
         return Path(os.fsdecode(image.filename))
     stream = cast(IO[bytes], image.fp)

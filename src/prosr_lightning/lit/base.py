@@ -1,4 +1,4 @@
-"""What LitProSRN and LitProSRGAN share: the generator with its moving average, validation, and what a checkpoint holds."""
+"""What LitProSRN and LitProSRGAN share: the generator with its average, validation, and what a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ class LitSuperResolution(LightningModule):
         self.run_config: dict[str, Any] = {}
         self.steps_done = 0
         self.val_psnr = nn.ModuleDict()
+        self.first_bad_step: Tensor
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
 
     @property
     def network(self) -> nn.Module:
         """The network to validate, keep and use: the moving average where there is one."""
-        return self.generator if self.ema_generator is None else cast(nn.Module, self.ema_generator.module)
+        return self.generator if self.ema_generator is None else self.ema_generator.module
 
     def start_from(self, network: nn.Module) -> None:
         """Take over the weights of a network of the same architecture, for the generator and its average."""
@@ -100,7 +101,7 @@ class LitSuperResolution(LightningModule):
             self.log("val/psnr", torch.stack(list(means.values())).mean(), prog_bar=True)
 
     def finish_step(self) -> None:
-        """Move the average along and look for a loss that is not finite: to be called after each update of the generator.
+        """Move the average along and look for a loss that is not finite, after each update of the generator.
 
         Not a hook of Lightning's, because callbacks that save at the end of a batch run before the module's own hook.
         """
@@ -112,7 +113,7 @@ class LitSuperResolution(LightningModule):
 
     def note_loss(self, loss: Tensor) -> None:
         """Remember, without waiting for the device, the first training batch whose loss is not finite."""
-        bad = cast(Tensor, self.first_bad_step)
+        bad = self.first_bad_step
         step = torch.full_like(bad, self.steps_done)
         self.first_bad_step = torch.where((bad < 0) & ~torch.isfinite(loss.detach()), step, bad)
 
@@ -122,12 +123,12 @@ class LitSuperResolution(LightningModule):
         Raises:
             TrainingError: With the batch, and what to try.
         """
-        step = int(cast(Tensor, self.first_bad_step))
+        step = int(self.first_bad_step)
         if step >= 0:
             epoch, number = self.current_epoch, step % max(1, int(self.trainer.num_training_batches))
             raise TrainingError(
-                f"The loss must be finite, got NaN or infinity at training batch {step} (epoch {epoch}, batch {number}); "
-                f"the last good checkpoint is kept. {self.advice}, and look at the data of that batch."
+                f"The loss must be finite, got NaN or infinity at training batch {step} (epoch {epoch}, "
+                f"batch {number}); the last good checkpoint is kept. {self.advice}, and look at the data of that batch."
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -148,7 +149,9 @@ class LitSuperResolution(LightningModule):
         """
         stored = checkpoint.get("prosr")
         if stored is None:
-            raise CheckpointError("The checkpoint must be one of prosr_lightning, got another program's; choose another.")
+            raise CheckpointError(
+                "The checkpoint must be one of prosr_lightning, got another program's; choose another."
+            )
         mine = cast(SRNetwork, self.generator).architecture
         if stored["architecture"] != mine:
             raise CheckpointError(
@@ -186,5 +189,3 @@ def _metric_key(name: str, scale: int) -> str:
 def _compact(architecture: dict[str, Any]) -> str:
     arguments = ", ".join(f"{key}={value}" for key, value in architecture.items() if key != "name")
     return f"{architecture.get('name')}({arguments})"
-
-

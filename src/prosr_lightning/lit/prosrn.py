@@ -55,7 +55,7 @@ class LitProSRN(LitSuperResolution):
         detach_between_levels: bool = False,
         ema_decay: float = 0.999,
         check_finite_every: int = 1,
-        compile: bool = False,  # noqa: A002  # the name users know
+        compile: bool = False,  # the name users know
     ) -> None:
         super().__init__(
             generator=generator,
@@ -105,6 +105,6 @@ class LitProSRN(LitSuperResolution):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.finish_step()
 
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:  # noqa: ANN401, ARG002  # Lightning's signature
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:  # noqa: ANN401  # Lightning's signature
         """Step the schedule by the share of the run that is done."""
         advance_schedule(scheduler, self.trainer)

@@ -53,7 +53,9 @@ class StepDecay(ProgressSchedule):
 
     def __init__(self, optimizer: Optimizer, *, drops: int = 3, factor: float = 0.5) -> None:
         if drops < 0 or not 0 < factor <= 1:
-            raise ConfigError(f"`drops` must be >= 0 and `factor` in (0, 1], got {drops} and {factor}; see conf/budget.")
+            raise ConfigError(
+                f"`drops` must be >= 0 and `factor` in (0, 1], got {drops} and {factor}; see conf/budget."
+            )
         self.drops, self.drop_factor = drops, factor
         super().__init__(optimizer)
 

@@ -22,7 +22,7 @@ class Discriminator(nn.Module):
 
     Eight 3x3 convolutions of 64, 64/2, 128, 128/2, 256, 256/2, 512, 512/2 maps with LeakyReLU, as in SRGAN, then a 3x3
     convolution to one logit per patch in the place of SRGAN's two dense layers (docs/paper-notes.md, entry 10). A logit
-    stands for 16x16 pixels and sees 93x93 (`receptive_field`). 4,691,777 parameters by default.
+    stands for 16x16 pixels and sees 93x93 (`receptive_field`). 4,692,545 parameters by default.
 
     Args:
         channels: Feature maps of the first convolution; the others have up to 8 times as many.
@@ -36,8 +36,8 @@ class Discriminator(nn.Module):
         ConfigError: If an argument is outside its range.
 
     Example:
-        >>> Discriminator(channels=4)(torch.zeros(2, 1, 33, 16)).shape
-        torch.Size([2, 1, 3, 1])
+        >>> Discriminator(channels=4).receptive_field
+        93
     """
 
     def __init__(

@@ -41,8 +41,8 @@ class Generator(nn.Module):
         ConfigError: If an argument is outside its range.
 
     Note:
-        The image branch repeats the edge pixel outward where LapSRN pads with zeros: zeros would darken the borders, and
-        progressive mode would carry that inward level by level.
+        The image branch repeats the edge pixel outward where LapSRN pads with zeros: zeros would darken the borders,
+        and progressive mode would carry that inward level by level.
 
     Example:
         >>> generator = Generator(depth=2, channels=8)

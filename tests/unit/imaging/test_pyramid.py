@@ -31,9 +31,7 @@ def test_nothing_outside_the_margin_reaches_the_patch():
     patches = torch.rand(1, 1, side, side, dtype=torch.float64)
     changed = patches.clone()
     changed[..., :2, :] += 1  # the kernel reaches 1.5 LR pixels = 6 HR pixels beyond the patch, of a margin of 8
-    assert torch.equal(
-        level_pyramid(patches, scale=4, levels=[4])[0], level_pyramid(changed, scale=4, levels=[4])[0]
-    )
+    assert torch.equal(level_pyramid(patches, scale=4, levels=[4])[0], level_pyramid(changed, scale=4, levels=[4])[0])
     changed[..., 2:3, :] += 1
     assert not torch.equal(
         level_pyramid(patches, scale=4, levels=[4])[0], level_pyramid(changed, scale=4, levels=[4])[0]

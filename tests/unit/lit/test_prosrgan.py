@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import csv
+import re
+from functools import partial
+
+import pytest
+import torch
+from lightning import Callback
+
+from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
+from prosr_lightning.imaging.resize import bicubic_upscale
+from prosr_lightning.lit.criterion import DetailCriterion
+from prosr_lightning.lit.prosrgan import LitProSRGAN
+from prosr_lightning.lit.residuals import residual_levels
+from prosr_lightning.lit.schedules import CosineToEnd
+from prosr_lightning.lit.watch import BalanceWatch
+from prosr_lightning.networks import Generator
+from prosr_lightning.networks.discriminator import Discriminator
+from prosr_lightning.weights import load_network
+
+
+@pytest.fixture
+def make_gan():
+    def make(**changes) -> LitProSRGAN:
+        torch.manual_seed(0)
+        settings = {
+            "generator": Generator(depth=1, channels=4),
+            "discriminator": Discriminator(channels=2),
+            "optimizer": partial(torch.optim.Adam, lr=1e-3),
+            "levels": [2, 4],
+            "ema_decay": 0.9,
+        }
+        return LitProSRGAN(**(settings | changes))
+
+    return make
+
+
+def copy_of(network):
+    return {key: value.clone() for key, value in network.state_dict().items()}
+
+
+def gradients_of(network):
+    return [None if one.grad is None else one.grad.clone() for one in network.parameters()]
+
+
+def equal(first, second):
+    pairs = zip(first.values(), second.values(), strict=True)
+    return all(torch.equal(one, other) for one, other in pairs)
+
+
+class Steps(Callback):
+    """Record both networks before and after each optimizer step: G's is optimizer 0, D's is 1."""
+
+    def __init__(self):
+        self.order, self.seen = [], []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.order.append("GD"[trainer.optimizers.index(optimizer)])
+        networks = pl_module.generator, pl_module.discriminator
+        self.seen.append([(copy_of(one), gradients_of(one)) for one in networks])
+
+    def on_train_batch_end(self, trainer, pl_module, *args):
+        networks = pl_module.generator, pl_module.discriminator
+        self.seen.append([(copy_of(one), gradients_of(one)) for one in networks])
+
+
+def test_a_d_step_leaves_g_and_a_g_step_leaves_d_bit_identical(make_gan, make_data, make_trainer):
+    steps = Steps()
+    make_trainer(max_epochs=1, callbacks=[steps], limit_val_batches=0).fit(make_gan(), datamodule=make_data())
+
+    assert steps.order == ["D", "G"] * 4
+    for batch in range(4):
+        before_d, before_g, end = steps.seen[3 * batch : 3 * batch + 3]
+        assert equal(before_d[0][0], before_g[0][0])  # D's update leaves G's parameters
+        assert not equal(before_g[0][0], end[0][0])  # G's own moves them
+        learned = {key for key in end[1][0] if key.endswith(("weight", "bias"))}
+        assert any(not torch.equal(before_d[1][0][key], before_g[1][0][key]) for key in learned)
+        assert equal(before_g[1][0], end[1][0])  # G's update leaves D's parameters and batch-norm statistics
+        for one, other in zip(before_d[1][1], end[1][1], strict=True):
+            assert one.abs().sum() >= 0
+            assert torch.equal(one, other)  # and the gradients that D's own loss left
+
+
+def test_one_generator_forward_serves_both_updates(make_gan, make_data, make_trainer):
+    module, calls = make_gan(), []
+    module.generator.register_forward_hook(lambda *args: calls.append(1))
+    make_trainer(limit_val_batches=0, limit_train_batches=3).fit(module, datamodule=make_data())
+    assert len(calls) == 3 * 2  # two levels a batch
+
+
+def test_d_receives_residuals_and_never_images(make_gan, make_data, make_trainer):
+    """The mean of each patch is near 0, though the images' are near 0.5; true ones first, then generated."""
+    module, seen = make_gan(), []
+    module.discriminator.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0].detach().clone()))
+    batches = []
+    original = module.training_step
+    module.training_step = lambda batch, index: (batches.append(batch), original(batch, index))[1]
+    start = copy_of(module.generator)
+    make_trainer(limit_val_batches=0, limit_train_batches=1).fit(module, datamodule=make_data())
+
+    assert len(seen) == 4  # two levels, for D and for G
+    (batch,) = batches
+    module.generator.load_state_dict(start)
+    with torch.no_grad():
+        sub = module.generator(batch["lr"])
+        sr = module.generator(sub)
+    up = bicubic_upscale(sub, 2)
+    torch.testing.assert_close(seen[1], torch.cat([batch["hr"][4] - up, sr - up]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(seen[3], seen[1], atol=0, rtol=0)
+    up = bicubic_upscale(batch["lr"], 2)
+    torch.testing.assert_close(seen[0], torch.cat([batch["hr"][2] - up, sub - up]), atol=1e-6, rtol=0)
+
+
+def test_the_residual_base_lr_enlarges_the_original():
+    lr = torch.rand(1, 1, 6, 6)
+    images = [torch.rand(1, 1, 12, 12, requires_grad=True), torch.rand(1, 1, 24, 24, requires_grad=True)]
+    hr = {2: torch.rand(1, 1, 12, 12), 4: torch.rand(1, 1, 24, 24)}
+    own = residual_levels(lr, images, hr, base="level_input")
+    original = residual_levels(lr, images, hr, base="lr")
+    torch.testing.assert_close(original[4].lr_up, bicubic_upscale(lr, 4))
+    torch.testing.assert_close(own[4].lr_up, bicubic_upscale(images[0], 2).detach())
+    torch.testing.assert_close(own[2].lr_up, original[2].lr_up)
+    assert not own[4].lr_up.requires_grad
+    assert own[4].generated.requires_grad
+    torch.testing.assert_close(own[4].residual + own[4].lr_up, hr[4])
+    with pytest.raises(ConfigError, match=r"`levels` must be those of the network, \[2, 4\], got \[2, 4, 8\]"):
+        residual_levels(lr, images, hr | {8: torch.rand(1, 1, 48, 48)})
+
+
+@pytest.mark.parametrize("objective", ["literal", "text"])
+def test_g_minimises_eq_7_summed_over_the_levels(make_gan, make_data, make_trainer, objective):
+    module = make_gan(objective=objective, weight=0.03)
+    trainer = make_trainer(limit_val_batches=0, limit_train_batches=1)
+    trainer.fit(module, datamodule=make_data())
+    logged = {name: float(value) for name, value in trainer.logged_metrics.items()}
+    expected = 0.0
+    for level in (2, 4):
+        adversarial, content = (logged[f"train/level_{level}/{term}"] for term in ("adversarial", "content"))
+        expected += adversarial + 0.03 * content if objective == "literal" else content + 0.03 * adversarial
+    assert logged["train/g_loss"] == pytest.approx(expected, rel=1e-5)
+    ratio = logged["train/level_4/content"] / logged["train/level_2/content"]
+    assert (ratio > 2) is (objective == "literal")  # a sum over 16x16 against one over 8x8 pixels
+
+
+def test_logs_what_its_docstring_lists(make_gan, make_data, make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.fit(make_gan(), datamodule=make_data())
+
+    trainer.logger.save()
+    with open(tmp_path / "csv" / "version_0" / "metrics.csv") as file:
+        header = next(csv.reader(file))
+    logged = {re.sub(r"level_\d+", "level_<factor>", name) for name in header if "/" in name}
+    logged = {re.sub(r"val/.+/x\d+/", "val/<set>/x<scale>/", name) for name in logged}
+    pattern = r"`((?:train|val)/[^` ]+)`"
+    listed = set(re.findall(pattern, LitProSRGAN.__doc__))
+    assert logged == listed
+    assert set(re.findall(pattern, DetailCriterion.__doc__)) <= listed
+
+
+def test_d_learns_to_tell_the_residuals_apart(make_gan, make_data, make_trainer):
+    def accuracy(**changes):
+        module = make_gan(
+            optimizer=partial(torch.optim.SGD, lr=0.0),
+            discriminator_optimizer=partial(torch.optim.Adam, lr=1e-3),
+            discriminator=Discriminator(channels=8),
+            **changes,
+        )
+        trainer = make_trainer(limit_val_batches=0)
+        trainer.fit(module, datamodule=make_data(patches_per_epoch=320, batch_size=8, crop=32))
+        return float(trainer.logged_metrics["train/d_accuracy"])
+
+    assert accuracy() > 0.9
+
+
+@pytest.mark.parametrize("kind", ["minimax", "least_squares", "hinge"])
+def test_every_kind_trains_with_finite_losses(make_gan, make_data, make_trainer, kind):
+    module = make_gan(adversarial=kind, discriminator=Discriminator(channels=2, norm="spectral"))
+    trainer = make_trainer(limit_val_batches=0)
+    trainer.fit(module, datamodule=make_data())
+    assert module.steps_done == 4
+    assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("split", [1, 5])
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(make_gan, make_data, make_trainer, tmp_path, split):
+    """Stop after 1 or 5 of 8 batches, in the middle of an epoch: both networks, optimizers, schedules and the average."""
+
+    def run(batches, ckpt_path=None):
+        torch.manual_seed(5)
+        module = make_gan(scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.5))
+        trainer = make_trainer(max_epochs=-1, max_steps=2 * batches)
+        trainer.fit(module, datamodule=make_data(), ckpt_path=ckpt_path, weights_only=True)
+        return trainer, module
+
+    one, whole = run(8)
+    first, _ = run(split)
+    first.save_checkpoint(tmp_path / "part.ckpt")
+    two, resumed = run(8, tmp_path / "part.ckpt")
+
+    assert resumed.steps_done == whole.steps_done == 8
+    assert {"generator.entry.weight", "ema_generator.module.entry.weight", "discriminator.to_logit.weight"} <= set(
+        whole.state_dict()
+    )
+    assert equal(whole.state_dict(), resumed.state_dict())
+    for expected, found in zip(one.optimizers, two.optimizers, strict=True):
+        assert expected.param_groups[0]["lr"] == found.param_groups[0]["lr"] == 1e-3 * 0.5**4
+        for left, right in zip(
+            expected.state_dict()["state"].values(), found.state_dict()["state"].values(), strict=True
+        ):
+            assert equal(left, right)
+
+
+def test_schedules_of_both_optimizers_run_to_the_end(make_gan, make_data, make_trainer):
+    scheduler = partial(CosineToEnd, final_fraction=0.1)
+    trainer = make_trainer(max_epochs=2, limit_val_batches=0)
+    trainer.fit(
+        make_gan(scheduler=scheduler, discriminator_optimizer=partial(torch.optim.Adam, lr=5e-3)),
+        datamodule=make_data(),
+    )
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
+    assert rates == pytest.approx([1e-4, 5e-4])
+
+
+def test_accumulation_updates_once_a_window_with_the_mean_gradient(make_gan, make_data, make_trainer):
+    """3 of 4 batches, then the 1 that is left of the epoch."""
+    steps = Steps()
+    module = make_gan(accumulate_grad_batches=3)
+    make_trainer(callbacks=[steps], limit_val_batches=0).fit(module, datamodule=make_data())
+    assert steps.order == ["D", "G"] * 2
+    assert module.steps_done == 2
+
+
+def test_gradients_are_clipped_for_each_network(make_gan, make_data, make_trainer):
+    norms = []
+
+    class Norms(Callback):
+        def on_before_zero_grad(self, trainer, pl_module, optimizer):
+            gradients = [one.grad for one in optimizer.param_groups[0]["params"] if one.grad is not None]
+            if gradients:
+                norms.append(torch.linalg.vector_norm(torch.cat([one.flatten() for one in gradients])).item())
+
+    trainer = make_trainer(callbacks=[Norms()], limit_val_batches=0)
+    trainer.fit(make_gan(gradient_clip_val=1e-3), datamodule=make_data())
+    assert len(norms) == 6
+    assert norms == pytest.approx([1e-3] * 6, rel=1e-2)
+
+
+def test_pretraining_teaches_the_generator_alone(make_gan, make_data, make_trainer):
+    module = make_gan(pretrain_epochs=1)
+    generator, discriminator = copy_of(module.generator), copy_of(module.discriminator)
+    trainer = make_trainer(limit_val_batches=0)
+    trainer.fit(module, datamodule=make_data())
+    assert equal(discriminator, module.discriminator.state_dict())
+    assert not equal(generator, module.generator.state_dict())
+    contents = [float(trainer.logged_metrics[f"train/level_{level}/content"]) for level in (2, 4)]
+    assert float(trainer.logged_metrics["train/g_loss"]) == pytest.approx(sum(contents), rel=1e-6)
+    assert "train/d_loss" not in trainer.logged_metrics
+
+
+@pytest.mark.parametrize("loss", ["discriminator_loss", "generator_loss"])
+def test_a_loss_that_is_not_finite_stops_with_advice(make_gan, make_data, make_trainer, monkeypatch, loss):
+    def broken(*args, **kwargs):
+        return args[-1].mean() * float("nan")
+
+    monkeypatch.setattr(f"prosr_lightning.lit.prosrgan.{loss}", broken)
+    with pytest.raises(TrainingError, match=r"training batch 0 .*model\.gradient_clip_val=0\.1"):
+        make_trainer().fit(make_gan(), datamodule=make_data())
+
+
+def test_a_discriminator_that_wins_is_reported(make_gan, make_data, make_trainer, caplog):
+    watch = BalanceWatch(wins_above=0.4, loses_below=0.0, patience=2, check_every=1)
+    make_trainer(limit_val_batches=0, max_epochs=2).fit(make_gan(watch=watch), datamodule=make_data())
+    assert [record.name for record in caplog.records].count("prosr_lightning.lit.watch") == 1
+
+
+def test_the_checkpoint_names_both_architectures_and_serves_as_weights(make_gan, make_data, make_trainer, tmp_path):
+    trainer, module = make_trainer(), make_gan()
+    trainer.fit(module, datamodule=make_data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    stored = torch.load(tmp_path / "run.ckpt", weights_only=True)["prosr"]
+    assert stored["architecture"] == module.generator.architecture
+    assert stored["discriminator"] == module.discriminator.architecture
+    assert equal(load_network(tmp_path / "run.ckpt").network.state_dict(), module.network.state_dict())
+
+
+def test_refuses_checkpoints_of_other_runs(make_gan, make_module, make_data, make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.fit(make_module(generator=Generator(depth=1, channels=4)), datamodule=make_data())
+    trainer.save_checkpoint(tmp_path / "prosrn.ckpt")
+    with pytest.raises(CheckpointError, match="start from a ProSRN with init_from instead"):
+        make_trainer().fit(make_gan(), datamodule=make_data(), ckpt_path=tmp_path / "prosrn.ckpt", weights_only=True)
+
+    trainer = make_trainer()
+    trainer.fit(make_gan(), datamodule=make_data())
+    trainer.save_checkpoint(tmp_path / "gan.ckpt")
+    other = make_gan(discriminator=Discriminator(channels=2, norm="none"))
+    with pytest.raises(CheckpointError, match="must hold the discriminator of this run.*'norm': 'none'"):
+        make_trainer().fit(other, datamodule=make_data(), ckpt_path=tmp_path / "gan.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"adversarial": "wgan"}, "`adversarial` must be one of"),
+        ({"objective": "both"}, "`objective` must be literal or text, got 'both'"),
+        ({"residual_base": "hr"}, "`residual_base` must be level_input or lr, got 'hr'"),
+        ({"weight": -1.0}, "`weight` must be >= 0, got -1.0"),
+        ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be positive, got 0.0"),
+        ({"accumulate_grad_batches": 0}, "`accumulate_grad_batches` must be at least 1"),
+        ({"pretrain_epochs": -1}, "`pretrain_epochs` at least 0"),
+    ],
+)
+def test_refuses_arguments_outside_their_range(make_gan, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        make_gan(**changes)
