@@ -78,7 +78,6 @@ def test_a_d_step_leaves_g_and_a_g_step_leaves_d_bit_identical(make_gan, make_da
         assert any(not torch.equal(before_d[1][0][key], before_g[1][0][key]) for key in learned)
         assert equal(before_g[1][0], end[1][0])  # G's update leaves D's parameters and batch-norm statistics
         for one, other in zip(before_d[1][1], end[1][1], strict=True):
-            assert one.abs().sum() >= 0
             assert torch.equal(one, other)  # and the gradients that D's own loss left
 
 
@@ -90,12 +89,12 @@ def test_one_generator_forward_serves_both_updates(make_gan, make_data, make_tra
 
 
 def test_d_receives_residuals_and_never_images(make_gan, make_data, make_trainer):
-    """The mean of each patch is near 0, though the images' are near 0.5; true ones first, then generated."""
+    """y - x' and G(x) - x' of each level, the same for both updates."""
     module, seen = make_gan(), []
     module.discriminator.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0].detach().clone()))
     batches = []
     original = module.training_step
-    module.training_step = lambda batch, index: (batches.append(batch), original(batch, index))[1]
+    module.training_step = lambda batch, batch_idx: (batches.append(batch), original(batch, batch_idx))[1]
     start = copy_of(module.generator)
     make_trainer(limit_val_batches=0, limit_train_batches=1).fit(module, datamodule=make_data())
 
@@ -184,7 +183,7 @@ def test_every_kind_trains_with_finite_losses(make_gan, make_data, make_trainer,
 
 @pytest.mark.parametrize("split", [1, 5])
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(make_gan, make_data, make_trainer, tmp_path, split):
-    """Stop after 1 or 5 of 8 batches, in the middle of an epoch: both networks, optimizers, schedules and the average."""
+    """Stop after 1 or 5 of 8 batches, amid an epoch: both networks, both optimizers, schedules and the average."""
 
     def run(batches, ckpt_path=None):
         torch.manual_seed(5)
@@ -222,7 +221,7 @@ def test_schedules_of_both_optimizers_run_to_the_end(make_gan, make_data, make_t
     assert rates == pytest.approx([1e-4, 5e-4])
 
 
-def test_accumulation_updates_once_a_window_with_the_mean_gradient(make_gan, make_data, make_trainer):
+def test_accumulation_updates_once_a_window(make_gan, make_data, make_trainer):
     """3 of 4 batches, then the 1 that is left of the epoch."""
     steps = Steps()
     module = make_gan(accumulate_grad_batches=3)
@@ -235,15 +234,14 @@ def test_gradients_are_clipped_for_each_network(make_gan, make_data, make_traine
     norms = []
 
     class Norms(Callback):
-        def on_before_zero_grad(self, trainer, pl_module, optimizer):
-            gradients = [one.grad for one in optimizer.param_groups[0]["params"] if one.grad is not None]
-            if gradients:
-                norms.append(torch.linalg.vector_norm(torch.cat([one.flatten() for one in gradients])).item())
+        def on_train_batch_end(self, trainer, pl_module, *args):
+            for network in (pl_module.generator, pl_module.discriminator):
+                gradient = torch.cat([one.grad.flatten() for one in network.parameters()])
+                norms.append(torch.linalg.vector_norm(gradient).item())
 
     trainer = make_trainer(callbacks=[Norms()], limit_val_batches=0)
     trainer.fit(make_gan(gradient_clip_val=1e-3), datamodule=make_data())
-    assert len(norms) == 6
-    assert norms == pytest.approx([1e-3] * 6, rel=1e-2)
+    assert norms == pytest.approx([1e-3] * 8, rel=1e-2)
 
 
 def test_pretraining_teaches_the_generator_alone(make_gan, make_data, make_trainer):

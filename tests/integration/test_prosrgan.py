@@ -1,0 +1,173 @@
+"""ProSRGAN from the command line: warm start, one device, two devices, resume."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.loggers import WandbLogger
+from PIL import Image
+
+from prosr_lightning.networks import Generator
+from prosr_lightning.panels import ValidationPanels
+from prosr_lightning.weights import save_network
+
+SAVE_RANK = """
+import torch
+from lightning import Callback
+
+class SaveRank(Callback):
+    def __init__(self, *, dirpath):
+        self.folder = dirpath
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        torch.save(
+            {"state": pl_module.state_dict(), "lr": batch["lr"], "strategy": type(trainer.strategy).__name__},
+            f"{self.folder}/rank{trainer.global_rank}_batch{batch_idx}.pt",
+        )
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    random = np.random.default_rng(3)
+    (tmp_path / "photographs").mkdir()
+    for number in range(4):
+        coarse = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC)
+        picture.save(tmp_path / "photographs" / f"{number}.png")
+    (tmp_path / "save_rank.py").write_text(SAVE_RANK)
+    return tmp_path
+
+
+@pytest.fixture
+def train(folder):
+    def run(*overrides: str) -> subprocess.CompletedProcess[str]:
+        settings = [
+            "experiment=prosrgan",
+            "debug=smoke",
+            "data=folder",
+            f"data.train_dir={folder / 'photographs'}",
+            f"data.val_sets=[{folder / 'photographs'}]",
+            f"paths.log_dir={folder / 'logs'}",
+            f"paths.cache_dir={folder / 'cache'}",
+            f"paths.data_dir={folder}",
+            "model.generator.channels=4",
+            "model.discriminator.channels=2",
+            "trainer.enable_progress_bar=false",
+        ]
+        environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK")}
+        environment |= {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "prosr_lightning.train", *settings, *overrides]
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
+        )
+
+    return run
+
+
+def newest_run(folder: Path) -> Path:
+    return max((folder / "logs" / "smoke" / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+
+
+def test_starts_from_a_prosrn_saves_the_best_by_score_and_resumes(folder, train):
+    generator = Generator(depth=2, channels=4)
+    save_network(folder / "prosrn.safetensors", generator)
+    done = train(f"init_from={folder / 'prosrn.safetensors'}", "optimizer.lr=1e-12", "model.ema_decay=0")
+    assert done.returncode == 0, done.stderr
+    run = newest_run(folder)
+    assert (run / "panels" / "epoch_0000.png").is_file()
+    stored = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    torch.testing.assert_close(stored["state_dict"]["generator.entry.weight"], generator.entry.weight.detach())
+    (monitor,) = {value["monitor"] for key, value in stored["callbacks"].items() if key.startswith("ModelCheckpoint")}
+    assert monitor == "val/score"
+
+    done = train(
+        "init_from=required",
+        f"ckpt_path={run / 'checkpoints' / 'last.ckpt'}",
+        "trainer.max_epochs=2",
+        "model.ema_decay=0",
+    )
+    assert done.returncode == 0, done.stderr
+    stored = torch.load(newest_run(folder) / "checkpoints" / "last.ckpt", weights_only=True)
+    assert stored["prosr"]["steps_done"] == 8
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["init_from=required"], "error: init_from must name the trained network that this experiment starts from"),
+        (["init_from=nothing_like_it"], "error: 'nothing_like_it' must be released weights or a file"),
+        (["init_from={other}"], "error: init_from must hold the architecture of this run"),
+        (["model.objectiv=text"], "nearest valid key is"),
+        (["trainer.gradient_clip_val=0.1"], "error: Automatic gradient clipping is not supported"),
+    ],
+)
+@pytest.mark.slow
+def test_says_in_one_line_what_is_wrong(folder, train, overrides, message):
+    save_network(folder / "other.safetensors", Generator(depth=3, channels=4))
+    done = train(*(one.format(other=folder / "other.safetensors") for one in overrides))
+    assert done.returncode == 1
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("error:")]
+    assert message in line
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_two_processes_keep_their_parameters_equal(folder, train, norm):
+    """With the strategy that the experiment sets, each process on patches of its own."""
+    done = train(
+        "trainer.devices=2",
+        f"model.discriminator.norm={norm}",
+        "callbacks.panels._target_=save_rank.SaveRank",
+        f"callbacks.panels.dirpath={folder}",
+    )
+    assert done.returncode == 0, done.stderr
+    start = None
+    for batch in range(2):  # 8 patches, 2 a batch, 2 processes
+        first, second = (torch.load(folder / f"rank{rank}_batch{batch}.pt") for rank in (0, 1))
+        assert first["strategy"] == second["strategy"] == "DDPStrategy"
+        assert not torch.equal(first["lr"], second["lr"])
+        for key, value in first["state"].items():
+            if not re.search(r"running_|num_batches|_u$|_v$", key):  # statistics of each process's own patches
+                assert torch.equal(value, second["state"][key]), key
+        if start is not None:
+            for network in ("generator.entry.weight", "discriminator.to_logit.weight"):
+                key = network if network in start else "discriminator.to_logit.parametrizations.weight.original"
+                assert not torch.equal(start[key], first["state"][key])
+        start = first["state"]
+    assert not (folder / "rank0_batch2.pt").exists()
+
+
+def test_panels_go_to_the_folder_and_to_weights_and_biases(tmp_path):
+    class Recorder(WandbLogger):
+        def __init__(self):
+            self.images = []
+
+        def log_image(self, key, images, step=None, **kwargs):
+            self.images.append((key, images, step))
+
+    class Module:
+        val_scales = (2, 4)
+        network = Generator(depth=1, channels=2)
+
+    class Run:
+        sanity_checking, is_global_zero, current_epoch = False, True, 3
+        state = type("State", (), {"fn": "fit"})
+        loggers = [Recorder()]  # noqa: RUF012  # a stand-in
+
+    panels, run = ValidationPanels(dirpath=tmp_path / "panels", side=16, every=2), Run()
+    for batch_idx in (0, 1, 0, 0):  # three validations, the first of two images
+        panels.on_validation_batch_end(run, Module(), None, {"hr": torch.rand(1, 1, 33, 40)}, batch_idx)
+    ((key, (picture,), step), _) = run.loggers[0].images
+    assert (key, step) == ("val/panel", None)
+    saved = np.asarray(Image.open(tmp_path / "panels" / "epoch_0003.png"))
+    assert saved.shape == picture.shape
+    assert picture.shape[1] == 4 * (16 * 3 + 8) + 8  # LR, bicubic, SR, HR
