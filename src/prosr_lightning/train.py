@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -200,7 +201,11 @@ def main(cfg: DictConfig) -> float | None:
     _quiet()
     _say_where(cfg.paths.output_dir)
     torch.set_float32_matmul_precision("high")
-    return train(cfg)
+    try:
+        return train(cfg)
+    finally:
+        if (wandb := sys.modules.get("wandb")) is not None:
+            wandb.finish()  # or the jobs of a multirun become one run
 
 
 if __name__ == "__main__":

@@ -1,0 +1,165 @@
+"""Turn a checkpoint into released weights: `python -m prosr_lightning.release best.ckpt prosrn --scores RUN ...`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from prosr_lightning.config import run_reporting
+from prosr_lightning.errors import CheckpointError, ConfigError
+from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.networks.contract import count_parameters
+from prosr_lightning.weights import RELEASED_FOLDER, load_network, save_network
+
+_CARD = "MODEL_CARD.md"
+# Settings of a run that make it repeatable; paths stay out.
+_RECIPE = ("seed", "levels", "optimizer", "scheduler", "data", "trainer", "model")
+_PRIVATE = frozenset({"train_dir", "data_dir", "cache_dir", "val_sets", "default_root_dir", "generator", "_partial_"})
+
+
+def release(
+    checkpoint: Path, name: str, *, scores: Path, training_data: str, licence: str, folder: Path = RELEASED_FOLDER
+) -> Path:
+    """Write released weights with what is known of their training, and the model card of all released weights.
+
+    Args:
+        checkpoint: A checkpoint of training; its averaged weights are taken where there are any.
+        name: The released name.
+        scores: Folder with the `summary.csv` and `run.json` of an evaluation of these weights.
+        training_data: What they were trained on, in one sentence.
+        licence: Licence of the weights.
+        folder: Where released weights are.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be used or records no run.
+        ConfigError: If the scores are missing.
+        StorageError: If the folder cannot be written.
+    """
+    loaded = load_network(checkpoint)
+    config = loaded.metadata.get("config")
+    if not config:
+        raise CheckpointError(
+            f"{checkpoint} must record the configuration of its run, found none; take a checkpoint of train."
+        )
+    metadata = {
+        "name": name,
+        "training_data": training_data,
+        "licence": licence,
+        "parameters": count_parameters(loaded.network),
+        "updates": loaded.metadata.get("steps_done"),
+        "version": loaded.metadata.get("version"),
+        "recipe": {key: _public(config[key]) for key in _RECIPE if config.get(key) is not None},
+        **_scores(scores),
+    }
+    path = folder / f"{name}.safetensors"
+    save_network(path, loaded.network, metadata)
+    write_card(folder)
+    return path
+
+
+def write_card(folder: Path = RELEASED_FOLDER) -> None:
+    """Write the model card of every weights file in a folder, from what the files say of themselves.
+
+    Args:
+        folder: The folder; gets `MODEL_CARD.md`.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    sections = [_section(load_network(path).metadata) for path in sorted(folder.glob("*.safetensors"))]
+    head = (
+        "# Released weights\n\nWritten by `python -m prosr_lightning.release` from the headers of the files beside it. "
+        "Scores are PSNR in dB / SSIM on luminance.\nThe networks undo bicubic downscaling of photographs; noise, "
+        "compression and blur of another kind are outside their\ntraining. No pickled code: safetensors only.\n"
+    )
+    with atomic_path(folder / _CARD) as temporary:
+        temporary.write_text("\n".join([head, *sections]), encoding="utf-8")
+
+
+def _public(node: Any) -> Any:  # noqa: ANN401  # YAML
+    """Leave out what names folders of the machine that trained."""
+    if isinstance(node, Mapping):
+        return {key: _public(value) for key, value in node.items() if key not in _PRIVATE and value is not None}
+    return node
+
+
+def _scores(folder: Path) -> dict[str, Any]:
+    try:
+        with (folder / "summary.csv").open(newline="", encoding="utf-8") as file:
+            rows = [
+                {
+                    "dataset": row["dataset"],
+                    "scale": int(row["scale"]),
+                    "psnr_db": round(float(row["psnr_db"]), 3),
+                    "ssim": round(float(row["ssim"]), 4),
+                }
+                for row in csv.DictReader(file)
+            ]
+        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, KeyError, ValueError) as error:
+        raise ConfigError(
+            f"`scores` must be a folder with summary.csv and run.json of an evaluation, got {folder} ({error}); "
+            "run `python -m prosr_lightning.evaluate ckpt_path=...` first."
+        ) from error
+    protocol = info.get("protocol", {})
+    return {"scores": rows, "protocol": protocol.get("name", protocol) if isinstance(protocol, dict) else protocol}
+
+
+def _section(metadata: Mapping[str, Any]) -> str:
+    architecture = ", ".join(f"{key} {value}" for key, value in metadata["architecture"].items() if key != "name")
+    recipe = metadata.get("recipe", {})
+    data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
+    lines = [
+        f"## {metadata.get('name', '?')}\n",
+        f"- Network: {metadata['architecture']['name']} ({architecture}), {metadata.get('parameters', 0):,} parameters",
+        f"- Training data: {metadata.get('training_data', 'not recorded')}",
+        f"- Training: levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
+        f"{data.get('batch_size')} HR crops of {data.get('crop')}, rate {recipe.get('optimizer', {}).get('lr')}, "
+        f"time limit {trainer.get('max_time')}, on {trainer.get('accelerator')}, seed {recipe.get('seed')}",
+        f"- Licence: {metadata.get('licence', 'not recorded')}",
+        f"- Protocol of the scores: {metadata.get('protocol', 'not recorded')}\n",
+        "| set | scale | PSNR / SSIM |",
+        "|---|---|---|",
+        *(
+            f"| {row['dataset']} | {row['scale']}x | {row['psnr_db']:.2f} / {row['ssim']:.4f} |"
+            for row in metadata.get("scores", [])
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m prosr_lightning.release", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("name", help="released name, such as prosrn")
+    parser.add_argument("--scores", type=Path, required=True, help="folder of an evaluation: summary.csv and run.json")
+    parser.add_argument("--training-data", required=True, help="what they were trained on, in one sentence")
+    parser.add_argument("--licence", default="MIT", help="of the weights; default: MIT")
+    options = parser.parse_args(arguments)
+
+    def command() -> None:
+        path = release(
+            options.checkpoint,
+            options.name,
+            scores=options.scores,
+            training_data=options.training_data,
+            licence=options.licence,
+        )
+        Console(soft_wrap=True).print(f"Released {path}", highlight=False)
+
+    return run_reporting(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

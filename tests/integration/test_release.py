@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks import Generator
+from prosr_lightning.release import main, release
+from prosr_lightning.weights import load_network, released_names
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    network = Generator(depth=2, channels=4)
+    config = {
+        "seed": 3,
+        "levels": [2, 4],
+        "optimizer": {"lr": 5e-4},
+        "data": {
+            "crop": 64,
+            "batch_size": 16,
+            "train_dir": "/home/somebody/pictures",
+            "cache_dir": "/home/somebody/cache",
+        },
+        "trainer": {"max_time": "00:01:00:00", "accelerator": "cpu", "default_root_dir": "/home/somebody"},
+    }
+    content = {
+        "state_dict": {f"generator.{key}": value for key, value in network.state_dict().items()},
+        "prosr": {"architecture": network.architecture, "config": config, "version": "0.1.0", "steps_done": 7},
+    }
+    torch.save(content, tmp_path / "best.ckpt")
+    return tmp_path / "best.ckpt", network
+
+
+@pytest.fixture
+def scores(tmp_path):
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    (folder / "summary.csv").write_text("dataset,scale,psnr_db,ssim\nSet5,2,37.12345,0.95678\n")
+    (folder / "run.json").write_text(json.dumps({"protocol": {"name": "paper"}}))
+    return folder
+
+
+def test_released_weights_carry_their_story_and_no_paths(tmp_path, checkpoint, scores):
+    path, network = checkpoint
+    released = release(path, "mine", scores=scores, training_data="a test", licence="MIT", folder=tmp_path / "out")
+
+    loaded = load_network(released)
+    lr = torch.rand(1, 1, 6, 7)
+    assert torch.equal(loaded.network(lr), network(lr))
+    assert loaded.metadata["updates"] == 7
+    assert loaded.metadata["protocol"] == "paper"
+    assert loaded.metadata["scores"] == [{"dataset": "Set5", "scale": 2, "psnr_db": 37.123, "ssim": 0.9568}]
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "| Set5 | 2x | 37.12 / 0.9568 |" in card
+    assert "batches of 16 HR crops of 64" in card
+    for text in (json.dumps(loaded.metadata), card):
+        assert "somebody" not in text
+
+
+def test_missing_scores_are_refused_before_anything_is_written(tmp_path, checkpoint):
+    with pytest.raises(ConfigError, match="summary.csv"):
+        release(checkpoint[0], "mine", scores=tmp_path, training_data="", licence="MIT", folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_reports_a_missing_checkpoint_in_one_line(tmp_path, scores, capsys):
+    code = main([str(tmp_path / "no.ckpt"), "mine", "--scores", str(scores), "--training-data", "x"])
+    assert code == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_what_ships_can_be_loaded_and_says_what_it_is():
+    for name in released_names():
+        metadata = load_network(name).metadata
+        assert metadata["name"] == name
+        assert metadata["scores"]
+        assert metadata["licence"]
