@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import warnings
@@ -127,5 +128,10 @@ def write_rgb(path: Path | str, rgb: RGB8) -> None:
     Raises:
         StorageError: If the disk is full or the place cannot be written.
     """
+    encoded = io.BytesIO()  # Pillow takes a short write to a full disk for success; Python does not
+    try:
+        Image.fromarray(rgb).save(encoded, format=Image.registered_extensions()[Path(path).suffix.lower()])
+    except KeyError:
+        raise ImageError(f"{path} must end in the suffix of an image format, such as .png; choose one.") from None
     with atomic_path(path) as temporary:
-        Image.fromarray(rgb).save(temporary)
+        temporary.write_bytes(encoded.getvalue())
