@@ -148,16 +148,19 @@ def _score(
     if not benchmarks:
         return
     source = best.best_model_path if best is not None and best.best_model_path else None
-    network = load_network(source).network if source else module.network
+    networks = {cfg.test.method: load_network(source).network if source else module.network}
+    sources = {cfg.test.method: source or ""}
+    if cfg.init_from is not None:
+        networks = {f"start ({Path(cfg.init_from).stem})": load_network(cfg.init_from).network, **networks}
     score_run(
-        network,
-        cfg.test.method,
+        networks,
         benchmarks,
         list(cfg.test.scales),
         get_protocol(cfg.test.protocol),
         output_dir=Path(cfg.paths.output_dir),
         device=module.device,
-        source=source,
+        sources=sources,
+        measures=list(cfg.test.perceptual),
         picture=cfg.test.picture,
     )
 

@@ -63,7 +63,7 @@ def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
 # Nodes without a `_target_`: their keys are read by the entry points.
 _FIXED: dict[str, frozenset[str]] = {
     "paths": frozenset({"data_dir", "log_dir", "cache_dir", "output_dir"}),
-    "test": frozenset({"method", "benchmarks", "scales", "protocol", "picture"}),
+    "test": frozenset({"method", "benchmarks", "scales", "protocol", "picture", "perceptual"}),
     "callbacks": frozenset({"best", "last", "progress_bar", "learning_rate", "panels"}),
 }
 

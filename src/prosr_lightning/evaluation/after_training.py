@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluation.protocol import Protocol
-from prosr_lightning.evaluation.results import ImageScore, RunInfo, summarise, write_results
+from prosr_lightning.evaluation.results import ImageScore, RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.evaluation.running import evaluate_network
 from prosr_lightning.imaging.comparison import Panel, comparison, detailed_window
 from prosr_lightning.imaging.geometry import modcrop
@@ -25,74 +25,101 @@ from prosr_lightning.networks.contract import SRNetwork, count_parameters
 
 log = logging.getLogger(__name__)
 
+_MEANING = {
+    "gmsd": "gradient magnitude similarity deviation, lower is better",
+    "high_frequency": "energy above half of Nyquist as a share of the original's, 1 is best",
+}
 _CROP = 80  # side of the crops of the picture, in pixels of the original
 
 
 def score_run(
-    network: nn.Module,
-    name: str,
+    networks: Mapping[str, nn.Module],
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
     protocol: Protocol,
     *,
     output_dir: Path,
     device: str | torch.device = "cpu",
-    source: str | None = None,
+    sources: Mapping[str, str] | None = None,
+    measures: Sequence[str] = (),
     picture: bool = False,
-) -> list[ImageScore]:
-    """Score a network beside bicubic, write the results below `output_dir`, and print the table.
+) -> dict[str, list[ImageScore]]:
+    """Score networks beside bicubic, write the results below `output_dir`, and print the table.
 
     Args:
-        network: The network.
-        name: What the table calls it.
+        networks: By the name that the table gives them; the gain is that of the last.
         benchmarks: The sets.
         scales: The factors.
         protocol: The convention.
         output_dir: Gets `test/<method>/summary.csv` and the like, and `comparison.png`.
         device: Where the network computes.
-        source: The checkpoint, for the record.
+        sources: The checkpoint of each, for the record.
+        measures: Perceptual values wanted besides, see `evaluate_network`.
         picture: Draw crops of the first image of the first set.
 
     Returns:
-        The scores of the network.
+        The scores of bicubic and of every network.
     """
     scores: dict[str, list[ImageScore]] = {}
-    for method, module in (("bicubic", None), (name, cast("SRNetwork", network))):
+    everything: dict[str, nn.Module | None] = {"bicubic": None, **networks}
+    for method, module in everything.items():
         folder = output_dir / "test" / method
         scores[method] = evaluate_network(
-            module, benchmarks, scales, protocol, device=device, save_dir=folder / "images" if picture else None
+            cast("SRNetwork | None", module),
+            benchmarks,
+            scales,
+            protocol,
+            device=device,
+            save_dir=folder / "images" if picture else None,
+            measures=measures,
         )
-        parameters = 0 if module is None else count_parameters(network)
+        parameters = 0 if module is None else count_parameters(module)
         info = RunInfo(
             method=method,
             protocol=protocol,
-            source=None if module is None else source,
+            source=(sources or {}).get(method),
             parameters=parameters,
             device=str(device),
         )
         write_results(folder, scores[method], info)
     console = Console()
     console.print(_table(scores, protocol))
+    for measure in measures:
+        console.print(_measure_table(scores, measure))
     if picture:
         path = output_dir / "comparison.png"
         write_rgb(path, _draw(scores, benchmarks[0], scales, output_dir / "test"))
         console.print(f"Comparison picture: {path}", highlight=False, soft_wrap=True)
-    return scores[name]
+    return scores
 
 
-def _table(scores: dict[str, list[ImageScore]], protocol: Protocol) -> Table:
-    table = Table(caption=f"PSNR in dB / SSIM; {protocol.describe()}", caption_justify="left")
+def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol) -> Table:
+    table = _empty_table(scores, f"PSNR in dB / SSIM; {protocol.describe()}")
+    table.add_column("gain", justify="right")
+    for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
+        gain = f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB"
+        table.add_row(*_place(rows[0]), *(f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows), gain)
+    return table
+
+
+def _measure_table(scores: Mapping[str, list[ImageScore]], measure: str) -> Table:
+    table = _empty_table(scores, f"{measure}; {_MEANING.get(measure, 'lower is better')}")
+    for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
+        table.add_row(*_place(rows[0]), *(f"{row.perceptual[measure]:.4f}" for row in rows))
+    return table
+
+
+def _empty_table(scores: Mapping[str, list[ImageScore]], caption: str) -> Table:
+    table = Table(caption=caption, caption_justify="left")
     table.add_column("set")
     table.add_column("scale", justify="right")
     for method in scores:
         table.add_column(method, justify="right")
-    table.add_column("gain", justify="right")
-    summaries = [summarise(one) for one in scores.values()]
-    for rows in zip(*summaries, strict=True):
-        cells = [f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows]
-        gain = f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB"
-        table.add_row(rows[0].dataset, f"{rows[0].scale}x", *cells, gain)
     return table
+
+
+def _place(row: SummaryRow) -> tuple[str, str]:
+    return row.dataset, f"{row.scale}x"
 
 
 def _draw(scores: dict[str, list[ImageScore]], benchmark: Benchmark, scales: Sequence[int], folder: Path) -> RGB8:

@@ -26,7 +26,7 @@ def benchmark(tmp_path):
 
 def test_writes_the_scores_of_bicubic_and_of_the_network(tmp_path, benchmark, capsys):
     network = Generator(depth=1, channels=2)
-    score_run(network, "Mine", [benchmark], [2, 4], PAPER, output_dir=tmp_path / "run", source="best.ckpt")
+    score_run({"Mine": network}, [benchmark], [2, 4], PAPER, output_dir=tmp_path / "run", sources={"Mine": "best.ckpt"})
 
     for method, module in (("bicubic", None), ("Mine", network)):
         with (tmp_path / "run" / "test" / method / "summary.csv").open() as file:
@@ -44,7 +44,12 @@ def test_writes_the_scores_of_bicubic_and_of_the_network(tmp_path, benchmark, ca
 
 def test_draws_a_picture_of_every_method_and_scale(tmp_path, benchmark, capsys):
     network = Generator(depth=1, channels=2)
-    score_run(network, "Mine", [benchmark], [2, 4], PAPER, output_dir=tmp_path / "run", picture=True)
+    networks = {"Start": Generator(depth=1, channels=2), "Mine": network}
+    score_run(
+        networks, [benchmark], [2, 4], PAPER, output_dir=tmp_path / "run", picture=True, measures=["high_frequency"]
+    )
     with Image.open(tmp_path / "run" / "comparison.png") as picture:
-        assert picture.size == (4 * (80 * 3 + 8) + 8, 2 * (80 * 3 + 44 + 8) + 8)
-    assert "comparison.png" in capsys.readouterr().out
+        assert picture.size == (5 * (80 * 3 + 8) + 8, 2 * (80 * 3 + 44 + 8) + 8)
+    printed = capsys.readouterr().out
+    assert "comparison.png" in printed
+    assert "high_frequency" in printed
