@@ -2,7 +2,8 @@
 
 Words, in any order:
 
-    table=N       1 to 6, or race: our runs with parameters, multiply-adds and time
+    table=N       1 to 6; race: our runs with parameters, multiply-adds and time; detail: perceptual measures,
+                  which table=5 adds too where the runs have them
     figure=N      7, 8 or 9, or race: the same as scatters; needs the extra `plots`
     runs=[A,B]    folders with summary.csv, training runs, or multiruns; NAME=DIR says which row a run belongs to
     format=F      markdown (default), latex or csv
@@ -24,6 +25,7 @@ from prosr_lightning.config import run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.reporting import FIGURES, FORMATS, TABLES, build_table, draw_figure, read_runs, render
+from prosr_lightning.reporting.detail import has_measures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,10 @@ def run(options: ReportOptions) -> str:
         path = options.out or Path(f"figure_{options.figure}.png")
         draw_figure(options.figure or "", options.runs, path, dataset=options.set, scale=options.scale)
         return f"Figure: {path}\n"
-    text = render(build_table(options.table, read_runs(options.runs), dataset=options.set), options.format)
+    runs = read_runs(options.runs)
+    text = render(build_table(options.table, runs, dataset=options.set), options.format)
+    if options.table == "5" and any(has_measures(one) for one in runs):
+        text += "\n" + render(build_table("detail", runs), options.format)
     if options.out is None:
         return text
     with atomic_path(options.out) as temporary:

@@ -101,16 +101,14 @@ def compare(
 
 
 def _check_size(width: int, height: int, scale: int) -> None:
-    def megapixels(factor: int) -> float:
-        return width * height * factor**2 / 1e6
-
-    if megapixels(scale) <= MOST_MEGAPIXELS:
+    megapixels = {factor: width * height * factor**2 / 1e6 for factor in (scale, *SCALES)}
+    if megapixels[scale] <= MOST_MEGAPIXELS:
         return
-    fitting = [factor for factor in SCALES if megapixels(factor) <= MOST_MEGAPIXELS]
+    fitting = [factor for factor in SCALES if megapixels[factor] <= MOST_MEGAPIXELS]
     remedy = f"choose scale {fitting[-1]}" if fitting else "choose a smaller picture"
     raise ImageError(
-        f"The result must have at most {MOST_MEGAPIXELS} megapixels on this page, got {width * scale}x"
-        f"{height * scale} = {megapixels(scale):.0f}; {remedy}, or use prosr-upscale, which has no limit."
+        f"The result must have at most {MOST_MEGAPIXELS} megapixels on this page, got {megapixels[scale]:.0f} "
+        f"({width * scale}x{height * scale}); {remedy}, or use prosr-upscale, which has no limit."
     )
 
 
@@ -132,33 +130,15 @@ def choices(model: str | None = None) -> dict[str, str]:
 
 
 def build_page(models: Mapping[str, str]) -> Any:  # noqa: ANN401  # gradio is optional
-    """Build the page; files that it makes go to the folder that GRADIO_TEMP_DIR names.
+    """Return the page, a `gradio.Blocks`; its files go to the folder that GRADIO_TEMP_DIR names.
 
     Args:
         models: See `choices`.
-
-    Returns:
-        `gradio.Blocks`.
 
     Raises:
         MissingDependencyError: If gradio is not installed.
     """
     gr = _gradio()
-    load = lru_cache(maxsize=2)(Upscaler.from_pretrained)
-    bar = gr.Progress()
-
-    def enlarge(source: str | None, scale: int, model: str, progress: Any = bar) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
-        try:
-            if source is None:
-                raise ImageError("There must be a picture to enlarge, found none; drop one on the left.")
-            with tempfile.TemporaryDirectory() as folder:  # until gradio has copied the files
-                result = compare(Path(source), scale, load(models[model]), Path(folder), on_progress=progress)
-                files = str(result.bicubic), str(result.enlarged)
-                yield files, gr.DownloadButton(value=files[1], interactive=True), f"{result.facts}, {model}"
-        except ProSRError as error:
-            text = str(error).replace(str(source), Path(source or "").name)
-            raise gr.Error(html.escape(text, quote=False), duration=None, print_exception=False) from error
-
     with gr.Blocks(title="ProSR", analytics_enabled=False, delete_cache=(_A_DAY, _A_DAY)) as page:
         gr.Markdown("# ProSR\nDrop a picture, choose how much larger it shall be, compare with bicubic.")
         with gr.Row():
@@ -171,16 +151,36 @@ def build_page(models: Mapping[str, str]) -> Any:  # noqa: ANN401  # gradio is o
                 button = gr.Button("Enlarge", variant="primary")
             with gr.Column(scale=2, min_width=300):
                 slider = gr.ImageSlider(
+                    label="Bicubic | network",
                     type="filepath",
                     interactive=False,
-                    label="Bicubic | network",
                     buttons=["fullscreen"],
                     max_height=640,
                 )
                 facts = gr.Markdown()
                 download = gr.DownloadButton("Download PNG", interactive=False)
-        button.click(enlarge, [picture, scale, model], [slider, download, facts], api_name="enlarge")
+        button.click(_handler(gr, models), [picture, scale, model], [slider, download, facts], api_name="enlarge")
     return page
+
+
+def _handler(gr: Any, models: Mapping[str, str]) -> Callable[..., Iterator[tuple[Any, ...]]]:  # noqa: ANN401
+    """Return what the button does."""
+    load = lru_cache(maxsize=2)(Upscaler.from_pretrained)
+    bar = gr.Progress()
+
+    def enlarge(source: str | None, scale: int, model: str, progress: Any = bar) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        try:
+            if source is None:
+                raise ImageError("There must be a picture to enlarge, found none; drop one on the left.")
+            with tempfile.TemporaryDirectory() as folder:  # until gradio has copied the files
+                result = compare(Path(source), scale, load(models[model]), Path(folder), on_progress=progress)
+                files = str(result.bicubic), str(result.enlarged)
+                yield files, gr.DownloadButton(value=files[1], interactive=True), f"{result.facts}, {model}"
+        except ProSRError as error:
+            text = str(error).replace(str(source), Path(source or "").name)  # not the path on the server
+            raise gr.Error(html.escape(text, quote=False), duration=None, print_exception=False) from error
+
+    return enlarge
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

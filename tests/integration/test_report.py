@@ -102,7 +102,7 @@ def test_words():
         (["xyz=6"], "known key, got 'xyz'; the keys are table, figure, runs, format, out, set, scale"),
         (["table"], "must be key=value, got 'table'"),
         (["table="], "must be key=value, got 'table='"),
-        (["table=7"], "`table` must be one of 1, 2, 3, 4, 5, 6, race, got '7'"),
+        (["table=7"], "`table` must be one of 1, 2, 3, 4, 5, 6, race, detail, got '7'"),
         (["figure=6"], "`figure` must be one of 7, 8, 9, race, got '6'"),
         (["table=6", "format=html"], "`format` must be one of markdown, latex, csv, got 'html'"),
         (["runs=[a]"], "One of table=... and figure=... must be given, got neither"),

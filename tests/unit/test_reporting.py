@@ -365,7 +365,7 @@ def test_latex_escapes_and_marks():
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
-@pytest.mark.parametrize("name", TABLES[1:-1])
+@pytest.mark.parametrize("name", [name for name in TABLES if name.isdigit()])
 def test_rows_are_as_wide_as_their_heads(name: str):
     table = _cached_table(name)
     assert {len(row) for block in table.blocks for row in block} == {len(table.columns)}
@@ -377,7 +377,7 @@ def test_rows_are_as_wide_as_their_heads(name: str):
 
 @pytest.mark.parametrize("name", ["7", "table6", ""])
 def test_an_unknown_table_names_those_there_are(name: str):
-    with pytest.raises(ConfigError, match="`table` must be one of 1, 2, 3, 4, 5, 6, race, got"):
+    with pytest.raises(ConfigError, match="`table` must be one of 1, 2, 3, 4, 5, 6, race, detail, got"):
         build_table(name)
     with pytest.raises(ConfigError, match="`format` must be one of markdown, latex, csv, got 'html'"):
         render(_cached_table("5"), "html")

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import count_layers, longest_path
 from prosr_lightning.reporting.costs import network_of, parameters_of
+from prosr_lightning.reporting.detail import detail_table
 from prosr_lightning.reporting.model import Column, Table, text_cell
 from prosr_lightning.reporting.published import structure_rows
 from prosr_lightning.reporting.race import race_table
 from prosr_lightning.reporting.runs import Run
 from prosr_lightning.reporting.scores import NOT_PUBLISHED, score_table
 
-TABLES = ("1", "2", "3", "4", "5", "6", "race")
+TABLES = ("1", "2", "3", "4", "5", "6", "race", "detail")
 _TABLE1_SCALE = 4  # its caption: "[4x upscaling]"
 
 
@@ -21,7 +22,8 @@ def build_table(name: str, runs: Sequence[Run] = (), *, dataset: str = "Set14") 
     """Build a table.
 
     Args:
-        name: One of `TABLES`: the paper's number, or "race" for ours with what they cost.
+        name: One of `TABLES`: the paper's number, "race" for ours with what they cost, or "detail" for perceptual
+            measures.
         runs: Ours; Table 1 takes none.
         dataset: Of the times in the race.
 
@@ -39,6 +41,8 @@ def build_table(name: str, runs: Sequence[Run] = (), *, dataset: str = "Set14") 
                 f"Table 1 is computed from the networks and takes no runs, got {runs[0].folder}; leave runs out."
             )
         return structure_table()
+    if name == "detail":
+        return detail_table(runs)
     return race_table(runs, dataset) if name == "race" else score_table(int(name), runs)
 
 
