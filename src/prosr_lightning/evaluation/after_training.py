@@ -88,7 +88,7 @@ def score_run(
         console.print(_measure_table(scores, measure))
     if picture:
         path = output_dir / "comparison.png"
-        write_rgb(path, _draw(scores, benchmarks[0], scales, output_dir / "test"))
+        write_rgb(path, draw_comparison(scores, benchmarks[0], scales, output_dir / "test"))
         console.print(f"Comparison picture: {path}", highlight=False, soft_wrap=True)
     return scores
 
@@ -122,12 +122,30 @@ def _place(row: SummaryRow) -> tuple[str, str]:
     return row.dataset, f"{row.scale}x"
 
 
-def _draw(scores: dict[str, list[ImageScore]], benchmark: Benchmark, scales: Sequence[int], folder: Path) -> RGB8:
-    """Draw LR, every method and the original of the benchmark's first image, a row for each scale."""
+def draw_comparison(
+    scores: Mapping[str, list[ImageScore]],
+    benchmark: Benchmark,
+    scales: Sequence[int],
+    folder: Path,
+    *,
+    window: tuple[int, int] | None = None,
+) -> RGB8:
+    """Draw LR, every method and the original of the benchmark's first image, a row for each scale.
+
+    Args:
+        scores: By method.
+        benchmark: The set.
+        scales: The factors.
+        folder: Holds `<method>/images/`, as `evaluate_network` writes them.
+        window: Top and left of the crop; None finds the most detailed place.
+
+    Returns:
+        The drawing, `(H, W, 3)` `uint8`.
+    """
     path = benchmark.images[0]
     original = read_rgb(path)
     largest = max(scales)
-    top, left = detailed_window(original, _CROP)
+    top, left = window or detailed_window(original, _CROP)
     window = (top // largest * largest, left // largest * largest)
     rows = []
     for scale in scales:

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prosr_lightning.illustrate import main
+from prosr_lightning.networks import Generator
+from prosr_lightning.weights import save_network
+
+
+@pytest.fixture
+def weights(tmp_path):
+    save_network(tmp_path / "tiny.safetensors", Generator(depth=1, channels=2))
+    return tmp_path / "tiny.safetensors"
+
+
+def test_draws_a_row_for_each_scale_and_a_column_for_each_method(tmp_path, picture_folder, weights):
+    arguments = ["-i", str(picture_folder / "0.png"), "-o", str(tmp_path / "out.png"), "-s", "2", "4"]
+    assert main([*arguments, "-n", f"Tiny={weights}", "--window", "0", "0"]) == 0
+    with Image.open(tmp_path / "out.png") as drawing:
+        assert drawing.size == (4 * (80 * 3 + 8) + 8, 2 * (80 * 3 + 44 + 8) + 8)
+        assert np.asarray(drawing).std() > 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"-i": "missing.png"}, "missing.png"),
+        ({"-n": "nothing"}, "nothing"),
+        ({"-s": "3"}, "power of two"),
+        ({"-o": "out.txt"}, "suffix of an image format"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_line(tmp_path, picture_folder, weights, capsys, changes, expected):
+    options = {"-i": str(picture_folder / "0.png"), "-o": str(tmp_path / "out.png"), "-s": "2", "-n": str(weights)}
+    words = [word for pair in (options | changes).items() for word in pair]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert expected in error
+    assert not (tmp_path / "out.png").exists()
