@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN = $(BIN)/python -m prosr_lightning
 
-.PHONY: help setup demo test test-all check format clean
+.PHONY: help setup demo test test-all check format web clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,5 +37,15 @@ format: setup  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+web: .venv-web/installed  ## Serve a page to try it on; MODEL=file for your own weights
+	.venv-web/bin/python -m prosr_lightning.web $(if $(MODEL),--model $(MODEL))
+
+# gradio needs an older pillow and tomlkit than the rest is tested with, hence an environment of its own
+.venv-web/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-web
+	grep -vE '^(pillow|tomlkit)==' constraints.txt > .venv-web/constraints.txt
+	.venv-web/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-web/constraints.txt -e '.[web]'
+	@touch $@
+
 clean:  ## Remove .venv, caches and builds; runs in logs/ stay
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-web build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import html
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -81,7 +82,6 @@ def compare(
     Raises:
         ConfigError: If `scale` is none of these.
         ImageError: If the file is no picture, or the result would have more than 64 megapixels.
-        OutOfMemoryError, StorageError: If the machine has no room for the result.
     """
     width, height = read_size(source)
     _check_size(width, height, scale)
@@ -107,7 +107,7 @@ def _check_size(width: int, height: int, scale: int) -> None:
     fitting = [factor for factor in SCALES if megapixels[factor] <= MOST_MEGAPIXELS]
     remedy = f"choose scale {fitting[-1]}" if fitting else "choose a smaller picture"
     raise ImageError(
-        f"The result must have at most {MOST_MEGAPIXELS} megapixels on this page, got {megapixels[scale]:.0f} "
+        f"The result must have at most {MOST_MEGAPIXELS} megapixels on this page, got {megapixels[scale]:.1f} "
         f"({width * scale}x{height * scale}); {remedy}, or use prosr-upscale, which has no limit."
     )
 
@@ -151,11 +151,7 @@ def build_page(models: Mapping[str, str]) -> Any:  # noqa: ANN401  # gradio is o
                 button = gr.Button("Enlarge", variant="primary")
             with gr.Column(scale=2, min_width=300):
                 slider = gr.ImageSlider(
-                    label="Bicubic | network",
-                    type="filepath",
-                    interactive=False,
-                    buttons=["fullscreen"],
-                    max_height=640,
+                    label="Bicubic | network", interactive=False, buttons=["fullscreen"], max_height=520
                 )
                 facts = gr.Markdown()
                 download = gr.DownloadButton("Download PNG", interactive=False)
@@ -218,11 +214,12 @@ def _serve(page: Any, *, host: str, port: int) -> None:  # noqa: ANN401  # gradi
                 font=["system-ui", "sans-serif"], font_mono="monospace"
             ),  # its own come from Google
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:  # in use, unknown, above 65535
         raise ConfigError(
-            f"`--host` and `--port` must be free on this machine, got {host}:{port} ({error}); choose others."
+            f"`--host` and `--port` must be free on this machine, got {host}:{port}; choose another port."
         ) from error
     Console(soft_wrap=True).print(f"Open {page.local_url} in a browser; Ctrl-C ends the server.", highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the pictures are removed then too
     page.block_thread()
 
 
@@ -233,7 +230,7 @@ def _gradio() -> Any:  # noqa: ANN401  # a module that may be absent
         import gradio  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415  # an extra
     except ImportError as error:
         raise MissingDependencyError(
-            "The web page needs gradio, which is not installed; install it with `pip install prosr-lightning[web]`."
+            f"The web page needs gradio, which is not there ({error}); run `pip install prosr-lightning[web]`."
         ) from error
     return gradio
 
