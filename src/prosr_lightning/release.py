@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,6 +47,8 @@ def release(
         ConfigError: If the scores are missing.
         StorageError: If the folder cannot be written.
     """
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise ConfigError(f"`name` must be of small letters, digits and _, got {name!r}; choose e.g. prosrn_x2.")
     loaded = load_network(checkpoint)
     config = loaded.metadata.get("config")
     if not config:
@@ -59,7 +63,7 @@ def release(
         "updates": loaded.metadata.get("steps_done"),
         "version": loaded.metadata.get("version"),
         "recipe": {key: _public(config[key]) for key in _RECIPE if config.get(key) is not None},
-        **_scores(scores),
+        **_scores(scores, checkpoint),
     }
     path = folder / f"{name}.safetensors"
     save_network(path, loaded.network, metadata)
@@ -93,7 +97,7 @@ def _public(node: Any) -> Any:  # noqa: ANN401  # YAML
     return node
 
 
-def _scores(folder: Path) -> dict[str, Any]:
+def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
     try:
         with (folder / "summary.csv").open(newline="", encoding="utf-8") as file:
             rows = [
@@ -105,12 +109,20 @@ def _scores(folder: Path) -> dict[str, Any]:
                 }
                 for row in csv.DictReader(file)
             ]
-        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, KeyError, ValueError) as error:
+        info = dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"`scores` must be a folder with summary.csv and run.json of an evaluation, got {folder} ({error}); "
             "run `python -m prosr_lightning.evaluate ckpt_path=...` first."
         ) from error
+    if not rows or not all(math.isfinite(float(row[key])) for row in rows for key in ("psnr_db", "ssim")):
+        raise ConfigError(f"`scores` must hold finite scores, got {len(rows)} rows in {folder}; evaluate again.")
+    source = info.get("source")
+    if not source or Path(source).expanduser().resolve() != checkpoint.expanduser().resolve():
+        raise ConfigError(
+            f"`scores` must be those of {checkpoint}, got those of {source or info.get('method')}; "
+            "evaluate that checkpoint."
+        )
     protocol = info.get("protocol", {})
     return {"scores": rows, "protocol": protocol.get("name", protocol) if isinstance(protocol, dict) else protocol}
 

@@ -18,6 +18,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from prosr_lightning.checkpoints import AtomicCheckpointIO
 from prosr_lightning.config import hydra_main
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
@@ -25,8 +26,9 @@ from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluation import get_protocol
 from prosr_lightning.evaluation.after_training import score_run
+from prosr_lightning.evaluation.scoring import PERCEPTUAL
 from prosr_lightning.lit.base import LitSuperResolution
-from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters
+from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters, levels_up_to
 from prosr_lightning.weights import load_network
 
 log = logging.getLogger(__name__)
@@ -49,14 +51,21 @@ def train(cfg: DictConfig) -> float | None:
     if cfg.scale is not None:
         network = instantiate(cfg.model.generator, _convert_="all")
         cfg.levels = list(cast(SRNetwork, network).training_levels(cfg.scale))
+    _check(cfg)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    _require_optimizer(cfg)
     resume_from = _resume_from(cfg)
     datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
     module = _module(cfg, datamodule)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
     callbacks = _callbacks(cfg, logger)
     trainer: Trainer = instantiate(
-        cfg.trainer, _convert_="all", callbacks=callbacks, logger=logger or False, strategy=_strategy(cfg.trainer)
+        cfg.trainer,
+        _convert_="all",
+        plugins=[AtomicCheckpointIO()],
+        callbacks=callbacks,
+        logger=logger or False,
+        strategy=_strategy(cfg.trainer),
     )
     _announce(module, trainer, resume_from)
     if logger is not None:
@@ -70,10 +79,49 @@ def train(cfg: DictConfig) -> float | None:
 
     best = _best(callbacks)
     if trainer.is_global_zero:
+        where = best.best_model_path if best is not None and best.best_model_path else "not kept"
+        log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, where)
         _score(cfg, module, datamodule, best)
     score = trainer.callback_metrics.get("val/psnr")
     best_score = best.best_model_score if best is not None else score
     return None if best_score is None else float(best_score)
+
+
+def _check(cfg: DictConfig) -> None:
+    """Refuse before the training what would fail after it.
+
+    Raises:
+        ConfigError: If the seed, or a key that is only read at the end, has a value that is not allowed.
+    """
+    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        raise ConfigError(f"`seed` must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}; choose one.")
+    if cfg.test.benchmarks is None:
+        return
+    get_protocol(cfg.test.protocol)
+    scales = [cfg.test.scales] if isinstance(cfg.test.scales, int) else list(cfg.test.scales or [])
+    if not scales:
+        raise ConfigError("`test.scales` must name at least one factor, got none; choose [2, 4, 8].")
+    for scale in scales:
+        levels_up_to(scale)
+    cfg.test.scales = scales
+    method = cfg.test.method
+    if not isinstance(method, str) or Path(method).name != method or method.lower() == "bicubic":
+        raise ConfigError(f"`test.method` must be a plain name other than bicubic, got {method!r}; choose e.g. ProSRN.")
+    wrong = sorted(set(cfg.test.perceptual) - set(PERCEPTUAL))
+    if wrong:
+        raise ConfigError(f"`test.perceptual` may hold {', '.join(PERCEPTUAL)}, got {', '.join(wrong)}; leave it out.")
+
+
+def _require_optimizer(cfg: DictConfig) -> None:
+    """Build the optimizer for a single number, so that its wrong settings are known before any data is read."""
+    factory = instantiate(cfg.optimizer, _convert_="all")
+    try:
+        factory([torch.nn.Parameter(torch.zeros(1))])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"`optimizer` must have settings that {cfg.optimizer._target_} takes, got: {error}; compare with "
+            "conf/train.yaml."
+        ) from error
 
 
 def _module(cfg: DictConfig, datamodule: PatchDataModule) -> LitSuperResolution:
@@ -88,7 +136,7 @@ def _module(cfg: DictConfig, datamodule: PatchDataModule) -> LitSuperResolution:
     if cfg.ckpt_path is not None:
         return module  # which brings its own weights
     if cfg.init_from is not None:
-        start = load_network(cfg.init_from).network
+        start = load_network(str(cfg.init_from)).network
         mine = cast(SRNetwork, module.generator).architecture
         if cast(SRNetwork, start).architecture != mine:
             raise CheckpointError(
@@ -116,7 +164,7 @@ def _resume_from(cfg: DictConfig) -> str | None:
     """Return the checkpoint to go on from, having made sure that it can be read."""
     if cfg.ckpt_path is None:
         return None
-    path = Path(cfg.ckpt_path).expanduser()
+    path = Path(str(cfg.ckpt_path)).expanduser()
     if cfg.ckpt_path == "last":
         runs = Path(cfg.paths.log_dir) / cfg.task_name
         found = sorted(runs.glob("**/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime)
@@ -127,6 +175,12 @@ def _resume_from(cfg: DictConfig) -> str | None:
             )
         path = found[-1]
     load_network(path)  # says what is wrong with the file before anything is set up
+    stored = {} if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    if not {"optimizer_states", "loops"} <= stored.keys() or "steps_done" not in stored.get("prosr", {}):
+        raise CheckpointError(
+            f"ckpt_path must hold the whole state of a run, got weights alone in {path}; start from them with "
+            f"init_from={path}."
+        )
     return str(path)
 
 
@@ -140,7 +194,8 @@ def _score(
     if cfg.test.benchmarks == "validation":
         benchmarks = datamodule.validation_sets()
     else:
-        for name in cfg.test.benchmarks:
+        several = not isinstance(cfg.test.benchmarks, str)
+        for name in cfg.test.benchmarks if several else [cfg.test.benchmarks]:
             try:
                 benchmarks.append(find_dataset(name, Path(cfg.paths.data_dir).expanduser()))
             except DataError as error:
@@ -151,18 +206,22 @@ def _score(
     networks = {cfg.test.method: load_network(source).network if source else module.network}
     sources = {cfg.test.method: source or ""}
     if cfg.init_from is not None:
-        networks = {f"start ({Path(cfg.init_from).stem})": load_network(cfg.init_from).network, **networks}
-    score_run(
-        networks,
-        benchmarks,
-        list(cfg.test.scales),
-        get_protocol(cfg.test.protocol),
-        output_dir=Path(cfg.paths.output_dir),
-        device=module.device,
-        sources=sources,
-        measures=list(cfg.test.perceptual),
-        picture=cfg.test.picture,
-    )
+        networks = {f"start ({Path(cfg.init_from).stem})": load_network(str(cfg.init_from)).network, **networks}
+    names = ", ".join(one.name for one in benchmarks)
+    log.info("Scoring bicubic and %s on %s at %s", ", ".join(networks), names, list(cfg.test.scales))
+    with progress_bar("Scoring") as advance:
+        score_run(
+            networks,
+            benchmarks,
+            list(cfg.test.scales),
+            get_protocol(cfg.test.protocol),
+            output_dir=Path(cfg.paths.output_dir),
+            device=module.device,
+            sources=sources,
+            measures=list(cfg.test.perceptual),
+            picture=cfg.test.picture,
+            progress=lambda _, done, total: advance(done, total),
+        )
 
 
 def _best(callbacks: list[Callback]) -> ModelCheckpoint | None:
@@ -195,6 +254,7 @@ def _quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
     warnings.filterwarnings("ignore", message="The dirpath has changed")  # a resumed run has a folder of its own
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the means are synchronised metrics already
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # patches are cheap to cut, see docs
 
 

@@ -39,7 +39,7 @@ def scores(tmp_path):
     folder = tmp_path / "scores"
     folder.mkdir()
     (folder / "summary.csv").write_text("dataset,scale,psnr_db,ssim\nSet5,2,37.12345,0.95678\n")
-    (folder / "run.json").write_text(json.dumps({"protocol": {"name": "paper"}}))
+    (folder / "run.json").write_text(json.dumps({"protocol": {"name": "paper"}, "source": str(tmp_path / "best.ckpt")}))
     return folder
 
 
@@ -64,6 +64,29 @@ def test_missing_scores_are_refused_before_anything_is_written(tmp_path, checkpo
     with pytest.raises(ConfigError, match="summary.csv"):
         release(checkpoint[0], "mine", scores=tmp_path, training_data="", licence="MIT", folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        ("run.json", '{"method": "bicubic", "source": null}', "must be those of"),
+        ("run.json", '{"source": "other.ckpt"}', "got those of other.ckpt"),
+        ("run.json", "[1]", "summary.csv and run.json"),
+        ("summary.csv", "dataset,scale,psnr_db,ssim\n", "finite scores, got 0 rows"),
+        ("summary.csv", "dataset,scale,psnr_db,ssim\nSet5,2,nan,0.9\n", "finite scores"),
+    ],
+)
+def test_scores_that_cannot_be_these_weights_are_refused(tmp_path, checkpoint, scores, file, content, expected):
+    (scores / file).write_text(content)
+    with pytest.raises(ConfigError, match=expected):
+        release(checkpoint[0], "mine", scores=scores, training_data="", licence="MIT", folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "", "Mine"])
+def test_a_released_name_is_a_plain_word(tmp_path, checkpoint, scores, name):
+    with pytest.raises(ConfigError, match="`name` must be"):
+        release(checkpoint[0], name, scores=scores, training_data="", licence="MIT", folder=tmp_path / "out")
 
 
 def test_the_command_reports_a_missing_checkpoint_in_one_line(tmp_path, scores, capsys):

@@ -18,7 +18,7 @@ from PIL import Image
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.errors import ProSRError
 from prosr_lightning.train import train
-from prosr_lightning.weights import load_network
+from prosr_lightning.weights import load_network, save_network
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 
@@ -94,7 +94,7 @@ from prosr_lightning.data.benchmarks import find_dataset
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.metrics import psnr
-from prosr_lightning.weights import load_network
+from prosr_lightning.weights import load_network, save_network
 from pathlib import Path
 network = load_network({str(run / "checkpoints" / "best.ckpt")!r}).network.eval()
 assert torch.load({str(run / "checkpoints" / "best.ckpt")!r}, weights_only=True)["prosr"]["config"]["depth"] == 2
@@ -167,6 +167,19 @@ def message(smoke, *overrides, **options) -> str:
         (["ckpt_path=last", "task_name=never"], "ckpt_path=last needs a last.ckpt of an earlier run"),
         (["init_from=missing.safetensors"], "missing.safetensors"),
         (["data=div2k", "~data.train_dir", "~data.val_sets"], "python -m prosr_lightning.download div2k"),
+        (["seed=-1"], "`seed` must be a whole number from 0"),
+        (["seed=x"], "seed must be a whole number, got 'x'"),
+        (["optimizer.lr=abc"], "optimizer.lr must be a number, got 'abc'"),
+        (["optimizer.lr=-1"], "`optimizer` must have settings that torch.optim.Adam takes"),
+        (["data.augment=maybe"], "data.augment must be true or false, got 'maybe'"),
+        (["data.batch_size=2.5"], "data.batch_size must be a whole number, got 2.5"),
+        (["trainer.max_epochs=abc"], "trainer.max_epochs must be a whole number"),
+        (["model.eps=-1"], "`eps` must be positive"),
+        (["test.benchmarks=[Set5]", "test.scales=[3]"], "must be a power of two >= 2, got 3"),
+        (["test.benchmarks=[Set5]", "test.protocol=foo"], "protocol"),
+        (["test.benchmarks=[Set5]", "test.method=bicubic"], "`test.method` must be a plain name other than bicubic"),
+        (["test.benchmarks=[Set5]", "test.method=a/b"], "`test.method` must be a plain name"),
+        (["test.benchmarks=[Set5]", "test.perceptual=[foo]"], "`test.perceptual` may hold"),
         (["data.crop=4096"], "4 of 4 training images cannot be used"),
         (["val_scales=[6]"], "must be a power of two >= 2, got 6"),
     ],
@@ -188,6 +201,50 @@ def test_a_checkpoint_of_another_architecture_is_refused(smoke):
         text = message(smoke, f"{key}={path}", "depth=4", name="two")
         assert "depth" in text
         assert "architecture" in text
+
+
+def test_what_cannot_be_resumed_says_so(smoke):
+    first, _ = smoke()
+    path = first / "checkpoints" / "last.ckpt"
+    assert "model.ema_decay=0.999" in message(smoke, f"ckpt_path={path}", "model.ema_decay=0", name="two")
+    weights = first / "weights.safetensors"
+    save_network(weights, load_network(path).network)
+    assert "init_from=" in message(smoke, f"ckpt_path={weights}", name="three")
+
+
+def test_a_full_disk_keeps_the_checkpoint_that_was_there(smoke, monkeypatch):
+    """The first save succeeds, every later one finds the disk full: half a file is never left."""
+    original = os.fsync
+    calls = []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 2:
+            raise OSError(28, "No space left on device")
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "cannot be written: No space left on device; free space" in message(smoke, "trainer.max_epochs=4")
+    (folder,) = (Path.cwd() / "run").glob("checkpoints")
+    assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt"}
+    for path in folder.iterdir():
+        load_network(path)
+
+
+def test_an_experiment_without_its_package_line_is_refused(run_module, tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "wrong.yaml").write_text("seed: 7\n")
+    finished = run_module("train", "--config-dir", "mine", "experiment=wrong", "debug=smoke", check=False)
+    assert finished.returncode == 1
+    assert "must begin with the line `# @package _global_`" in finished.stderr
+
+
+@pytest.mark.parametrize("overrides", [["levels=2"], ["budget=null"], ["paths.log_dir=/proc/x"]])
+def test_wrong_groups_and_places_are_one_line(run_module, overrides):
+    finished = run_module("train", "debug=smoke", *overrides, check=False)
+    assert finished.returncode == 1
+    assert "Traceback" not in finished.stderr
+    assert finished.stderr.count("error:") == 1
 
 
 def test_unreadable_images_are_all_named(smoke, picture_folder):
@@ -278,7 +335,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path, picture_folder):
         check=False,
     )
     assert finished.returncode == 1, finished.stderr
-    assert "error: The disk must have room" in finished.stderr
+    assert "last.ckpt cannot be written: File too large; free space" in finished.stderr
     assert "Traceback" not in finished.stderr
     assert list((tmp_path / "run" / "checkpoints").glob("*")) == []
 

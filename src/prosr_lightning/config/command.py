@@ -60,7 +60,7 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
 
 
 def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
-    """Refuse `levels=[2,4]` and the like, on which Hydra itself stumbles.
+    """Refuse `levels=[2,4]`, `budget=null` and the like, on which Hydra itself stumbles.
 
     Args:
         overrides: The words of the command line.
@@ -69,8 +69,11 @@ def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
         ConfigError: With the options of the group.
     """
     for override in overrides:
-        match = re.match(r"([a-z_/]+)=\[\s*\d", override)
-        if match and (conf_dir() / match.group(1)).is_dir():
+        match = re.match(r"([a-z_/]+)=(\[\s*\d|\d+$|null$|$)", override)
+        optional = (
+            match is not None and match.group(1) in ("experiment", "debug", "hparams_search") and "null" in override
+        )
+        if match and not optional and (conf_dir() / match.group(1)).is_dir():
             names = ", ".join(sorted(path.stem for path in (conf_dir() / match.group(1)).glob("*.yaml")))
             raise ConfigError(f"`{match.group(1)}` must be one of {names}, got {override!r}; choose one of them.")
 

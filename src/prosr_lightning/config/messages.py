@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import errno
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prosr_lightning.config.location import conf_dir
+from prosr_lightning.config.schema import known_paths
 from prosr_lightning.errors import ProSRError
+
+_PLACE_ERRORS = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
 
 
 def user_message(error: BaseException) -> str | None:
@@ -27,15 +27,35 @@ def user_message(error: BaseException) -> str | None:
         if isinstance(one, ProSRError):
             return str(one)
     for one in chain:
-        if isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
-            where = f" at {one.filename}" if one.filename else ""
-            return f"The disk must have room to write to{where}, got: {one.strerror}; free space or set paths.log_dir."
-        if type(one).__name__ == "MisconfigurationException":  # Lightning's, for trainer settings
-            return str(one)
+        if message := _environment_message(one):
+            return message
     for one in chain:
         if isinstance(one, (HydraException, OmegaConfBaseException)) and str(one).strip():
             return _hydra_message(one)
     return None
+
+
+def _environment_message(error: BaseException) -> str | None:
+    """Explain what the machine, a file or Lightning's own check of its settings refused."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        where = f" at {error.filename}" if error.filename else ""
+        return f"The disk must have room to write to{where}, got: {error.strerror}; free space or set paths.log_dir."
+    if isinstance(error, OSError) and error.filename is not None and _concerns_a_place(error):
+        return f"{error.filename} cannot be used: {error.strerror}; choose another place, such as paths.log_dir=DIR."
+    if isinstance(error, UnicodeDecodeError) or type(error).__module__.startswith("yaml."):
+        return f"A configuration file must be YAML in UTF-8: {' '.join(str(error).split())}; correct it."
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's, for trainer settings
+        return f"{error} Compare with conf/trainer, or choose trainer=cpu."
+    return None
+
+
+def _concerns_a_place(error: OSError) -> bool:
+    """Tell whether a folder could not be made or used, rather than that some file is missing by our fault."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    made = frame is not None and frame.tb_frame.f_code.co_name in ("mkdir", "makedirs")
+    return made or isinstance(error, _PLACE_ERRORS)
 
 
 def _hydra_message(error: BaseException) -> str:
@@ -49,11 +69,19 @@ def _hydra_message(error: BaseException) -> str:
     match = re.search(r"In '[^']+': Could not find '([^']+)'", text) or re.search(r"Could not find '([^']+)'", text)
     if match:
         return _unknown_option(match.group(1), text)
+    match = re.search(r"Error in call to target '([^']+)':\s*(\w+)\((.*)\)", text, re.DOTALL)
+    if match:
+        target, _, reason = match.groups()
+        node = re.search(r"full_key: (\S+)", str(error))
+        where = node.group(1) if node else target.rsplit(".", maxsplit=1)[-1]
+        return (
+            f"`{where}` must have values of the right kind, got: {reason.strip(chr(34) + chr(39))}; compare with conf/."
+        )
     return " ".join(text.split("\n"))
 
 
 def _unknown_override(key: str, text: str) -> str:
-    known = sorted(_all_keys())
+    known = sorted(known_paths())
     last = key.rsplit(".", maxsplit=1)[-1]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5) or [
         one
@@ -73,26 +101,3 @@ def _unknown_option(option: str, text: str) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"the nearest is {near[0]!r}; " if near else ""
     return f"`{group}` must be one of {', '.join(names)}, got {name!r}; {hint}choose one of them."
-
-
-def _all_keys() -> Iterable[str]:
-    """Return every key of every file of the tree, as an override would name it."""
-    for file in conf_dir().rglob("*.yaml"):
-        group = file.relative_to(conf_dir()).parent.as_posix()
-        text = file.read_text()
-        package = re.search(r"@package (\S+)", text)
-        prefix = "" if group == "." else group
-        if package:
-            prefix = "" if package.group(1) == "_global_" else package.group(1)
-        yield from _keys_below(OmegaConf.to_container(OmegaConf.load(file)), prefix)
-
-
-def _keys_below(node: Any, prefix: str) -> Iterable[str]:  # noqa: ANN401  # YAML
-    if not isinstance(node, Mapping):
-        return
-    for key, value in node.items():
-        if key == "defaults" or str(key).startswith("_"):
-            continue
-        path = f"{prefix}.{key}" if prefix else str(key)
-        yield path
-        yield from _keys_below(value, path)

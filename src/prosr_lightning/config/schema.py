@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,12 +33,20 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     """
     allowed = _primary_keys(config_name)
     for key in cfg:
+        if key in _GLOBAL_GROUPS:
+            raise ConfigError(
+                f"The {key} file must begin with the line `# @package _global_`, or its keys stand below {key!r} where "
+                "nothing reads them; add the line."
+            )
         if str(key) not in allowed:
             raise ConfigError(_unknown(str(key), "the top level", allowed))
     plain = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(plain, dict)
     for key, node in plain.items():
         _validate_node(node, str(key))
+    known = known_values()
+    for path, value in leaves(plain, ""):
+        _validate_value(path, value, known.get(path, []))
 
 
 def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
@@ -59,6 +69,25 @@ def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
     for key, value in node.items():
         _validate_node(value, f"{path}.{key}")
 
+
+def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: ANN401  # YAML
+    """Refuse a word where the configuration has numbers or switches, and a fraction where it has whole numbers."""
+    if path in _FREE or value is None or not known or (isinstance(value, str) and value.startswith("${")):
+        return
+    if all(isinstance(one, bool) for one in known):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{path} must be true or false, got {value!r}; the default is {known[0]!r}.")
+    elif all(isinstance(one, int) and not isinstance(one, bool) for one in known):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigError(f"{path} must be a whole number, got {value!r}; the default is {known[0]!r}.")
+    elif all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in known) and (
+        isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)
+    ):
+        raise ConfigError(f"{path} must be a number, got {value!r}; the default is {known[0]!r}.")
+
+
+_GLOBAL_GROUPS = frozenset({"experiment", "budget", "debug", "hparams_search"})
+_FREE = frozenset({"trainer.devices"})  # a number, a list or "auto"
 
 # Nodes without a `_target_`: their keys are read by the entry points.
 _FIXED: dict[str, frozenset[str]] = {
@@ -92,6 +121,47 @@ def _primary_keys(config_name: str) -> frozenset[str]:
         if isinstance(entry, DictConfig):
             keys |= {str(key).removeprefix("optional ").removeprefix("override ").strip("/") for key in entry}
     return frozenset(keys)
+
+
+def known_values() -> dict[str, list[Any]]:
+    """Return the values that the files of the tree give each key, null and interpolations left out."""
+    return {
+        path: [one for one in values if one is not None and not (isinstance(one, str) and one.startswith("${"))]
+        for path, values in _file_leaves().items()
+    }
+
+
+def known_paths() -> set[str]:
+    """Return every key that a file of the tree has, and the nodes above it."""
+    paths = set()
+    for path in _file_leaves():
+        parts = path.split(".")
+        paths |= {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+    return {path for path in paths if not path.rsplit(".", maxsplit=1)[-1].startswith("_")}
+
+
+def _file_leaves() -> dict[str, list[Any]]:
+    """Return all values that the files of the tree give each key, as an override would name it."""
+    values: dict[str, list[Any]] = {}
+    for file in sorted(conf_dir().rglob("*.yaml")):
+        group = file.relative_to(conf_dir()).parent.as_posix()
+        package = re.search(r"@package (\S+)", file.read_text(encoding="utf-8"))
+        prefix = "" if group == "." else group
+        if package:
+            prefix = "" if package.group(1) == "_global_" else package.group(1)
+        for path, value in leaves(OmegaConf.to_container(OmegaConf.load(file), resolve=False), prefix):
+            values.setdefault(path, []).append(value)
+    return values
+
+
+def leaves(node: Any, prefix: str) -> Iterable[tuple[str, Any]]:  # noqa: ANN401  # YAML
+    """Yield the path and the value of everything that is not a mapping."""
+    if not isinstance(node, Mapping):
+        yield prefix, node
+        return
+    for key, value in node.items():
+        if key != "defaults":
+            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def _unknown(key: str, where: str, allowed: Iterable[str]) -> str:

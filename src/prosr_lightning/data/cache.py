@@ -98,12 +98,15 @@ class LuminanceCache:
     def _entry(self, path: Path) -> CachedImage | ImageError:
         try:
             file = self.folder / f"{_key(path)}.npy"
-            if not file.exists():
+            shape = _shape(file)
+            if shape is None:  # new, or damaged
                 _write(file, _decode(path))
-            height, width = _shape(file)
+                shape = _shape(file)
+            if shape is None:
+                return ImageError(f"{file} cannot be read back; check the disk or set paths.cache_dir.")
         except ImageError as error:
             return error
-        return CachedImage(source=path, file=file, height=height, width=width)
+        return CachedImage(source=path, file=file, height=shape[0], width=shape[1])
 
 
 def _key(path: Path) -> str:
@@ -125,13 +128,12 @@ def _write(file: Path, luminance: Luminance) -> None:
         np.save(stream, luminance, allow_pickle=False)
 
 
-def _shape(file: Path) -> tuple[int, int]:
-    """Read height and width from the header alone; a damaged entry is removed, so that the next start repairs it."""
+def _shape(file: Path) -> tuple[int, int] | None:
+    """Read height and width from the header alone; None if there is no whole entry."""
     try:
         height, width = np.load(file, mmap_mode="r", allow_pickle=False).shape
-    except (ValueError, EOFError, OSError) as error:
-        file.unlink(missing_ok=True)
-        raise ImageError(f"The cache entry {file} is damaged ({error}) and was removed; start again.") from error
+    except (ValueError, EOFError, OSError):
+        return None
     return height, width
 
 

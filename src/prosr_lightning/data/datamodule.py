@@ -20,7 +20,7 @@ from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
 from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader, next_position
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
-from prosr_lightning.data.validation import ShardSampler, ValidationImages
+from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.geometry import apply_symmetries
 from prosr_lightning.imaging.pyramid import level_pyramid
@@ -71,9 +71,13 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         for level in self.levels:
             levels_up_to(level)  # each must be a power of two
         self.scale = max(self.levels)
-        for name in ("batch_size", "patches_per_epoch", "crop"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}; see conf/data.")
+        limits = {"batch_size": 1, "patches_per_epoch": 1, "crop": 1, "num_workers": 0, "val_limit": 1}
+        for name, least in limits.items():
+            value = getattr(self, name)
+            if name == "val_limit" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
         if self.crop % self.scale:
             raise ConfigError(
                 f"`crop` must be a multiple of the largest level, {self.scale}, got {self.crop}; "
@@ -94,9 +98,15 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         """Return the data sets to validate on."""
 
     def prepare_data(self) -> None:
-        """Check every photograph and decode the new ones, once a machine, before training begins."""
-        self.validation_sets()  # a missing set is better known now
-        self._images = self._load_images()
+        """Check every image and decode the new photographs, once a machine, before training begins.
+
+        Raises:
+            DataError: With every image that cannot be used; unusable photographs are left out instead where
+                `on_bad_image` is "skip".
+        """
+        if self._images is None:
+            require_readable(self._validation_images())
+            self._images = self._load_images()
 
     def setup(self, stage: str) -> None:
         """Open the cache that `prepare_data` filled."""
@@ -131,7 +141,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return the loader of whole images, dealt out to the devices without counting any twice."""
-        dataset = ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
+        dataset = self._validation_images()
         rank, world_size = self._place()
         sampler = ShardSampler(length=len(dataset), rank=rank, world_size=world_size)
         return DataLoader(dataset, batch_size=None, sampler=sampler)
@@ -147,6 +157,9 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             hr = apply_symmetries(hr, codes)
         lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels)
         return {"lr": lr, "hr": targets}
+
+    def _validation_images(self) -> ValidationImages:
+        return ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
 
     def _load_images(self) -> list[CachedImage]:
         return LuminanceCache(self.cache_dir).load(
@@ -209,6 +222,8 @@ class FolderDataModule(PatchDataModule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.val_sets, str):
+            self.val_sets = [self.val_sets]
         if self.train_dir is None:
             raise DataError("data.train_dir must name a folder of images, got nothing; add data.train_dir=DIR.")
 

@@ -11,8 +11,11 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.errors import DataError, ImageError
 from prosr_lightning.imaging.color import rgb_to_luminance
 from prosr_lightning.imaging.io import read_rgb
+
+_SMALLEST = 8  # pixels: less is nothing once the border is left out at 2x
 
 
 class ValidationImages(Dataset[dict[str, Any]]):
@@ -38,6 +41,32 @@ class ValidationImages(Dataset[dict[str, Any]]):
         name, path = self.items[index]
         rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).double().div_(255)
         return {"hr": rgb_to_luminance(rgb).float()[None], "set": name, "image": path.stem, "counts": counts}
+
+
+def require_readable(images: ValidationImages) -> None:
+    """Read every validation image once, so that a bad one is known before training and not after an epoch.
+
+    Args:
+        images: What validation will read.
+
+    Raises:
+        DataError: With every image that cannot be read or is too small to be scored.
+    """
+    problems = []
+    for _, path in images.items:
+        try:
+            height, width = read_rgb(path).shape[:2]
+        except ImageError as error:
+            problems.append(str(error))
+        else:
+            if min(height, width) < _SMALLEST:
+                problems.append(f"{path} must be at least {_SMALLEST}x{_SMALLEST} pixels, got {width}x{height}.")
+    if problems:
+        listing = "".join(f"\n  - {problem}" for problem in problems)
+        raise DataError(
+            f"{len(problems)} of {len(images)} validation images cannot be used; repair or remove them, or choose "
+            f"other data.val_sets:{listing}"
+        )
 
 
 class ShardSampler(Sampler[tuple[int, bool]]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -43,6 +44,7 @@ def score_run(
     sources: Mapping[str, str] | None = None,
     measures: Sequence[str] = (),
     picture: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, list[ImageScore]]:
     """Score networks beside bicubic, write the results below `output_dir`, and print the table.
 
@@ -56,6 +58,7 @@ def score_run(
         sources: The checkpoint of each, for the record.
         measures: Perceptual values wanted besides, see `evaluate_network`.
         picture: Draw crops of the first image of the first set.
+        progress: Called with (method, images done, images in all) after each image.
 
     Returns:
         The scores of bicubic and of every network.
@@ -72,6 +75,7 @@ def score_run(
             device=device,
             save_dir=folder / "images" if picture else None,
             measures=measures,
+            progress=None if progress is None else functools.partial(_advance, progress, method),
         )
         parameters = 0 if module is None else count_parameters(module)
         info = RunInfo(
@@ -93,13 +97,23 @@ def score_run(
     return scores
 
 
+def _advance(progress: Callable[[str, int, int], None], method: str, _: ImageScore, done: int, total: int) -> None:
+    progress(method, done, total)
+
+
 def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol) -> Table:
-    table = _empty_table(scores, f"PSNR in dB / SSIM; {protocol.describe()}")
+    table = _empty_table(scores, f"PSNR in dB / SSIM; {protocol.describe()}{_of_bicubic(protocol)}")
     table.add_column("gain", justify="right")
     for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
         gain = f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB"
         table.add_row(*_place(rows[0]), *(f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows), gain)
     return table
+
+
+def _of_bicubic(protocol: Protocol) -> str:
+    if protocol.bicubic_rounding == protocol.rounding:
+        return ""
+    return "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")
 
 
 def _measure_table(scores: Mapping[str, list[ImageScore]], measure: str) -> Table:

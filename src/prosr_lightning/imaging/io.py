@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
@@ -110,9 +111,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}; free space or choose another folder."
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "free space or choose another folder" if full else "choose a folder that can be written"
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}; {remedy}.") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -42,6 +42,10 @@ class LitSuperResolution(LightningModule):
         _check_levels(levels)
         if not 0 <= ema_decay < 1:
             raise ConfigError(f"`ema_decay` must be in [0, 1), got {ema_decay}; 0 switches the average off.")
+        if isinstance(check_finite_every, bool) or not isinstance(check_finite_every, int) or check_finite_every < 1:
+            raise ConfigError(
+                f"`check_finite_every` must be a whole number >= 1, got {check_finite_every!r}; 1 is safe."
+            )
         self.generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.levels = tuple(levels)
         self.scale = max(levels)
@@ -128,7 +132,7 @@ class LitSuperResolution(LightningModule):
             epoch, number = self.current_epoch, step % max(1, int(self.trainer.num_training_batches))
             raise TrainingError(
                 f"The loss must be finite, got NaN or infinity at training batch {step} (epoch {epoch}, "
-                f"batch {number}); the last good checkpoint is kept. {self.advice}, and look at the data of that batch."
+                f"batch {number}); what was saved before is kept. {self.advice}, and look at the data of that batch."
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -157,6 +161,18 @@ class LitSuperResolution(LightningModule):
             raise CheckpointError(
                 f"The checkpoint must hold the architecture of this run, {_compact(mine)}, got "
                 f"{_compact(stored['architecture'])}; choose the same settings, or another checkpoint."
+            )
+        keys = checkpoint["state_dict"].keys()
+        averaged, mine_averaged = any(key.startswith("ema_generator.") for key in keys), self.ema_generator is not None
+        if averaged != mine_averaged:
+            raise CheckpointError(
+                f"The checkpoint must {'hold' if mine_averaged else 'not hold'} a moving average, as this run does; "
+                f"set model.ema_decay={'0.999' if averaged else '0'}, or start from its weights with init_from."
+            )
+        if "discriminator" in stored and not hasattr(self, "discriminator"):
+            raise CheckpointError(
+                "The checkpoint must be one of ProSRN, got one of ProSRGAN; choose experiment=prosrgan, or start from "
+                "its weights with init_from."
             )
         self.steps_done = stored["steps_done"]
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from prosr_lightning.errors import ConfigError
 from prosr_lightning.lit.base import Batch, LitSuperResolution
 from prosr_lightning.lit.schedules import advance_schedule
 from prosr_lightning.losses import EPS, cascade, content_loss
@@ -64,6 +65,8 @@ class LitProSRN(LitSuperResolution):
             ema_decay=ema_decay,
             check_finite_every=check_finite_every,
         )
+        if not eps > 0:
+            raise ConfigError(f"`eps` must be positive, got {eps}; Sec. 2.2.1 has 1e-6.")
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.eps, self.detach_between_levels = eps, detach_between_levels
         if compile:

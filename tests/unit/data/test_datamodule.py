@@ -104,6 +104,30 @@ def test_a_missing_validation_set_is_known_before_any_training(make):
         make(val_sets=["Set5"]).prepare_data()
 
 
+def test_bad_validation_images_are_all_named_before_training(make, photographs):
+    folder = photographs((32, 32), (3, 3), folder="mine")[0].parent
+    (folder / "text.png").write_text("not a picture")
+    with pytest.raises(DataError, match="2 of 3 validation images cannot be used") as caught:
+        make(val_sets=["mine"], on_bad_image="skip").prepare_data()
+    assert "text.png" in str(caught.value)
+    assert "01.png must be at least 8x8" in str(caught.value)
+
+
+def test_a_single_validation_set_needs_no_list(make):
+    assert [one.name for one in make(val_sets="photographs").validation_sets()] == ["photographs"]
+
+
+def test_photographs_are_checked_once(make, monkeypatch):
+    data = make(val_sets=[])
+    calls = []
+    load = data._load_images
+    monkeypatch.setattr(data, "_load_images", lambda: (calls.append(1), load())[1])
+    data.prepare_data()
+    data.prepare_data()
+    data.setup("fit")
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize(("length", "world_size"), [(5, 2), (4, 2), (1, 3), (7, 4)])
 def test_devices_count_every_image_once(length, world_size):
     shards = [list(ShardSampler(length=length, rank=rank, world_size=world_size)) for rank in range(world_size)]
@@ -118,8 +142,12 @@ def test_devices_count_every_image_once(length, world_size):
         ({"levels": []}, "`levels` must name at least one level"),
         ({"levels": [3]}, "must be a power of two >= 2, got 3"),
         ({"crop": 18}, "`crop` must be a multiple of the largest level, 4, got 18; choose 16"),
-        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
-        ({"patches_per_epoch": 0}, "`patches_per_epoch` must be at least 1"),
+        ({"batch_size": 0}, "`batch_size` must be a whole number >= 1, got 0"),
+        ({"batch_size": 2.5}, r"`batch_size` must be a whole number >= 1, got 2\.5"),
+        ({"crop": True}, "`crop` must be a whole number >= 1, got True"),
+        ({"patches_per_epoch": 0}, "`patches_per_epoch` must be a whole number >= 1"),
+        ({"num_workers": -1}, "`num_workers` must be a whole number >= 0, got -1"),
+        ({"val_limit": 0}, "`val_limit` must be a whole number >= 1, got 0"),
         ({"on_bad_image": "ignore"}, "`on_bad_image` must be stop or skip, got 'ignore'"),
     ],
 )

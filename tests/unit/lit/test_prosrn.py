@@ -137,7 +137,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(make_module
             return super().training_step(batch, batch_idx)
 
     module = Poisoned(generator=Generator(depth=1, channels=2), optimizer=torch.optim.Adam, levels=[2, 4])
-    with pytest.raises(TrainingError, match=r"training batch 5 \(epoch 1, batch 1\).*last good checkpoint is kept"):
+    with pytest.raises(TrainingError, match=r"training batch 5 \(epoch 1, batch 1\).*what was saved before is kept"):
         make_trainer(max_epochs=3).fit(module, datamodule=make_data())
 
 
