@@ -1,4 +1,4 @@
-# Everything happens in .venv; nothing outside this folder is changed.
+# Everything is installed into .venv; training caches decoded photographs in ~/.cache/prosr_lightning (PROSR_CACHE_DIR).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -58,8 +58,7 @@ class _Batch:
     failed: list[str] = field(default_factory=list)
 
     def run(self, jobs: Sequence[Job]) -> None:
-        pending = list(self.checked(jobs))
-        if not pending:
+        if not jobs:
             return
         options = self.options
         upscaler = Upscaler.from_pretrained(
@@ -69,6 +68,7 @@ class _Batch:
             tile=options.tile,
             engine=options.engine,
         )
+        pending = list(self.checked(jobs))
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         total = sum(width * height for _, width, height in pending)
         with Progress(*columns, console=self.errors, transient=True, disable=not self.errors.is_terminal) as progress:
