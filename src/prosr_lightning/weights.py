@@ -124,7 +124,9 @@ def _find(source: str | Path) -> Path:
         raise CheckpointError(f"{path} must be a weights file, got a folder; name the file inside it.")
     if not path.suffix and path.name == str(source):
         listed = ", ".join(names) or "none in this installation"
-        raise CheckpointError(f"{source!r} must be released weights or a file; released: {listed}. Give a path to others.")
+        raise CheckpointError(
+            f"{source!r} must be released weights or a file; released: {listed}. Give a path to others."
+        )
     raise CheckpointError(f"{path} must be a weights file, found nothing there; check the path.")
 
 

@@ -191,3 +191,24 @@ def test_set14_at_8x_needs_less_than_1_5_gb(data_dir):
         [sys.executable, "-c", MEMORY, str(data_dir)], env=environment, capture_output=True, text=True, check=True
     )
     assert float(done.stdout) < 1.5
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("benchmarks=null", "`benchmarks` must name at least one, got None"),
+        ("scales=null", "`scales` must name at least one, got None"),
+        ("scales=[]", "`scales` must name at least one"),
+        ("tile=abc", "tile must be a whole number, got 'abc'"),
+        ("self_ensemble=abc", "self_ensemble must be true or false, got 'abc'"),
+    ],
+)
+def test_empty_and_mistyped_values_are_one_line(
+    word: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["evaluate", "method=bicubic", word])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    assert expected in capsys.readouterr().err
