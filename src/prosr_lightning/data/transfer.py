@@ -45,7 +45,7 @@ class Transfer:
         progress: Called with a label, how much is done, the total if known, and the unit: `bytes` or `files`.
     """
 
-    attempts: int = 5
+    attempts: int = 3
     sleep: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = _say_nothing
     progress: Callable[[str, int, int | None, str], None] = _show_nothing
@@ -115,7 +115,7 @@ class _Resuming:
         if failures >= self.transfer.attempts:
             raise DownloadError(
                 f"{url} could not be fetched, {failures} attempts in a row failed: {_reason(error)}. Check the "
-                f"connection and try again later, or give another address with --url."
+                f"connection and try again later, give another address with --url, or a file fetched by hand with --archive."
             ) from error
         pause = 2.0 ** (failures - 1)
         self.transfer.say(f"{self.label}: {_reason(error)}; trying again in {pause:.0f} s")
