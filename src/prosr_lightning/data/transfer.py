@@ -115,7 +115,8 @@ class _Resuming:
         if failures >= self.transfer.attempts:
             raise DownloadError(
                 f"{url} could not be fetched, {failures} attempts in a row failed: {_reason(error)}. Check the "
-                f"connection and try again later, give another address with --url, or a file fetched by hand with --archive."
+                f"connection and try again later, give another address with --url, or a file "
+                "fetched by hand with --archive."
             ) from error
         pause = 2.0 ** (failures - 1)
         self.transfer.say(f"{self.label}: {_reason(error)}; trying again in {pause:.0f} s")

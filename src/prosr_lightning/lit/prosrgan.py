@@ -91,7 +91,7 @@ class LitProSRGAN(LitSuperResolution):
         levels: Sequence[int] = (2,),
         val_scales: Sequence[int] | None = None,
         adversarial: str = "non_saturating",
-        objective: str = "text",
+        objective: str = "literal",
         weight: float = WEIGHT,
         residual_base: str = "level_input",
         eps: float = EPS,
