@@ -33,6 +33,8 @@ from prosr_lightning.weights import load_network
 
 log = logging.getLogger(__name__)
 
+_REQUIRED = "required"  # what an experiment puts into init_from if it cannot begin without
+
 
 def no_logger() -> None:
     """Return nothing: `logger=none` trains without a log."""
@@ -125,7 +127,7 @@ def _require_optimizer(cfg: DictConfig) -> None:
 
 
 def _module(cfg: DictConfig, datamodule: PatchDataModule) -> LitSuperResolution:
-    if cfg.ckpt_path is None and cfg.init_from == "required":
+    if cfg.ckpt_path is None and cfg.init_from == _REQUIRED:
         raise ConfigError(
             "init_from must name the trained network that this experiment starts from, got nothing; give "
             "init_from=CKPT or a released name. init_from=null starts from a fresh network, and with "
@@ -205,7 +207,7 @@ def _score(
     source = best.best_model_path if best is not None and best.best_model_path else None
     networks = {cfg.test.method: load_network(source).network if source else module.network}
     sources = {cfg.test.method: source or ""}
-    if cfg.init_from is not None:
+    if cfg.init_from not in (None, _REQUIRED):  # a resumed run need not name its start again
         networks = {f"start ({Path(cfg.init_from).stem})": load_network(str(cfg.init_from)).network, **networks}
     names = ", ".join(one.name for one in benchmarks)
     log.info("Scoring bicubic and %s on %s at %s", ", ".join(networks), names, list(cfg.test.scales))

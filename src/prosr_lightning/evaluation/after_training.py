@@ -18,6 +18,7 @@ from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluation.protocol import Protocol
 from prosr_lightning.evaluation.results import ImageScore, RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.evaluation.running import evaluate_network
+from prosr_lightning.evaluation.scoring import PERCEPTUAL
 from prosr_lightning.imaging.comparison import Panel, comparison, detailed_window
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
@@ -26,10 +27,6 @@ from prosr_lightning.networks.contract import SRNetwork, count_parameters
 
 log = logging.getLogger(__name__)
 
-_MEANING = {
-    "gmsd": "gradient magnitude similarity deviation, lower is better",
-    "high_frequency": "energy above half of Nyquist as a share of the original's, 1 is best",
-}
 _CROP = 80  # side of the crops of the picture, in pixels of the original
 
 
@@ -117,7 +114,7 @@ def _of_bicubic(protocol: Protocol) -> str:
 
 
 def _measure_table(scores: Mapping[str, list[ImageScore]], measure: str) -> Table:
-    table = _empty_table(scores, f"{measure}; {_MEANING.get(measure, 'lower is better')}")
+    table = _empty_table(scores, f"{measure}; {PERCEPTUAL[measure]}")
     for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
         table.add_row(*_place(rows[0]), *(f"{row.perceptual[measure]:.4f}" for row in rows))
     return table

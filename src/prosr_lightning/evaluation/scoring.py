@@ -22,7 +22,12 @@ from prosr_lightning.imaging.io import write_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import quantize_8bit
 
-PERCEPTUAL = ("gmsd", "high_frequency", "lpips", "dists")
+PERCEPTUAL = {
+    "gmsd": "gradient magnitude similarity deviation, lower is better",
+    "high_frequency": "energy above half of Nyquist as a share of the original's, 1 is best",
+    "lpips": "learned perceptual distance, lower is better",
+    "dists": "structure and texture distance, lower is better",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

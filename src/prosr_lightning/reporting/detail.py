@@ -7,16 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prosr_lightning.errors import DataError
+from prosr_lightning.evaluation.scoring import PERCEPTUAL
 from prosr_lightning.reporting.model import Cell, Column, Table, text_cell
 from prosr_lightning.reporting.protocols import describe_protocol
 from prosr_lightning.reporting.runs import Run
 
-_MEANING = {
-    "gmsd": "gradient magnitude similarity deviation, lower is better",
-    "high_frequency": "energy above half of Nyquist as a share of the original's, 1 is best",
-    "lpips": "learned perceptual distance, lower is better",
-    "dists": "structure and texture distance, lower is better",
-}
 Measures = dict[tuple[str, int], dict[str, float]]
 
 
@@ -56,7 +51,7 @@ def detail_table(runs: Sequence[Run]) -> Table:
                 {"dataset": dataset, "scale": str(scale), "method": label, **dict(zip(names, cells, strict=True))}
             )
         blocks.append(tuple(rows))
-    explained = "; ".join(f"{name}: {_MEANING[name]}" for name in names if name in _MEANING)
+    explained = "; ".join(f"{name}: {PERCEPTUAL[name]}" for name in names if name in PERCEPTUAL)
     titles = (Column(title="Dataset", numeric=False), Column(title="Scale"), Column(title="Method", numeric=False))
     return Table(
         title="Perceptual measures",
