@@ -93,8 +93,11 @@ def test_starts_from_a_prosrn_saves_the_best_by_score_and_resumes(folder, train)
         f"ckpt_path={run / 'checkpoints' / 'last.ckpt'}",
         "trainer.max_epochs=2",
         "model.ema_decay=0",
+        "test.benchmarks=validation",  # scored although the start is not named again
+        "test.scales=[2]",
     )
     assert done.returncode == 0, done.stderr
+    assert (newest_run(folder) / "test" / "ProSRGAN" / "summary.csv").is_file()
     stored = torch.load(newest_run(folder) / "checkpoints" / "last.ckpt", weights_only=True)
     assert stored["prosr"]["steps_done"] == 8
 
