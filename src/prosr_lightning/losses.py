@@ -47,9 +47,53 @@ def content_loss(sr: Tensor, hr: Tensor, *, eps: float = EPS, reduction: str = "
     Raises:
         ConfigError: If the shapes differ or `reduction` is unknown.
     """
-    if sr.shape != hr.shape:
-        raise ConfigError(f"`sr` and `hr` must have one shape, got {tuple(sr.shape)} and {tuple(hr.shape)}.")
+    _require_shapes(sr, hr)
     return _reduce(charbonnier(_wide(hr) - _wide(sr), eps=eps), reduction)
+
+
+def squared_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
+    """Compare a reconstruction with its ground truth: E (y - G(x))^2, the loss of SRResNet and ESPCN.
+
+    Args:
+        sr: G(x), `(N, 1, H, W)`.
+        hr: y, the same shape.
+        reduction: "mean" over all elements; "sum" over the pixels of an image and mean over the batch; "euclidean",
+            half of that sum (SRCNN, FSRCNN, VDSR, DRCN, DRRN).
+
+    Returns:
+        A scalar in float32 or float64.
+
+    Raises:
+        ConfigError: If the shapes differ or `reduction` is unknown.
+
+    Example:
+        >>> sr, hr = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 2.0)
+        >>> [float(squared_error(sr, hr, reduction=one)) for one in ("mean", "sum", "euclidean")]
+        [4.0, 16.0, 8.0]
+    """
+    _require_shapes(sr, hr)
+    difference = _wide(hr) - _wide(sr)
+    if reduction == "euclidean":
+        return 0.5 * _reduce(difference * difference, "sum")
+    return _reduce(difference * difference, reduction)
+
+
+def absolute_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
+    """Compare a reconstruction with its ground truth: E |y - G(x)|.
+
+    Args:
+        sr: G(x), `(N, 1, H, W)`.
+        hr: y, the same shape.
+        reduction: See `content_loss`.
+
+    Returns:
+        A scalar in float32 or float64.
+
+    Raises:
+        ConfigError: If the shapes differ or `reduction` is unknown.
+    """
+    _require_shapes(sr, hr)
+    return _reduce((_wide(hr) - _wide(sr)).abs(), reduction)
 
 
 def residual_loss(sr: Tensor, residual: Tensor, lr_up: Tensor, *, eps: float = EPS, reduction: str = "mean") -> Tensor:
@@ -96,6 +140,11 @@ def cascade(level_losses: Iterable[Tensor]) -> Tensor:
     if not losses:
         raise ConfigError("`level_losses` must hold at least one level, got none; name a level to train.")
     return torch.stack(losses).sum()
+
+
+def _require_shapes(sr: Tensor, hr: Tensor) -> None:
+    if sr.shape != hr.shape:
+        raise ConfigError(f"`sr` and `hr` must have one shape, got {tuple(sr.shape)} and {tuple(hr.shape)}.")
 
 
 def _wide(tensor: Tensor) -> Tensor:

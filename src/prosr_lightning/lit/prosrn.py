@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -14,12 +16,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.lit.base import Batch, LitSuperResolution
-from prosr_lightning.lit.schedules import advance_schedule
+from prosr_lightning.lit.schedules import advance_schedule, run_progress
 from prosr_lightning.losses import EPS, cascade, content_loss
 from prosr_lightning.networks.contract import SRNetwork
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
+ContentLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 class LitProSRN(LitSuperResolution):
@@ -34,6 +37,7 @@ class LitProSRN(LitSuperResolution):
         scheduler: Makes the learning-rate schedule from the optimizer, stepped once a batch; None keeps the rate.
         levels: Factors whose images are compared with the ground truth: `[2]`, `[2, 4]`, `[2, 4, 8]`.
         val_scales: Factors to validate at; None takes `levels`.
+        content: The loss of one image, a function of (sr, hr) that returns a scalar; None takes Eq. 1 with `eps`.
         eps: The constant of Eq. 2.
         detach_between_levels: Stop the gradient between levels (docs/paper-notes.md, entry 8).
         ema_decay: Decay of the moving average of the weights, used for validation and kept; 0 switches it off.
@@ -52,6 +56,7 @@ class LitProSRN(LitSuperResolution):
         scheduler: SchedulerFactory | None = None,
         levels: Sequence[int] = (2,),
         val_scales: Sequence[int] | None = None,
+        content: ContentLoss | None = None,
         eps: float = EPS,
         detach_between_levels: bool = False,
         ema_decay: float = 0.999,
@@ -68,24 +73,33 @@ class LitProSRN(LitSuperResolution):
         if not eps > 0:
             raise ConfigError(f"`eps` must be positive, got {eps}; Sec. 2.2.1 has 1e-6.")
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
-        self.eps, self.detach_between_levels = eps, detach_between_levels
+        self.content = content or functools.partial(content_loss, eps=eps)
+        self.detach_between_levels = detach_between_levels
         if compile:
             self.generator.compile()  # unlike torch.compile(generator), keeps the state-dict keys
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Reconstruct every level from LR and add their losses (Eq. 9)."""
         lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
-        images = cast(SRNetwork, self.generator).progressive(
+        supervised = cast(SRNetwork, self.generator).supervised(
             lr, self.scale, detach_between_levels=self.detach_between_levels
         )
-        by_factor = {sr.shape[-1] // lr.shape[-1]: sr for sr in images}
-        losses = {level: content_loss(by_factor[level], batch["hr"][level], eps=self.eps) for level in self.levels}
+        by_factor = {images[0].shape[-1] // lr.shape[-1]: images for images in supervised}
+        losses = {level: self._level_loss(by_factor[level], batch["hr"][level]) for level in self.levels}
         loss = cascade(losses.values())
         self.note_loss(loss)
         self.log("train/loss", loss, prog_bar=True, batch_size=lr.shape[0])
         for level, content in losses.items():
             self.log(f"train/level_{level}/content", content, batch_size=lr.shape[0])
         return loss
+
+    def _level_loss(self, images: list[Tensor], hr: Tensor) -> Tensor:
+        """Return the loss of a level's own image; intermediate predictions matter less and less (DRCN, Eq. 7)."""
+        own = self.content(images[0], hr)
+        if len(images) == 1:
+            return own
+        share = 1 - run_progress(self.trainer)  # DRCN's alpha, which falls from 1 to 0
+        return (1 - share) * own + share * torch.stack([self.content(one, hr) for one in images[1:]]).mean()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer of the generator, and its schedule, stepped once a batch."""
@@ -107,6 +121,35 @@ class LitProSRN(LitSuperResolution):
         """Update the generator, then its moving average."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.finish_step()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, also for a fused optimizer under bfloat16 autocast, where it refuses.
+
+        It refuses because such an optimizer undoes the scaling of the loss by itself; without a scaler there is none.
+
+        Raises:
+            ConfigError: With a scaler (precision 16-mixed), where clipping would see scaled gradients.
+        """
+        plugin = self.trainer.precision_plugin
+        fused_amp = isinstance(plugin, MixedPrecision) and getattr(optimizer, "_step_supports_amp_scaling", False)
+        if not fused_amp or not gradient_clip_val:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        if cast(MixedPrecision, plugin).scaler is not None:
+            raise ConfigError(
+                f"`trainer.gradient_clip_val` must be null with a fused optimizer in float16, got {gradient_clip_val}; "
+                "set optimizer.fused=false or trainer.precision=bf16-mixed."
+            )
+        parameters = [one for group in optimizer.param_groups for one in group["params"]]
+        if gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        else:
+            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:  # noqa: ANN401  # Lightning's signature
         """Step the schedule by the share of the run that is done."""

@@ -43,8 +43,24 @@ __all__ = [
     "executed_layers",
     "levels_up_to",
     "longest_path",
+    "method_name",
     "multiply_adds_per_output_pixel",
 ]
+
+_METHODS = {"Generator": "ProSRN", "MSLapSRN": "MS-LapSRN"}  # the others are called what their classes are
+
+
+def method_name(network: str) -> str:
+    """Return what the paper calls a network.
+
+    Args:
+        network: The name of its class.
+
+    Example:
+        >>> method_name("Generator"), method_name("VDSR")
+        ('ProSRN', 'VDSR')
+    """
+    return _METHODS.get(network, network)
 
 
 def build_network(architecture: Mapping[str, Any]) -> nn.Module:

@@ -17,9 +17,18 @@ class SRNetwork(Protocol):
         """Return the image of every level, smallest first; a direct method returns one."""
         ...
 
+    def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[list[Tensor]]:
+        """Return, for every level, all images that its ground truth supervises: the level's own image comes first."""
+        ...
+
     @property
     def architecture(self) -> dict[str, Any]:
         """The class name under "name" and the constructor arguments, as plain values."""
+        ...
+
+    @property
+    def scales(self) -> tuple[int, ...] | None:
+        """The total factors that this instance can do; None means every power of two."""
         ...
 
     @property

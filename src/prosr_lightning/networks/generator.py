@@ -89,7 +89,7 @@ class Generator(nn.Module):
         """
         features = self.features(self._activate(self.entry(lr)))
         residual = self.fusion(self._activate(self.feature_up(features)))
-        return self.image_up(F.pad(lr, (1, 1, 1, 1), mode="replicate")) + residual  # type: ignore[no-any-return]  # nn.Module is untyped
+        return self._enlarged(lr) + residual  # type: ignore[no-any-return]  # nn.Module is untyped
 
     def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
         """Apply the network log2(scale) times, each sub-SR image being the next level's input (Sec. 2.1, Fig. 2).
@@ -110,6 +110,15 @@ class Generator(nn.Module):
             images.append(self(lr))
             lr = images[-1].detach() if detach_between_levels else images[-1]
         return images
+
+    def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[list[Tensor]]:
+        """Return, for every level, the images that its ground truth supervises: one, the level's own."""
+        return [[image] for image in self.progressive(lr, scale, detach_between_levels=detach_between_levels)]
+
+    @property
+    def scales(self) -> None:
+        """None: every power of two."""
+        return
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -133,6 +142,14 @@ class Generator(nn.Module):
     def training_levels(self, scale: int) -> tuple[int, ...]:
         """Return the factors supervised when training up to `scale`: all of them (Eq. 9)."""
         return levels_up_to(scale)
+
+    def _enlarged(self, lr: Tensor) -> Tensor:
+        """Enlarge the image itself, in full precision also under autocast: bfloat16 has fewer digits than 8 bits."""
+        padded = F.pad(lr, (1, 1, 1, 1), mode="replicate")
+        if lr.is_meta or not torch.is_autocast_enabled(lr.device.type):
+            return self.image_up(padded)  # type: ignore[no-any-return]  # nn.Module is untyped
+        with torch.autocast(lr.device.type, enabled=False):
+            return self.image_up(padded.to(self.image_up.weight.dtype))  # type: ignore[no-any-return]  # as above
 
     def _activate(self, features: Tensor) -> Tensor:
         return F.leaky_relu(features, self.negative_slope, inplace=True)

@@ -1,0 +1,91 @@
+"""Optimizers of the compared methods that torch does not have; `conf/recipe` uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import nn
+from torch.optim import SGD
+
+from prosr_lightning.errors import ConfigError
+
+
+class AdjustablyClippedSGD(SGD):
+    """SGD whose gradients are clipped to `clip / rate`, so that a step is never longer than `clip` (VDSR, Sec. 3.2).
+
+    Args:
+        params: The parameters.
+        lr: The rate; VDSR starts at 0.1, which needs the clipping.
+        clip: theta, the largest change of a weight in a step without momentum.
+        momentum: Of the gradient.
+        weight_decay: Added to the clipped gradient.
+        fused: As in `torch.optim.SGD`.
+
+    Raises:
+        ConfigError: If `clip` is not positive.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        *,
+        lr: float = 0.1,
+        clip: float = 0.01,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-4,
+        fused: bool = False,
+    ) -> None:
+        if not clip > 0:
+            raise ConfigError(f"`clip` must be positive, got {clip}; VDSR's is 0.01.")
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
+        self.clip = clip
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Clip every gradient by the rate of its group, then step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            limit = self.clip / max(float(group["lr"]), 1e-12)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.clamp_(-limit, limit)
+        super().step()
+        return loss
+
+
+def slow_last_layer(
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    last_lr: float,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    fused: bool = False,
+) -> SGD:
+    """Return SGD with a lower rate for the last layer's weight and bias, as SRCNN and FSRCNN are trained.
+
+    Args:
+        parameters: In the order of the layers; the last two are the last layer's.
+        lr: The rate of the others.
+        last_lr: The rate of the last layer.
+        momentum: Of the gradient.
+        weight_decay: Of all.
+        fused: As in `torch.optim.SGD`.
+
+    Returns:
+        The optimizer, with two groups of parameters.
+    """
+    everything = list(parameters)
+    groups: list[dict[str, Any]] = [{"params": everything[-2:], "lr": last_lr}]
+    if everything[:-2]:
+        groups.insert(0, {"params": everything[:-2]})
+    return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)

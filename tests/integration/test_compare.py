@@ -1,0 +1,138 @@
+"""The compared methods are trained, scored and enlarged with by the same commands as ProSRN."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from prosr_lightning import Upscaler
+from prosr_lightning.config import conf_dir, user_message, validate
+from prosr_lightning.evaluate import EvaluateOptions
+from prosr_lightning.evaluate import run as evaluate
+from prosr_lightning.train import train
+from prosr_lightning.weights import load_network
+
+METHODS = sorted(path.stem for path in (conf_dir() / "method").glob("*.yaml"))
+# Narrower or shorter than the papers', so that a test takes a second.
+SMALL = {
+    "drcn": ["model.generator.channels=8", "model.generator.recursions=3"],
+    "drrn": ["model.generator.channels=8", "model.generator.units=2"],
+    "espcn": ["model.generator.channels=[8,4]"],
+    "fsrcnn": ["model.generator.channels=8"],
+    "lapsrn": ["model.generator.channels=8", "model.generator.depth=2"],
+    "ms_lapsrn": ["model.generator.channels=8", "model.generator.depth=2", "model.generator.recursions=2"],
+    "prosrn": ["model.generator.channels=8"],
+    "srcnn": ["model.generator.channels=[8,4]"],
+    "srresnet": ["model.generator.channels=8", "model.generator.blocks=2"],
+    "vdsr": ["model.generator.channels=8", "model.generator.depth=4"],
+}
+PYRAMIDS = ("lapsrn", "ms_lapsrn", "prosrn")
+
+
+@pytest.fixture
+def race(tmp_path, picture_folder, monkeypatch):
+    """Train one method in this process, tiny, and return the run folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "cache"))
+
+    def run(method: str, *overrides: str) -> Path:
+        words = ["debug=smoke", "experiment=compare", f"method={method}", "trainer=cpu", *SMALL.get(method, ())]
+        words += ["data=folder", f"data.train_dir={picture_folder}", f"data.val_sets=[{picture_folder}]"]
+        words += [f"paths.output_dir={tmp_path / 'run'}", "trainer.enable_progress_bar=false", "data.batch_size=2"]
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+            cfg = compose("train", overrides=[*words, *overrides])
+        validate(cfg, "train")
+        train(cfg)
+        return tmp_path / "run"
+
+    return run
+
+
+def losses(run: Path) -> list[float]:
+    with (run / "csv" / "metrics.csv").open(newline="") as file:
+        return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+
+
+@pytest.mark.parametrize("budget", ["cpu", "paper"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_trained_scored_and_comes_back_from_its_checkpoint(
+    race, method, budget, picture_folder, tmp_path
+):
+    run = race(method, "scale=4", f"budget={budget}", "data.crop=32", f"test.benchmarks=[{picture_folder}]")
+    assert len(losses(run)) == 4
+    assert all(loss > 0 for loss in losses(run))
+
+    record = json.loads((run / "record.json").read_text())
+    assert record["status"] == "finished"
+    assert record["levels"] == ([2, 4] if method in PYRAMIDS else [4])
+    assert (record["steps"], record["samples"]) == (4, 8)
+    assert record["seconds"] > 0
+
+    best = run / "checkpoints" / "best.ckpt"
+    network = load_network(best).network.eval()
+    assert type(network).__name__ == record["network"]
+    assert sum(one.numel() for one in network.parameters()) == record["parameters"]
+    with torch.no_grad():
+        assert network.progressive(torch.rand(1, 1, 7, 5), 4)[-1].shape == (1, 1, 28, 20)
+
+    options = EvaluateOptions(
+        data_dir=tmp_path,
+        output_dir=tmp_path / "scored",
+        ckpt_path=str(best),
+        benchmarks=[str(picture_folder)],
+        scales=[4],
+        device="cpu",
+    )
+    rows, info = evaluate(options)
+    assert info.parameters == record["parameters"]
+    assert rows[0].psnr_db == pytest.approx(record["test"][f"{rows[0].dataset}/x4/psnr"], abs=1e-4)
+
+    enlarged = Upscaler.from_pretrained(str(best)).upscale(Image.new("RGB", (9, 6), (200, 30, 90)), scale=4)
+    assert enlarged.size == (36, 24)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_recipe_of_a_budget(method):
+    """budget=cpu gives all the same loss and optimizer; budget=paper gives each its own."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+        cpu, reference, paper = (
+            compose("train", overrides=["paths.output_dir=out", f"budget={budget}", f"method={name}", "scale=4"])
+            for budget, name in (("cpu", method), ("cpu", "prosrn"), ("paper", method))
+        )
+    for key in ("optimizer", "scheduler", "data"):
+        assert cpu[key] == reference[key]
+    assert cpu.model.content == reference.model.content is None
+    if method == "prosrn":
+        assert paper.model.content is None
+        assert paper.optimizer._target_ == "torch.optim.Adam"
+        return
+    assert paper.model.content._target_.startswith("prosr_lightning.losses.")
+    validate(paper, "train")
+
+
+@pytest.mark.parametrize(
+    ("method", "overrides", "expected"),
+    [
+        ("vdsr", ["scale=3"], "`scale` must be a power of two >= 2, got 3"),
+        ("fsrcnn", ["scale=16"], "scale"),
+        ("srcnn", ["scale=4", "test.benchmarks=[Set5]", "test.scales=[2]"], "`test.scales` must hold a factor"),
+        ("srcnn", ["scale=null", "val_scales=null", "test.scales=[2]"], "scale"),
+    ],
+)
+def test_what_a_method_cannot_do_is_said_before_the_training(race, method, overrides, expected, tmp_path):
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # Hydra wraps some
+        race(method, *overrides)
+    assert expected in (user_message(caught.value) or "")
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_scales_that_a_method_cannot_do_are_left_out_and_named(race, picture_folder, caplog):
+    run = race("srcnn", "scale=2", f"test.benchmarks=[{picture_folder}]", "test.scales=[2,4]")
+    assert "Not scored at [4], which this SRCNN cannot do" in caplog.text
+    assert {key.split("/")[1] for key in json.loads((run / "record.json").read_text())["test"]} == {"x2"}
