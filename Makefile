@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN = $(BIN)/python -m prosr_lightning
 
-.PHONY: help setup demo test test-all check format web clean
+.PHONY: help setup demo reproduce test test-all check format web clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,6 +19,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: setup  ## Train ProSRN for 5 minutes on sample photographs, score it, draw a comparison
 	$(RUN).train experiment=demo
+
+reproduce: setup  ## Tables 2 to 4 and 6, Fig. 7 and the ablations: BUDGET=cpu MINUTES=10 SEEDS=0 TRAIN=dir DATA=dir
+	$(RUN).reproduce budget=$(BUDGET) minutes=$(MINUTES) steps=$(STEPS) seeds=$(SEEDS) train="$(TRAIN)" data="$(DATA)" out="$(OUT)" $(WORDS)
 
 test: setup  ## Run the tests, as CI does
 	$(BIN)/python -m pytest

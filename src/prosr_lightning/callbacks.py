@@ -1,19 +1,24 @@
-"""Callbacks: checkpoints that survive, and a plain progress bar."""
+"""Callbacks: checkpoints that survive, a plain progress bar, and what a training step is measured by."""
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
+from collections import deque
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from torch.optim import Optimizer
 
 from prosr_lightning.errors import ConfigError, TrainingError
+from prosr_lightning.lit.base import Batch, LitSuperResolution
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +124,122 @@ class KeepLast(Callback):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
+
+
+class GradientNorm(Callback):
+    """Log the length of the gradient of each update, before any clipping.
+
+    Logged: `train/gradient_norm` of the generator, `train/d_gradient_norm` of a discriminator. Nothing waits for the
+    device until a logger reads the value.
+    """
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Measure the gradient that this optimizer is about to follow."""
+        parameters = [one for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
+        if not parameters:
+            return
+        of_generator = any(one is parameters[0] for one in cast(LitSuperResolution, pl_module).generator.parameters())
+        norm = torch.nn.utils.get_total_norm([one.grad for one in parameters])
+        pl_module.log(f"train/{'' if of_generator else 'd_'}gradient_norm", norm, batch_size=1)
+
+
+class Throughput(Callback):
+    """Log how fast the training goes.
+
+    Logged: `train/samples_per_second`, HR patches on all devices over the last `trainer.log_every_n_steps` batches,
+    loading included, validation not.
+    """
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()  # when a batch ended, patches until then
+        self._patches = 0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count."""
+        self._begin(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the validation out."""
+        self._begin(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count the patches of a batch."""
+        self._patches += batch["lr"].shape[0] * trainer.world_size
+        self._marks.append((time.perf_counter(), self._patches))
+        (then, before), (now, after) = self._marks[0], self._marks[-1]
+        pl_module.log("train/samples_per_second", (after - before) / max(now - then, 1e-9), batch_size=1)
+
+    def _begin(self, trainer: Trainer) -> None:
+        self._marks = deque(
+            [(time.perf_counter(), self._patches)], maxlen=max(1, cast(Any, trainer).log_every_n_steps) + 1
+        )
+
+
+class RunMeter(Callback):
+    """Measure what a training costs: time, processor time and patches, over all its resumptions.
+
+    Attributes:
+        seconds: Wall time between the begin and the end of the training, its validations included.
+        cpu_seconds: Processor time of the same, of this process and its finished children.
+        samples: HR patches, on all devices.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._before = (0.0, 0.0)  # of the parts before a resumption
+        self._begun: tuple[float, float] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far."""
+        return self._now()[0]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time so far."""
+        return self._now()[1]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to measure."""
+        self._begun = _clocks()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count the patches of a batch."""
+        self.samples += batch["lr"].shape[0] * trainer.world_size
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clocks."""
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Stop the clocks."""
+        self._stop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"clocks": list(self._now()), "samples": self.samples}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what a checkpoint kept."""
+        self._before, self.samples = tuple(state_dict["clocks"]), state_dict["samples"]
+
+    def _now(self) -> tuple[float, float]:
+        if self._begun is None:
+            return self._before
+        (wall, cpu), (begun_wall, begun_cpu) = _clocks(), self._begun
+        return self._before[0] + wall - begun_wall, self._before[1] + cpu - begun_cpu
+
+    def _stop(self) -> None:
+        self._before, self._begun = self._now(), None
+
+
+def _clocks() -> tuple[float, float]:
+    spent = os.times()
+    return time.monotonic(), spent.user + spent.system + spent.children_user + spent.children_system
 
 
 class TrainingProgressBar(RichProgressBar):

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.comparison import Panel, comparison, detailed_window
+from prosr_lightning.imaging.comparison import Panel, comparison, detailed_window, enlarged_crop
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, write_rgb
 from prosr_lightning.imaging.resize import bicubic_downscale, bicubic_upscale
@@ -24,8 +24,8 @@ from prosr_lightning.networks.contract import SRNetwork
 class ValidationPanels(Callback):
     """Draw the most detailed crop of the first validation image: LR, bicubic, SR and HR, in luminance.
 
-    One row for each validation scale. The picture is saved as `epoch_0003.png`, and logged as `val/panel` where
-    Weights & Biases is the logger.
+    One row for each validation scale. The picture is saved as `epoch_0003.png`; Weights & Biases, where it is the
+    logger, gets the four crops of each scale, with their captions, as `val/panel/x<scale>`.
 
     Args:
         dirpath: Folder of the pictures.
@@ -58,37 +58,37 @@ class ValidationPanels(Callback):
         self._validations += 1
         if (self._validations - 1) % self.every:
             return
-        picture = self._draw(cast(LitSuperResolution, pl_module), batch["hr"])
+        module = cast(LitSuperResolution, pl_module)
+        hr = modcrop(batch["hr"], max(module.val_scales))
+        side = min(self.side, *hr.shape[-2:])
+        rows = {scale: _row(module, hr, scale) for scale in module.val_scales}
+        window = detailed_window(_to_rgb8(hr), side)
+        picture = comparison(list(rows.values()), window=window, side=side)
         write_rgb(self.dirpath / f"epoch_{trainer.current_epoch:04d}.png", picture)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("val/panel", [picture])  # without `step`, whose axis is another one
+                for scale, row in rows.items():
+                    height = row[-1].image.shape[0]
+                    crops = [enlarged_crop(one.image, window=window, side=side, full_height=height) for one in row]
+                    captions = [one.caption.replace("\n", ", ") for one in row]
+                    logger.log_image(f"val/panel/x{scale}", crops, caption=captions)  # no `step`: another axis
 
-    def _draw(self, module: LitSuperResolution, image: Tensor) -> RGB8:
-        hr = modcrop(image, max(module.val_scales))
-        side = min(self.side, *hr.shape[-2:])
-        original = _to_rgb8(hr)
-        rows = []
-        for scale in module.val_scales:
-            lr = bicubic_downscale(hr, scale)
-            results = {
-                "bicubic": bicubic_upscale(lr, scale),
-                "SR": cast(SRNetwork, module.network).progressive(lr, scale)[-1],
-            }
-            panels = [
-                Panel(
-                    caption=f"{name} {scale}x\n{float(psnr(result, hr, border=scale)):.2f} dB", image=_to_rgb8(result)
-                )
-                for name, result in results.items()
-            ]
-            rows.append(
-                [
-                    Panel(caption=f"LR, {scale}x smaller", image=_to_rgb8(lr)),
-                    *panels,
-                    Panel(caption="HR", image=original),
-                ]
-            )
-        return comparison(rows, window=detailed_window(original, side), side=side)
+
+def _row(module: LitSuperResolution, hr: Tensor, scale: int) -> list[Panel]:
+    """Return LR, bicubic, SR and HR of one image at one scale."""
+    lr = bicubic_downscale(hr, scale)
+    results = {
+        "bicubic": bicubic_upscale(lr, scale),
+        "SR": cast(SRNetwork, module.network).progressive(lr, scale)[-1],
+    }
+    return [
+        Panel(caption=f"LR, {scale}x smaller", image=_to_rgb8(lr)),
+        *(
+            Panel(caption=f"{name} {scale}x\n{float(psnr(sr, hr, border=scale)):.2f} dB", image=_to_rgb8(sr))
+            for name, sr in results.items()
+        ),
+        Panel(caption="HR", image=_to_rgb8(hr)),
+    ]
 
 
 def _to_rgb8(luminance: Tensor) -> RGB8:

@@ -1,6 +1,6 @@
-"""The paper's tables and figures with our runs in them: `python -m prosr_lightning.report table=6 runs=[DIR,DIR]`.
+"""The paper's tables and figures with our runs in them, and sweeps as a page.
 
-Words, in any order:
+`python -m prosr_lightning.report table=6 runs=[DIR,DIR]` prints a table or draws a figure. Words, in any order:
 
     table=N       1 to 6; race: our runs with parameters, multiply-adds and time; detail: perceptual measures,
                   which table=5 adds too where the runs have them
@@ -10,6 +10,17 @@ Words, in any order:
     out=FILE      write there instead of to standard output; for a figure a .png, .pdf or .svg (default figure_N.png)
     set=NAME      of figure 8 and the race (default Set14)
     scale=N       of figure 8 and the race's figure (default 4)
+
+`python -m prosr_lightning.report sweep=DIR` writes a whole sweep as one page of HTML that needs nothing else,
+DIR/report.html, and its figures and pictures as PNGs beside it: what the jobs are, cost and scored, the paper's rows,
+curves, sizes, and pictures before and after. Seeds of one configuration are one row. Figures need the extra `plots`;
+without it the page says so.
+
+    sweep=DIR     a multirun, a folder above several, or a run; sweep=[DIR,DIR] for several in one page
+    out=FILE      a .html elsewhere
+    set=NAME      the set that Figure 8 shows first
+    scale=N       the scale that Figure 8 shows first, and that of the pictures
+    pictures=N    0 to 6 of them, enlarged by each configuration's best weights (default 2)
 """
 
 from __future__ import annotations
@@ -26,6 +37,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.reporting import FIGURES, FORMATS, TABLES, build_table, draw_figure, read_runs, render
 from prosr_lightning.reporting.detail import has_measures
+from prosr_lightning.reporting.page import write_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +46,13 @@ class ReportOptions:
 
     table: str | None = None
     figure: str | None = None
+    sweep: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     format: str = "markdown"
     out: Path | None = None
     set: str = "Set14"
     scale: int = 4
+    pictures: int = 2
 
 
 def parse_words(words: Sequence[str]) -> ReportOptions:
@@ -75,16 +89,18 @@ def parse_words(words: Sequence[str]) -> ReportOptions:
     return ReportOptions(
         table=given.get("table"),
         figure=given.get("figure"),
+        sweep=tuple(_split_list(given.get("sweep", ""))),
         runs=tuple(_split_list(given.get("runs", ""))),
         format=given.get("format", "markdown"),
         out=Path(given["out"]).expanduser() if "out" in given else None,
         set=given.get("set", "Set14"),
         scale=int(given.get("scale", "4")),
+        pictures=int(given.get("pictures", "2")),
     )
 
 
 def run(options: ReportOptions) -> str:
-    """Make the table or the figure.
+    """Make the table, the figure or the page.
 
     Args:
         options: Which, from what, and where to.
@@ -98,6 +114,10 @@ def run(options: ReportOptions) -> str:
         MissingDependencyError: If a figure is asked for and matplotlib is not installed.
         StorageError: If the file cannot be written.
     """
+    if options.sweep:
+        folders = [Path(word).expanduser() for word in options.sweep]
+        page = write_page(folders, options.out, dataset=options.set, scale=options.scale, pictures=options.pictures)
+        return f"Page: {page}\n"
     if options.table is None:
         path = options.out or Path(f"figure_{options.figure}.png")
         draw_figure(options.figure or "", options.runs, path, dataset=options.set, scale=options.scale)
@@ -114,12 +134,13 @@ def run(options: ReportOptions) -> str:
 
 
 def _check(given: dict[str, str]) -> None:
-    if ("table" in given) == ("figure" in given):
-        found = "both" if "table" in given else "neither"
+    kinds = [key for key in ("table", "figure", "sweep") if key in given]
+    if len(kinds) != 1:
         raise ConfigError(
-            f"One of table=... and figure=... must be given, got {found}; "
-            f"tables are {', '.join(TABLES)}, figures {', '.join(FIGURES)}."
+            f"One of table=..., figure=... and sweep=... must be given, got {' and '.join(kinds) or 'none'}; "
+            f"tables are {', '.join(TABLES)}, figures {', '.join(FIGURES)}, a sweep is a folder."
         )
+    _check_sweep(given)
     for key, allowed in (("table", TABLES), ("figure", FIGURES), ("format", FORMATS)):
         if key in given and given[key] not in allowed:
             raise ConfigError(f"`{key}` must be one of {', '.join(allowed)}, got {given[key]!r}; choose one of them.")
@@ -127,6 +148,25 @@ def _check(given: dict[str, str]) -> None:
         raise ConfigError(f"`format` is for tables, got {given['format']!r} with a figure; give out=FILE.pdf instead.")
     if not re.fullmatch("[0-9]+", given.get("scale", "4")):
         raise ConfigError(f"`scale` must be a whole number, got {given['scale']!r}; choose 2, 4 or 8.")
+
+
+def _check_sweep(given: dict[str, str]) -> None:
+    if "sweep" not in given:
+        if "pictures" in given:
+            raise ConfigError("`pictures` is for sweep=..., got it without; leave it out.")
+        return
+    if not _split_list(given["sweep"]):
+        raise ConfigError("`sweep` must name at least one folder, got []; give sweep=DIR or sweep=[DIR,DIR].")
+    for key in ("runs", "format"):
+        if key in given:
+            raise ConfigError(f"`{key}` does not go with sweep=..., which writes a page of its folders; leave it out.")
+    out = given.get("out", "report.html")
+    if not out.lower().endswith((".html", ".htm")):
+        raise ConfigError(f"`out` must end in .html for a sweep, got {out}; choose another name.")
+    if not re.fullmatch("[0-6]", given.get("pictures", "2")):
+        raise ConfigError(f"`pictures` must be a whole number from 0 to 6, got {given['pictures']!r}; choose one.")
+    if given.get("scale", "4") not in ("2", "4", "8", "16"):
+        raise ConfigError(f"`scale` must be 2, 4, 8 or 16 for pictures, got {given['scale']!r}; choose one.")
 
 
 def _split_list(text: str) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
@@ -18,17 +19,23 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from prosr_lightning import tracking
+from prosr_lightning.callbacks import RunMeter
 from prosr_lightning.checkpoints import AtomicCheckpointIO
-from prosr_lightning.config import hydra_main
+from prosr_lightning.config import hydra_main, user_message
+from prosr_lightning.config.identity import identity_of
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.datamodule import PatchDataModule
-from prosr_lightning.errors import CheckpointError, ConfigError, DataError
+from prosr_lightning.errors import CheckpointError, ConfigError, DataError, StorageError
 from prosr_lightning.evaluation import get_protocol
 from prosr_lightning.evaluation.after_training import score_run
+from prosr_lightning.evaluation.results import summarise
 from prosr_lightning.evaluation.scoring import PERCEPTUAL
 from prosr_lightning.lit.base import LitSuperResolution
+from prosr_lightning.networks import method_name
 from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters, levels_up_to
+from prosr_lightning.record import RunRecord, describe_hardware, write_record
 from prosr_lightning.weights import load_network
 
 log = logging.getLogger(__name__)
@@ -50,9 +57,7 @@ def train(cfg: DictConfig) -> float | None:
         The best monitored value, `val/psnr` in dB unless the experiment names another, which a sweep optimises; None if
         nothing was validated.
     """
-    if cfg.scale is not None:
-        network = instantiate(cfg.model.generator, _convert_="all")
-        cfg.levels = list(cast(SRNetwork, network).training_levels(cfg.scale))
+    _fill_in(cfg)
     _check(cfg)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     _require_optimizer(cfg)
@@ -60,7 +65,8 @@ def train(cfg: DictConfig) -> float | None:
     datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
     module = _module(cfg, datamodule)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
-    callbacks = _callbacks(cfg, logger)
+    meter = RunMeter()
+    callbacks = [*_callbacks(cfg, logger), meter]
     trainer: Trainer = instantiate(
         cfg.trainer,
         _convert_="all",
@@ -71,22 +77,97 @@ def train(cfg: DictConfig) -> float | None:
     )
     _announce(module, trainer, resume_from)
     if logger is not None:
-        logger.log_hyperparams(module.run_config)
+        tracking.begin(logger, module, identity_of(cfg), resume_from=resume_from)
 
-    with progress_bar("Checking the photographs", shown=trainer.is_global_zero) as progress:
-        datamodule.progress = progress
-        datamodule.prepare_data()
-    datamodule.progress = None
-    trainer.fit(module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True)
-
-    best = _best(callbacks)
+    best, test = _best(callbacks), dict[str, float]()
+    try:
+        with progress_bar("Checking the photographs", shown=trainer.is_global_zero) as progress:
+            datamodule.progress = progress
+            datamodule.prepare_data()
+        datamodule.progress = None
+        trainer.fit(module, datamodule=datamodule, ckpt_path=resume_from, weights_only=True)
+        if trainer.is_global_zero:
+            where = best.best_model_path if best is not None and best.best_model_path else "not kept"
+            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, where)
+            test = _score(cfg, module, datamodule, best)
+    except BaseException as error:
+        _keep_record(cfg, module, trainer, meter, best, error=error)
+        raise
+    record = _keep_record(cfg, module, trainer, meter, best, test=test)
     if trainer.is_global_zero:
-        where = best.best_model_path if best is not None and best.best_model_path else "not kept"
-        log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, where)
-        _score(cfg, module, datamodule, best)
-    score = trainer.callback_metrics.get("val/psnr")
-    best_score = best.best_model_score if best is not None else score
-    return None if best_score is None else float(best_score)
+        tracking.summarise(logger, record, Path(cfg.paths.output_dir))
+    return record.val.get("best")
+
+
+def _fill_in(cfg: DictConfig) -> None:
+    """Fill in what follows from the choice of the method: levels, scales that are scored, and its name."""
+    network = cast(SRNetwork, instantiate(cfg.model.generator, _convert_="all"))
+    if cfg.scale is not None:
+        cfg.levels = list(network.training_levels(cfg.scale))
+    if cfg.test.method is None:
+        adversarial = str(cfg.model._target_).endswith("GAN")
+        cfg.test.method = "ProSRGAN" if adversarial else method_name(type(network).__name__)
+    scales = cfg.test.scales
+    if cfg.test.benchmarks is None or network.scales is None or not OmegaConf.is_list(scales):
+        return
+    possible = [scale for scale in scales if scale in network.scales]
+    if possible and len(possible) < len(scales):
+        left_out = [scale for scale in scales if scale not in network.scales]
+        log.warning("Not scored at %s, which this %s cannot do", left_out, cfg.test.method)
+        cfg.test.scales = possible
+    elif scales and not possible:
+        raise ConfigError(
+            f"`test.scales` must hold a factor that this {cfg.test.method} can do, {list(network.scales)}, got "
+            f"{list(scales)}; choose one of them."
+        )
+
+
+def _keep_record(
+    cfg: DictConfig,
+    module: LitSuperResolution,
+    trainer: Trainer,
+    meter: RunMeter,
+    best: ModelCheckpoint | None,
+    *,
+    test: Mapping[str, float] | None = None,
+    error: BaseException | None = None,
+) -> RunRecord:
+    """Write what the run came to into its folder, also of one that failed."""
+    folder = Path(cfg.paths.output_dir)
+    val = {key.removeprefix("val/"): float(value) for key, value in trainer.callback_metrics.items() if "val/" in key}
+    score = best.best_model_score if best is not None else trainer.callback_metrics.get("val/psnr")
+    if score is not None:
+        val["best"] = float(score)
+    path = best.best_model_path if best is not None else ""
+    stopped = isinstance(error, KeyboardInterrupt) or "was stopped by" in str(error)
+    record = RunRecord(
+        status="finished" if error is None else "stopped" if stopped else "failed",
+        name=identity_of(cfg).name,
+        overrides=tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else (),
+        task=str(cfg.task_name),
+        error="" if error is None else user_message(error) or f"{type(error).__name__}: {error}",
+        seed=cfg.seed,
+        network=type(module.generator).__name__,
+        parameters=count_parameters(module.generator),
+        layers=count_layers(module.generator),
+        levels=tuple(module.levels),
+        steps=module.steps_done,
+        samples=meter.samples,
+        seconds=round(meter.seconds, 2),
+        cpu_seconds=round(meter.cpu_seconds, 2),
+        val=val,
+        test=test or {},
+        checkpoint=Path(path).relative_to(folder).as_posix() if path and Path(path).is_relative_to(folder) else path,
+        hardware=describe_hardware(module.device),
+    )
+    if trainer.is_global_zero:
+        try:
+            write_record(folder, record)
+        except StorageError:
+            if error is None:
+                raise
+            log.warning("The record of this run could not be written to %s", folder)
+    return record
 
 
 def _check(cfg: DictConfig) -> None:
@@ -188,10 +269,10 @@ def _resume_from(cfg: DictConfig) -> str | None:
 
 def _score(
     cfg: DictConfig, module: LitSuperResolution, datamodule: PatchDataModule, best: ModelCheckpoint | None
-) -> None:
-    """Score the best weights beside bicubic on the test sets that are there."""
+) -> dict[str, float]:
+    """Score the best weights beside bicubic on the test sets that are there, and return their means."""
     if cfg.test.benchmarks is None:
-        return
+        return {}
     benchmarks: list[Benchmark] = []
     if cfg.test.benchmarks == "validation":
         benchmarks = datamodule.validation_sets()
@@ -203,7 +284,7 @@ def _score(
             except DataError as error:
                 log.warning("Not scored: %s", error)
     if not benchmarks:
-        return
+        return {}
     source = best.best_model_path if best is not None and best.best_model_path else None
     networks = {cfg.test.method: load_network(source).network if source else module.network}
     sources = {cfg.test.method: source or ""}
@@ -212,7 +293,7 @@ def _score(
     names = ", ".join(one.name for one in benchmarks)
     log.info("Scoring bicubic and %s on %s at %s", ", ".join(networks), names, list(cfg.test.scales))
     with progress_bar("Scoring") as advance:
-        score_run(
+        scores = score_run(
             networks,
             benchmarks,
             list(cfg.test.scales),
@@ -224,6 +305,10 @@ def _score(
             picture=cfg.test.picture,
             progress=lambda _, done, total: advance(done, total),
         )
+    means: dict[str, float] = {}
+    for row in summarise(scores[cfg.test.method]):
+        means |= {f"{row.dataset}/x{row.scale}/psnr": row.psnr_db, f"{row.dataset}/x{row.scale}/ssim": row.ssim}
+    return means
 
 
 def _best(callbacks: list[Callback]) -> ModelCheckpoint | None:
@@ -266,11 +351,8 @@ def main(cfg: DictConfig) -> float | None:
     _quiet()
     _say_where(cfg.paths.output_dir)
     torch.set_float32_matmul_precision("high")
-    try:
+    with tracking.finished():  # or the jobs of a multirun become one run
         return train(cfg)
-    finally:
-        if (wandb := sys.modules.get("wandb")) is not None:
-            wandb.finish()  # or the jobs of a multirun become one run
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def test_panels_go_to_the_folder_and_to_weights_and_biases(tmp_path):
             self.images = []
 
         def log_image(self, key, images, step=None, **kwargs):
-            self.images.append((key, images, step))
+            self.images.append((key, images, step, kwargs["caption"]))
 
     class Module:
         val_scales = (2, 4)
@@ -169,8 +169,13 @@ def test_panels_go_to_the_folder_and_to_weights_and_biases(tmp_path):
     panels, run = ValidationPanels(dirpath=tmp_path / "panels", side=16, every=2), Run()
     for batch_idx in (0, 1, 0, 0):  # three validations, the first of two images
         panels.on_validation_batch_end(run, Module(), None, {"hr": torch.rand(1, 1, 33, 40)}, batch_idx)
-    ((key, (picture,), step), _) = run.loggers[0].images
-    assert (key, step) == ("val/panel", None)
+    keys, pictures, steps, captions = zip(*run.loggers[0].images, strict=True)
+    assert keys == ("val/panel/x2", "val/panel/x4") * 2
+    assert set(steps) == {None}
+    assert [caption.split(",")[0] for caption in captions[1]] == ["LR", "bicubic 4x", "SR 4x", "HR"]
     saved = np.asarray(Image.open(tmp_path / "panels" / "epoch_0003.png"))
-    assert saved.shape == picture.shape
-    assert picture.shape[1] == 4 * (16 * 3 + 8) + 8  # LR, bicubic, SR, HR
+    assert saved.shape[1] == 4 * (16 * 3 + 8) + 8
+    for row in range(2):
+        for column, picture in enumerate(pictures[2 + row]):
+            top, left = 8 + row * (16 * 3 + 44 + 8), 8 + column * (16 * 3 + 8)
+            assert np.array_equal(saved[top : top + 48, left : left + 48], picture)

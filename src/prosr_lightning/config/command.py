@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.location import conf_dir
-from prosr_lightning.config.messages import user_message
+from prosr_lightning.config.messages import run_reporting
+from prosr_lightning.config.multirun import is_sweep_job, run_sweep_job
 from prosr_lightning.config.schema import validate
 from prosr_lightning.errors import ConfigError
 
@@ -26,28 +27,32 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
 
     Returns:
         A decorator. The command checks every key first, prints a `ProSRError` or a wrong override as "error: ..." and
-        exits with 1 (130 after Ctrl-C); any other exception keeps its traceback.
+        exits with 1 (130 after Ctrl-C); any other exception keeps its traceback. A job of a sweep that fails does not
+        stop the others, see `multirun`.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def checked(cfg: DictConfig) -> Any:  # noqa: ANN401  # the task's own type
-            result: Any = None
+            _unwrap(cfg)
 
-            def job() -> None:
-                nonlocal result
+            def job() -> Any:  # noqa: ANN401  # the task's own type
                 validate(cfg, config_name)
-                result = task(cfg)
+                return task(cfg)
 
-            if code := run_reporting(job):
+            if is_sweep_job(cfg):
+                return run_sweep_job(cfg, job)
+            results: list[Any] = []
+            if code := run_reporting(lambda: results.append(job())):
                 raise SystemExit(code)  # passes through Hydra, which would add a line of its own
-            return result
+            return results[0]
 
         def command() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise to us; Hydra would print and exit by itself
             wrapped = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(checked)
 
             def checked_words() -> None:
+                sys.argv[1:] = [_wrap(word, config_name) for word in sys.argv[1:]]
                 refuse_lists_for_groups(sys.argv[1:])
                 wrapped()
 
@@ -57,6 +62,30 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
         return command
 
     return decorate
+
+
+_VALUE = "plain_value"
+_NOTHING = "''"  # an empty word
+
+
+def _wrap(word: str, config_name: str) -> str:
+    """Let a word set a plain key of this command that is also a group, which another command chooses from.
+
+    `method=bicubic` of `evaluate` is such a word: Hydra takes every key that names a folder of `conf/` for a choice,
+    unless its value is a mapping. `_unwrap` takes the mapping off again.
+    """
+    key, equals, value = word.partition("=")
+    plain = key.lstrip("+")
+    if not (equals and plain.isidentifier() and (conf_dir() / plain).is_dir()):
+        return word
+    primary = OmegaConf.load(conf_dir() / f"{config_name}.yaml")
+    return f"{key}={{{_VALUE}: {value or _NOTHING}}}" if plain in primary else word
+
+
+def _unwrap(cfg: DictConfig) -> None:
+    for key in cfg:
+        if OmegaConf.is_dict(cfg[key]) and set(cfg[key]) == {_VALUE}:
+            cfg[key] = cfg[key][_VALUE]
 
 
 def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
@@ -76,26 +105,3 @@ def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
         if match and not optional and (conf_dir() / match.group(1)).is_dir():
             names = ", ".join(sorted(path.stem for path in (conf_dir() / match.group(1)).glob("*.yaml")))
             raise ConfigError(f"`{match.group(1)}` must be one of {names}, got {override!r}; choose one of them.")
-
-
-def run_reporting(command: Callable[[], Any]) -> int:
-    """Run a command and report what its user can mend in one line, without a traceback.
-
-    Args:
-        command: Takes nothing; what it returns is ignored.
-
-    Returns:
-        The exit code: 0, 1 after an error, 130 after Ctrl-C.
-    """
-    try:
-        command()
-    except KeyboardInterrupt:
-        print("error: stopped by Ctrl-C.", file=sys.stderr)  # noqa: T201  # the command's message to its user
-        return 130
-    except Exception as error:
-        message = user_message(error)
-        if message is None:
-            raise
-        print(f"error: {message}", file=sys.stderr)  # noqa: T201  # the command's message to its user
-        return 1
-    return 0

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 import errno
 import re
+import sys
+from collections.abc import Callable
+from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -13,7 +16,31 @@ from prosr_lightning.config.location import conf_dir
 from prosr_lightning.config.schema import known_paths
 from prosr_lightning.errors import ProSRError
 
+_EXTRAS = {"hydra/launcher/joblib": "joblib", "hydra/launcher/submitit": "slurm", "hydra/sweeper/optuna": "optuna"}
 _PLACE_ERRORS = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
+
+
+def run_reporting(command: Callable[[], Any]) -> int:
+    """Run a command and report what its user can mend in one line, without a traceback.
+
+    Args:
+        command: Takes nothing; what it returns is ignored.
+
+    Returns:
+        The exit code: 0, 1 after an error, 130 after Ctrl-C.
+    """
+    try:
+        command()
+    except KeyboardInterrupt:
+        print("error: stopped by Ctrl-C.", file=sys.stderr)  # noqa: T201  # the command's message to its user
+        return 130
+    except Exception as error:
+        message = user_message(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)  # noqa: T201  # the command's message to its user
+        return 1
+    return 0
 
 
 def user_message(error: BaseException) -> str | None:
@@ -46,6 +73,16 @@ def _environment_message(error: BaseException) -> str | None:
         return f"A configuration file must be YAML in UTF-8: {' '.join(str(error).split())}; correct it."
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, for trainer settings
         return f"{error} Compare with conf/trainer, or choose trainer=cpu."
+    return _plugin_message(error)
+
+
+def _plugin_message(error: BaseException) -> str | None:
+    """Explain what a plugin of Hydra found at the end of a sweep."""
+    again = "the same command with sweep.resume=true goes on"
+    if type(error).__module__.startswith("submitit."):
+        return f"A job must end by itself, but: {str(error).strip().splitlines()[0]}; look into .submitit/, {again}."
+    if isinstance(error, ValueError) and "No trials are completed yet" in str(error):
+        return f"A search needs at least one job that finishes, got none; sweep.csv has their errors, {again}."
     return None
 
 
@@ -95,6 +132,9 @@ def _unknown_override(key: str, text: str) -> str:
 def _unknown_option(option: str, text: str) -> str:
     group, _, name = option.partition("/")
     folder = conf_dir() / group
+    for words, extra in _EXTRAS.items():
+        if option.startswith(words):
+            return f"{option} needs a plugin of Hydra that is not installed: pip install 'prosr-lightning[{extra}]'."
     if not folder.is_dir():
         return " ".join(text.split("\n"))
     names = sorted(path.stem for path in folder.glob("*.yaml"))

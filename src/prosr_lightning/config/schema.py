@@ -86,14 +86,15 @@ def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: A
         raise ConfigError(f"{path} must be a number, got {value!r}; the default is {known[0]!r}.")
 
 
-_GLOBAL_GROUPS = frozenset({"experiment", "budget", "debug", "hparams_search"})
+_GLOBAL_GROUPS = frozenset({"experiment", "budget", "debug", "hparams_search", "recipe"})
 _FREE = frozenset({"trainer.devices"})  # a number, a list or "auto"
 
 # Nodes without a `_target_`: their keys are read by the entry points.
 _FIXED: dict[str, frozenset[str]] = {
     "paths": frozenset({"data_dir", "log_dir", "cache_dir", "output_dir"}),
     "test": frozenset({"method", "benchmarks", "scales", "protocol", "picture", "perceptual"}),
-    "callbacks": frozenset({"best", "last", "progress_bar", "learning_rate", "panels"}),
+    "sweep": frozenset({"resume"}),
+    "callbacks": frozenset({"best", "last", "progress_bar", "learning_rate", "gradient_norm", "throughput", "panels"}),
 }
 
 

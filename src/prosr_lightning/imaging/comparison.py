@@ -57,6 +57,25 @@ def detailed_window(image: RGB8, side: int) -> tuple[int, int]:
     return int(tops[row]), int(lefts[column])
 
 
+def enlarged_crop(image: RGB8, *, window: tuple[int, int], side: int, full_height: int, zoom: int = 3) -> RGB8:
+    """Cut a square of a scene out of a picture of it, of any size, and enlarge it by pixel repetition.
+
+    Args:
+        image: `(H, W, 3)` `uint8`.
+        window: Top and left of the square in the original.
+        side: Side of the square in the original.
+        full_height: Height of the original; that of LR is smaller by the scale.
+        zoom: Enlargement of the original.
+
+    Returns:
+        `(zoom * side, zoom * side, 3)` `uint8`.
+    """
+    share = image.shape[0] / full_height
+    top, left, extent = (round(value * share) for value in (*window, side))
+    crop = Image.fromarray(image[top : top + max(1, extent), left : left + max(1, extent)])
+    return np.asarray(crop.resize((side * zoom, side * zoom), Image.Resampling.NEAREST))
+
+
 def comparison(rows: Sequence[Sequence[Panel]], *, window: tuple[int, int], side: int, zoom: int = 3) -> RGB8:
     """Draw rows of enlarged crops with captions.
 
@@ -84,9 +103,7 @@ def comparison(rows: Sequence[Sequence[Panel]], *, window: tuple[int, int], side
         for column, panel in enumerate(row):
             x = _GAP + column * (side * zoom + _GAP)
             y = _GAP + number * (side * zoom + _CAPTION + _GAP)
-            share = panel.image.shape[0] / full_height  # LR is smaller than the original by the scale
-            top, left, extent = (round(value * share) for value in (*window, side))
-            crop = Image.fromarray(panel.image[top : top + max(1, extent), left : left + max(1, extent)])
-            canvas.paste(crop.resize((side * zoom, side * zoom), Image.Resampling.NEAREST), (x, y))
+            crop = enlarged_crop(panel.image, window=window, side=side, zoom=zoom, full_height=full_height)
+            canvas.paste(Image.fromarray(crop), (x, y))
             draw.multiline_text((x, y + side * zoom + 2), panel.caption, fill="black", font=font, spacing=2)
     return np.asarray(canvas)

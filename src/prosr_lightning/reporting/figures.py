@@ -70,7 +70,7 @@ def draw_figure(name: str, runs: Sequence[str], path: Path, *, dataset: str = "S
 def convergence_figure(runs: Sequence[str]) -> Figure:
     """Draw Fig. 7: validation PSNR over steps; runs of the same depth have the same colour."""
     curves = read_curves(runs)
-    figure, (axes,) = _figure(1, 6.4, 4.2)
+    figure, (axes,) = new_figure(1, 6.4, 4.2)
     labels = list(dict.fromkeys(curve.label for curve in curves))
     for curve in curves:
         number = labels.index(curve.label)
@@ -95,7 +95,7 @@ def parameters_figure(runs: Sequence[str], *, dataset: str = "Set14", scale: int
     points = parameter_points(loaded, dataset=dataset, scale=scale)
     if not points:
         raise ConfigError(f"Figure 8 has no point for {dataset} at {scale}x; choose a set and a scale of Table 6.")
-    figure, (axes,) = _figure(1, 6.8, 4.8)
+    figure, (axes,) = new_figure(1, 6.8, 4.8)
     _scatter(axes, points)
     _dress(axes, "Parameters", f"PSNR on {dataset} {scale}x (dB)", f"Parameters and PSNR, {dataset} {scale}x (Fig. 8)")
     axes.legend(frameon=False, loc="lower right")
@@ -106,7 +106,7 @@ def parameters_figure(runs: Sequence[str], *, dataset: str = "Set14", scale: int
 
 def scales_figure() -> Figure:
     """Draw Fig. 9: parameters over scale, computed from the networks."""
-    figure, (axes,) = _figure(1, 6.4, 4.2)
+    figure, (axes,) = new_figure(1, 6.4, 4.2)
     curves = parameters_by_scale()
     labels: list[Label] = []
     for number, (method, counts) in enumerate(curves.items()):
@@ -139,7 +139,7 @@ def race_figure(runs: Sequence[str], *, dataset: str = "Set14", scale: int = 4) 
         "multiply_adds": "Multiply-adds per output pixel",
         "seconds": f"Seconds per image of {dataset}",
     }
-    figure, panels = _figure(3, 14, 4.6)
+    figure, panels = new_figure(3, 14, 4.6)
     points: list[list[Point]] = []
     for axes, (cost, title) in zip(panels, costs.items(), strict=True):
         points.append(race_points(loaded, cost, dataset=dataset, scale=scale))
@@ -154,7 +154,7 @@ def race_figure(runs: Sequence[str], *, dataset: str = "Set14", scale: int = 4) 
     return figure
 
 
-def _figure(panels: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def new_figure(panels: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """Return a figure that belongs to nobody else: not to pyplot, not to a window."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # optional

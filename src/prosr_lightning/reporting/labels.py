@@ -61,7 +61,7 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label], *, above: 
 
 def _annotate(axes: Axes, label: Label, distance: float, side: tuple[int, int]) -> Annotation:
     across, up = side
-    return axes.annotate(
+    text = axes.annotate(
         label.text,
         (label.x, label.y),
         (across * distance, up * distance),
@@ -72,6 +72,8 @@ def _annotate(axes: Axes, label: Label, distance: float, side: tuple[int, int]) 
         color=label.colour,
         arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.6} if distance > _NEAR else None,
     )
+    text.set_in_layout(False)  # the layout is settled, and a long name must not squeeze the axes
+    return text
 
 
 def _corners(box: Bbox) -> tuple[float, float, float, float]:

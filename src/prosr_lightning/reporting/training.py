@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.errors import CheckpointError, DataError
-from prosr_lightning.networks import SRNetwork, build_network
-
-_PAPER_NAMES = {"Generator": "ProSRN", "MSLapSRN": "MS-LapSRN"}  # the others are called what their classes are
+from prosr_lightning.networks import SRNetwork, build_network, method_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +66,12 @@ def read_training(folder: Path) -> Training | None:
             return None  # another command's, such as evaluate
         generator = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
         levels, seed = OmegaConf.select(cfg, "levels"), OmegaConf.select(cfg, "seed")
+        scale = OmegaConf.select(cfg, "scale")
         target = str(OmegaConf.select(cfg, "model._target_"))
     except Exception as error:  # YAML's and OmegaConf's errors have no common base
         raise DataError(f"{path} must be a run's configuration, but: {_first_line(error)}; repair it.") from error
     name = str(generator.pop("_target_", "")).rpartition(".")[-1]
-    method = "ProSRGAN" if target.endswith("ProSRGAN") else _PAPER_NAMES.get(name, name)
+    method = "ProSRGAN" if target.endswith("ProSRGAN") else method_name(name)
     training = Training(
         method=method,
         architecture={"name": name, **generator},
@@ -80,9 +79,11 @@ def read_training(folder: Path) -> Training | None:
         seed=seed if isinstance(seed, int) else None,
     )
     try:
-        build_network(training.architecture)
+        network = build_network(training.architecture)
     except CheckpointError as error:
         raise DataError(f"{path} must describe a network of this package, but: {error}") from error
+    if isinstance(scale, int):  # replaces the levels by those that the method learns for it
+        return replace(training, levels=tuple(cast("SRNetwork", network).training_levels(scale)))
     return training
 
 

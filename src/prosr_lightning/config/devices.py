@@ -1,0 +1,71 @@
+"""The devices of a sweep: one for each job."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from prosr_lightning.errors import ConfigError
+
+
+def require_one_device(cfg: DictConfig) -> None:
+    """Refuse several devices: each would start the whole sweep once more, in folders of its own.
+
+    Args:
+        cfg: Of a job, or of the whole sweep.
+
+    Raises:
+        ConfigError: With the reason and what to do instead.
+    """
+    devices, nodes = OmegaConf.select(cfg, "trainer.devices"), OmegaConf.select(cfg, "trainer.num_nodes") or 1
+    if isinstance(devices, str):
+        one = re.fullmatch(r"1|\d+,", devices.strip()) is not None  # "3," is the device number 3
+    else:
+        one = len(devices) == 1 if OmegaConf.is_list(devices) else devices == 1
+    if one and nodes == 1:
+        return
+    found = f"trainer.devices={devices}" + ("" if nodes == 1 else f", trainer.num_nodes={nodes}")
+    raise ConfigError(
+        f"A job of a sweep must use one device, got {found}: the processes for the other devices would start the sweep "
+        "again, in folders of their own. Set trainer.devices=1 and run jobs side by side with hydra/launcher=joblib or "
+        "hydra/launcher=slurm, or train each setting without -m."
+    )
+
+
+@contextmanager
+def own_gpu(cfg: DictConfig, sweep: Path) -> Iterator[None]:
+    """Give a job that runs beside others on this machine a GPU of its own, or the least bad one if all are taken.
+
+    Args:
+        cfg: Of the job; `trainer.devices` becomes the number of the GPU, where joblib launched it on several.
+        sweep: Folder of the sweep, which holds a lock for each GPU.
+    """
+    hydra = HydraConfig.get()
+    count = torch.cuda.device_count() if str(cfg.trainer.accelerator) in ("auto", "gpu", "cuda") else 0
+    if count < 2 or "joblib" not in str(hydra.launcher._target_) or cfg.trainer.devices != 1:
+        yield
+        return
+    lock = _free(sweep, count)
+    cfg.trainer.devices = [int(hydra.job.num) % count if lock is None else lock[0]]
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock[1].release()
+
+
+def _free(sweep: Path, count: int) -> tuple[int, FileLock] | None:
+    """Return the number of a GPU that no other job of the sweep uses, and what keeps it so."""
+    for number in range(count):
+        lock = FileLock(sweep / f".gpu{number}.lock")
+        with suppress(Timeout, OSError, NotImplementedError):
+            lock.acquire(timeout=0)
+            return number, lock
+    return None
