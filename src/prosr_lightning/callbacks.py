@@ -238,8 +238,8 @@ class RunMeter(Callback):
 
 
 def _clocks() -> tuple[float, float]:
-    spent = os.times()
-    return time.monotonic(), spent.user + spent.system + spent.children_user + spent.children_system
+    children = os.times()
+    return time.monotonic(), time.process_time() + children.children_user + children.children_system
 
 
 class TrainingProgressBar(RichProgressBar):

@@ -212,3 +212,12 @@ def test_empty_and_mistyped_values_are_one_line(
         main()
     assert caught.value.code == 1
     assert expected in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("options")
+@pytest.mark.parametrize(("word", "name"), [('method="ProSRN (2x, 4x)"', "ProSRN (2x, 4x)"), ("method=vdsr", "vdsr")])
+def test_a_method_is_a_name_here_though_it_is_a_choice_of_train(monkeypatch, tmp_path, weights, word, name):
+    words = (word, f"ckpt_path={weights}", "benchmarks=[Set5]", "scales=[2]")
+    assert command(monkeypatch, tmp_path, *words) == 0
+    (info,) = (tmp_path / "logs").rglob("run.json")
+    assert json.loads(info.read_text())["method"] == name

@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
-from prosr_lightning.callbacks import GradientNorm, KeepLast, Throughput
+from prosr_lightning.callbacks import GradientNorm, KeepLast, RunMeter, Throughput
 from prosr_lightning.errors import ConfigError, TrainingError
 
 
@@ -194,3 +194,22 @@ def test_throughput_leaves_validation_out():
             clock["now"] = validated
             meter.on_validation_end(trainer, module)
     assert logged == pytest.approx([3.0, 6.0])  # two devices
+
+
+def test_the_meter_goes_on_from_a_checkpoint():
+    """Two batches of two patches, and then as many again after a resumption."""
+    first = RunMeter()
+    measure(first, batches=2)
+    assert first.samples == 4
+    assert 0 < first.seconds < 60
+    assert first.cpu_seconds > 0
+    stopped = first.seconds
+    assert first.seconds == stopped  # the clocks stand still after the end
+
+    second = RunMeter()
+    second.load_state_dict({"clocks": [100.0, 200.0], "samples": first.samples})
+    measure(second, batches=2)
+    assert second.samples == 8
+    assert 100 < second.seconds < 160
+    assert 200 < second.cpu_seconds < 320
+    assert second.state_dict() == {"clocks": [second.seconds, second.cpu_seconds], "samples": 8}

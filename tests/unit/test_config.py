@@ -113,13 +113,14 @@ def test_a_target_that_cannot_be_imported_is_named():
         ("data.crops=64", "the nearest valid key is 'data.crop'"),
         ("model.generator.chanels=8", "the nearest valid key is 'model.generator.channels'"),
         ("trainer.max_epoch=3", "the nearest valid key is 'trainer.max_epochs'"),
+        (("method=srcnn", "scale=2", "structure=plain"), "`structure` belongs to method=prosrn"),
         ("experiment=prosn", "got 'prosn'; the nearest is 'prosrn'"),
         ("structure=memry", "`structure` must be one of memory, plain, residual, got 'memry'; the nearest is 'memory'"),
     ],
 )
 def test_a_wrong_override_is_explained(override, expected):
     with pytest.raises(Exception) as caught:  # noqa: PT011  # Hydra raises several kinds
-        composed(override)
+        composed(*([override] if isinstance(override, str) else override))
     assert expected in user_message(caught.value)
 
 

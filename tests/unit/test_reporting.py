@@ -14,6 +14,7 @@ import pytest
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.evaluation import PAPER, STANDARD, ImageScore, Protocol, RunInfo, write_results
 from prosr_lightning.networks import Generator, build_network, count_parameters
+from prosr_lightning.record import RunRecord, write_record
 from prosr_lightning.reporting import TABLES, Run, build_table, published_scores, read_runs, render
 from prosr_lightning.reporting.costs import network_of, parameters_by_scale, parameters_of
 from prosr_lightning.reporting.curves import read_curves
@@ -445,14 +446,15 @@ def test_the_race_has_costs(tmp_path: Path):
     write_run(folder / "test" / "bicubic", {("Set14", 4): (26.0, 0.6)}, method="bicubic", seconds=0.5)
     unknown = write_run(tmp_path / "u", {("Set14", 4): (26.5, 0.6), ("mine", 4): (20.0, 0.5)}, method="theirs")
     runs = read_runs([str(folder), str(folder), str(unknown)])
+    write_record(folder, RunRecord(status="finished", name="srcnn-x4", steps=1234, seconds=150.0))
     rows = [line for line in render(race_table(runs)).splitlines() if line.startswith("|")]
     assert rows == [
-        "| Method | Scale | Parameters | Multiply-adds / pixel | s / image | Set14 | mine |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| SRCNN | 4x | 8,129 | 8,032 | 0.250 | **27.00** / **0.7000** | not run |",
-        "| Bicubic | 4x | 0 | 0 | 0.500 | 26.00 / <u>0.6000</u> | not run |",
-        "| SRCNN, seed 0 | 4x | 8,129 | 8,032 | 0.250 | **27.00** / **0.7000** | not run |",
-        "| theirs | 4x | n/a | n/a | n/a | <u>26.50</u> / <u>0.6000</u> | 20.00 / 0.5000 |",
+        "| Method | Scale | Updates | Minutes | Parameters | Multiply-adds / pixel | s / image | Set14 | mine |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| SRCNN | 4x | 1,234 | 2.5 | 8,129 | 8,032 | 0.250 | **27.00** / **0.7000** | not run |",
+        "| Bicubic | 4x | 0 | 0.0 | 0 | 0 | 0.500 | 26.00 / <u>0.6000</u> | not run |",
+        "| SRCNN, seed 0 | 4x | 1,234 | 2.5 | 8,129 | 8,032 | 0.250 | **27.00** / **0.7000** | not run |",
+        "| theirs | 4x | n/a | n/a | n/a | n/a | n/a | <u>26.50</u> / <u>0.6000</u> | 20.00 / 0.5000 |",
     ]
     costs = {
         cost: [point.cost for point in race_points(runs, cost)] for cost in ("parameters", "multiply_adds", "seconds")

@@ -9,7 +9,7 @@ import pytest
 from prosr_lightning import sweeps
 from prosr_lightning.config.resuming import configuration_of, difference, swept_keys
 from prosr_lightning.errors import DataError
-from prosr_lightning.record import RunRecord, write_record
+from prosr_lightning.record import RunRecord, run_name, write_record
 
 
 def begin(sweep: Path, number: int, *overrides: str) -> Path:
@@ -140,3 +140,28 @@ def test_a_configuration_is_compared_as_it_is_written():
 def test_swept_keys_are_those_with_several_values():
     words = ["depth=range(4,12)", "experiment=depth_sweep", "levels=x2,x2_x4", "test.scales=[2,4]"]
     assert swept_keys(words) == {"depth", "levels"}
+
+
+MEMORY = {"_target_": "prosr_lightning.networks.Generator", "structure": "memory", "depth": 10}
+LAPSRN = {"_target_": "prosr_lightning.networks.LapSRN", "scale": 4}
+
+
+@pytest.mark.parametrize(
+    ("network", "module", "levels", "overrides", "name"),
+    [
+        (MEMORY, "LitProSRN", [2, 4], [], "memory-d10-x2_x4"),
+        (MEMORY, "LitProSRGAN", [2, 4], ["experiment=prosrgan", "init_from=a/b.ckpt"], "gan-memory-d10-x2_x4"),
+        (LAPSRN, "LitProSRN", [2, 4], ["method=lapsrn", "scale=4", "data.train_dir=/x", "seed=3"], "lapsrn-x2_x4-s3"),
+        (
+            MEMORY,
+            "LitProSRN",
+            [2],
+            ["model.generator.fusion=inception", "+optimizer.lr=1e-3"],
+            "memory-d10-x2-fusion-inception-lr-1e_3",
+        ),
+        (MEMORY, "LitProSRN", [2], ["hydra/launcher=joblib", "~callbacks.panels", "trainer=cpu"], "memory-d10-x2"),
+    ],
+)
+def test_a_run_is_named_after_what_it_changed(network, module, levels, overrides, name):
+    config = {"model": {"_target_": f"prosr_lightning.lit.{module}", "generator": network}, "levels": levels, "seed": 3}
+    assert run_name(config, overrides) == name

@@ -118,6 +118,8 @@ def _hydra_message(error: BaseException) -> str:
 
 
 def _unknown_override(key: str, text: str) -> str:
+    if key == "structure":  # a group of method=prosrn
+        return "`structure` belongs to method=prosrn, got another method; leave structure=... out, or choose prosrn."
     known = sorted(known_paths())
     last = key.rsplit(".", maxsplit=1)[-1]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5) or [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import build_network, count_parameters, multiply_adds_per_output_pixel
+from prosr_lightning.record import read_record
 from prosr_lightning.reporting.costs import network_of
 from prosr_lightning.reporting.model import Cell, Column, Table, Value, mark_values, text_cell
 from prosr_lightning.reporting.protocols import common_protocol, describe_protocol
@@ -27,6 +28,8 @@ class Entrant:
         multiply_adds: For one pixel of the result; None if the network is not known.
         scores: By set.
         folder: The run's.
+        steps: Updates of the training; None if its folder does not say.
+        minutes: Wall time of the training; None if its folder does not say.
     """
 
     label: str
@@ -35,6 +38,8 @@ class Entrant:
     multiply_adds: float | None
     scores: dict[str, Score]
     folder: str
+    steps: int | None = None
+    minutes: float | None = None
 
 
 def entrants(runs: Sequence[Run]) -> list[Entrant]:
@@ -56,6 +61,7 @@ def entrants(runs: Sequence[Run]) -> list[Entrant]:
                 known = here[run.label].scores
                 known.update({name: score for name, score in scores.items() if name not in known})
                 continue
+            steps, minutes = _length(run)
             found.append(
                 Entrant(
                     label=run.label if run.label not in here else _another(run, set(here)),
@@ -64,6 +70,8 @@ def entrants(runs: Sequence[Run]) -> list[Entrant]:
                     multiply_adds=multiply_adds,
                     scores=scores,
                     folder=str(run.folder),
+                    steps=steps,
+                    minutes=minutes,
                 )
             )
     return sorted(found, key=lambda one: one.scale)
@@ -92,17 +100,30 @@ def race_table(runs: Sequence[Run], dataset: str = "Set14") -> Table:
     return Table(
         title="The race",
         caption=(
-            "PSNR in dB / SSIM of our runs, and what each method costs: learned values, multiply-adds of the "
-            f"convolutions for one pixel of the result, and mean seconds to enlarge an image of {dataset}. Best in "
-            f"bold, second best underlined, at each scale. {describe_protocol(runs)}."
+            "PSNR in dB / SSIM of our runs, and what each method costs: updates and minutes of its training, learned "
+            "values, multiply-adds of the convolutions for one pixel of the result, and mean seconds to enlarge an "
+            f"image of {dataset}. Best in bold, second best underlined, at each scale. {describe_protocol(runs)}."
         ),
         columns=(
             Column(title="Method", numeric=False),
-            *(Column(title=title) for title in ("Scale", "Parameters", "Multiply-adds / pixel", "s / image", *sets)),
+            *(
+                Column(title=title)
+                for title in ("Scale", "Updates", "Minutes", "Parameters", "Multiply-adds / pixel", "s / image", *sets)
+            ),
         ),
         blocks=tuple(blocks),
         records=[_record(row, name, score) for row in rows for name, score in row.scores.items()],
     )
+
+
+def _length(run: Run) -> tuple[int | None, float | None]:
+    """Return updates and minutes of the training."""
+    if run.is_bicubic:
+        return 0, 0.0
+    record = read_record(run.run_folder)
+    if record is None:
+        return None, None
+    return record.steps, None if record.seconds is None else record.seconds / 60
 
 
 def _costs(run: Run, scale: int) -> tuple[int | None, float | None]:
@@ -132,6 +153,8 @@ def _cost_cells(row: Entrant, dataset: str) -> list[Cell]:
     return [
         text_cell(row.label),
         text_cell(f"{row.scale}x"),
+        text_cell(UNKNOWN if row.steps is None else f"{row.steps:,}"),
+        text_cell(UNKNOWN if row.minutes is None else f"{row.minutes:.1f}"),
         text_cell(UNKNOWN if row.parameters is None else f"{row.parameters:,}"),
         text_cell(UNKNOWN if row.multiply_adds is None else f"{row.multiply_adds:,.0f}"),
         text_cell(UNKNOWN if seconds is None else f"{seconds:.3f}"),
@@ -158,6 +181,8 @@ def _record(row: Entrant, dataset: str, score: Score) -> dict[str, str]:
         "scale": str(row.scale),
         "dataset": dataset,
         "parameters": "" if row.parameters is None else str(row.parameters),
+        "updates": "" if row.steps is None else str(row.steps),
+        "minutes": "" if row.minutes is None else f"{row.minutes:.2f}",
         "multiply_adds_per_pixel": "" if row.multiply_adds is None else f"{row.multiply_adds:.1f}",
         "seconds_per_image": "" if score.seconds is None else f"{score.seconds:.4f}",
         "psnr_db": f"{score.psnr_db:.6f}",

@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import csv
 import re
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from lightning import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 from prosr_lightning.data.datamodule import FolderDataModule
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.lit.prosrn import LitProSRN
+from prosr_lightning.losses import squared_error
 from prosr_lightning.metrics import psnr
-from prosr_lightning.networks import Generator
+from prosr_lightning.networks import DRCN, Generator
 
 
 def test_the_loss_at_8x_is_the_sum_of_three_levels(make_module, monkeypatch):
@@ -279,3 +282,67 @@ def test_an_untrained_network_scores_as_bilinear(make_data, make_trainer, make_m
 def test_refuses_arguments_outside_their_range(make_module, changes, message):
     with pytest.raises(ConfigError, match=message):
         make_module(**changes)
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_whatever_the_optimizer_and_the_precision(
+    make_module, make_data, make_trainer, algorithm, fused, precision
+):
+    class Largest(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            gradients = [one.grad for one in pl_module.generator.parameters()]
+            norm = float(torch.nn.utils.get_total_norm(gradients))
+            self.seen.append(norm if algorithm == "norm" else max(float(one.abs().max()) for one in gradients))
+
+    largest = Largest()
+    module = make_module(optimizer=partial(torch.optim.Adam, lr=1e-3, fused=fused))
+    trainer = make_trainer(
+        precision=precision,
+        gradient_clip_val=1e-3,
+        gradient_clip_algorithm=algorithm,
+        callbacks=[largest],
+    )
+    trainer.fit(module, datamodule=make_data())
+    assert len(largest.seen) == 4
+    assert largest.seen == pytest.approx([1e-3] * 4, rel=1e-2)  # each was larger before
+
+
+def test_clipping_scaled_gradients_is_refused(make_module, monkeypatch):
+    module = make_module(optimizer=partial(torch.optim.Adam, lr=1e-3, fused=True))
+    plugin = MixedPrecision("16-mixed", "cpu")
+    plugin.scaler = torch.amp.GradScaler("cpu")
+    monkeypatch.setattr(module, "_trainer", type("Trainer", (), {"precision_plugin": plugin})())
+    with pytest.raises(ConfigError, match="must be null with a fused optimizer in float16, got 0.1; set optimizer"):
+        module.configure_gradient_clipping(module.configure_optimizers(), 0.1, "norm")
+
+
+def test_drcn_is_supervised_at_every_recursion_less_and_less(make_module, monkeypatch):
+    """DRCN, Eq. 7: alpha falls from 1 to 0 over the run."""
+    from prosr_lightning.lit import prosrn
+
+    network = DRCN(scale=2, channels=4, recursions=3)
+    torch.nn.init.normal_(network.reconstruction[1].weight)
+    module = make_module(generator=network, levels=[2])
+    monkeypatch.setattr(module, "log", lambda *args, **kwargs: None)
+    monkeypatch.setattr(module, "_trainer", object())
+    lr, hr = torch.rand(1, 1, 4, 4), torch.rand(1, 1, 8, 8)
+    ((average, *predictions),) = network.supervised(lr, 2)
+    own, others = (average - hr).abs().mean(), sum((one - hr).abs().mean() for one in predictions) / 3
+    assert len(predictions) == 3
+    for done in (0.0, 0.25, 1.0):
+        monkeypatch.setattr(prosrn, "run_progress", lambda trainer, done=done: done)
+        loss = module.training_step({"lr": lr, "hr": {2: hr}}, 0)
+        torch.testing.assert_close(loss, done * own + (1 - done) * others)
+
+
+def test_another_loss_takes_the_place_of_eq_1(make_module, monkeypatch):
+    module = make_module(levels=[2], content=partial(squared_error, reduction="euclidean"))
+    monkeypatch.setattr(module, "log", lambda *args, **kwargs: None)
+    lr, hr = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 8, 8)
+    expected = 0.5 * ((module.generator(lr) - hr) ** 2).sum() / 3
+    torch.testing.assert_close(module.training_step({"lr": lr, "hr": {2: hr}}, 0), expected)

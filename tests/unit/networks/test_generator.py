@@ -212,3 +212,15 @@ def test_arguments_outside_their_range_are_refused(arguments: dict[str, Any], me
 def test_scales_that_are_no_powers_of_two_are_refused():
     with pytest.raises(ConfigError, match=r"`scale` must be a power of two >= 2, got 3; choose 2, 4, 8 or 16\."):
         _generator().progressive(_lr(), 3)
+
+
+def test_the_image_stays_in_full_precision_under_autocast():
+    """bfloat16 has 8 bits of mantissa: an image of 0.7 would be rounded by up to 0.002, half a step of 8 bits."""
+    generator = Generator(depth=2, channels=4)  # its residual starts at zero
+    lr = torch.rand(1, 1, 6, 5)
+    plain = generator.progressive(lr, 4)[-1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert generator.fusion(torch.rand(1, 4, 8, 8)).dtype == torch.bfloat16
+        mixed = generator.progressive(lr, 4)[-1]
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, plain)
