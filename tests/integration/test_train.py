@@ -127,6 +127,17 @@ def test_resume_from_last_continues_the_count(smoke):
     assert stored["prosr"]["steps_done"] == 12
 
 
+def test_the_same_command_and_seed_give_the_same_hundred_losses(smoke):
+    """Bit for bit, on a CPU: the log holds every digit of a float32."""
+    logged = []
+    for name, seed in (("one", 5), ("two", 5), ("three", 6)):
+        run, _ = smoke("data.patches_per_epoch=200", "levels=x2_x4", f"seed={seed}", name=name)
+        logged.append([row["train/loss"] for row in rows(run) if row["train/loss"]])
+    assert len(logged[0]) == len(set(logged[0])) == 100
+    assert logged[0] == logged[1]
+    assert set(logged[0]).isdisjoint(logged[2])
+
+
 def test_starts_from_given_weights(smoke):
     first, _ = smoke("model.ema_decay=0")
     second, _ = smoke(

@@ -173,6 +173,15 @@ def test_the_page_holds_the_numbers_and_needs_nothing_else(sweep: Path, job: Wri
     assert "Test CPU, 2 cores, torch 2.13" in page.text
 
 
+def test_bicubic_has_the_scores_of_all_jobs(sweep: Path, job: Write):
+    """Jobs of a race are scored at different places."""
+    job("0", ["method=vdsr"], dataset="Set5")
+    job("1", ["method=drrn"], dataset="Set14")
+    page = read(write_page([sweep], pictures=0))
+    assert row(page, "Bicubic")[1:] == ["30.34 0.9000", "30.34 0.9000"]
+    assert row(page, "vdsr", 1)[1:] == ["31.00 0.9000 +0.66", "–"]
+
+
 def test_hostile_names_stay_text(sweep: Path, job: Write):
     job("0", [f"model.generator.fusion={HOSTILE}"], status="failed", error=HOSTILE, psnr_db=31.0)
     job("1", ["model.generator.fusion=plain"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prosr_lightning.reporting.model import Mark, mark_values
 from prosr_lightning.reporting.page.configurations import IN_LABEL, Configuration, Spread, short_keys, spread
@@ -150,9 +150,11 @@ def scores_grid(configurations: Sequence[Configuration], numbers: Sequence[int])
 
 
 def bicubic_run(configurations: Sequence[Configuration]) -> Run | None:
-    """Return the scores of bicubic with the most sets and scales; it is the same beside every network."""
+    """Return the scores of bicubic at every set and scale where a job has them; it is the same beside every network."""
     found = [job.bicubic for one in configurations for job in one.scored if job.bicubic is not None]
-    return max(found, key=lambda run: len(run.scores), default=None)
+    if not found:
+        return None
+    return replace(found[0], scores={place: score for one in reversed(found) for place, score in one.scores.items()})
 
 
 def best_validation(job: Job) -> float | None:
