@@ -137,7 +137,8 @@ def _section(metadata: Mapping[str, Any]) -> str:
         f"- Training data: {metadata.get('training_data', 'not recorded')}",
         f"- Training: levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
         f"{data.get('batch_size')} HR crops of {data.get('crop')}, rate {recipe.get('optimizer', {}).get('lr')}, "
-        f"time limit {trainer.get('max_time')}, on {trainer.get('accelerator')}, seed {recipe.get('seed')}",
+        f"time limit {trainer.get('max_time')}, on {trainer.get('accelerator')} "
+        f"in {trainer.get('precision') or '32-true'}, seed {recipe.get('seed')}",
         f"- Licence: {metadata.get('licence', 'not recorded')}",
         f"- Protocol of the scores: {metadata.get('protocol', 'not recorded')}\n",
         "| set | scale | PSNR / SSIM |",

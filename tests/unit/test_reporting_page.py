@@ -179,7 +179,7 @@ def test_bicubic_has_the_scores_of_all_jobs(sweep: Path, job: Write):
     job("1", ["method=drrn"], dataset="Set14")
     page = read(write_page([sweep], pictures=0))
     assert row(page, "Bicubic")[1:] == ["30.34 0.9000", "30.34 0.9000"]
-    assert row(page, "vdsr", 1)[1:] == ["31.00 0.9000 +0.66", "–"]
+    assert row(page, "vdsr", 1)[1:] == ["31.00 0.9000 +0.66", "\u2013"]
 
 
 def test_hostile_names_stay_text(sweep: Path, job: Write):
