@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN = $(BIN)/python -m prosr_lightning
 
-.PHONY: help setup demo reproduce docs test test-all check format web clean
+.PHONY: help setup benchmark demo reproduce docs test test-all check format web clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ demo: setup  ## Train ProSRN for 5 minutes on sample photographs, score it, draw
 
 reproduce: setup  ## Tables 2 to 4 and 6, Fig. 7 and the ablations: BUDGET=cpu MINUTES=10 SEEDS=0 TRAIN=dir DATA=dir
 	$(RUN).reproduce budget=$(BUDGET) minutes=$(MINUTES) steps=$(STEPS) seeds=$(SEEDS) train="$(TRAIN)" data="$(DATA)" out="$(OUT)" $(WORDS)
+
+benchmark: setup  ## Measure training, data and upscaling, as ratios
+	$(RUN).benchmark all
 
 docs: setup  ## Write the README's table of the released weights
 	$(RUN).document

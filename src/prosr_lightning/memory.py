@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import torch
@@ -57,3 +58,12 @@ def _left_to_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
         return None if limit == "max" else max(int(limit) - int((folder / "memory.current").read_text()), 0)
     except (OSError, ValueError):  # no control groups of version 2
         return None
+
+
+def resident_bytes() -> int:
+    """Return the bytes of memory that this process holds now; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):  # not Linux
+        return 0

@@ -1,0 +1,105 @@
+"""Two things measured in turns, so that their ratio means something on a machine that is busy with others too."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The rate of one thing over that of another.
+
+    Attributes:
+        name: What is compared.
+        unit: Of the rates, such as "GFLOP/s".
+        measured: Rates of the first, one for each round.
+        against: Rates of the second, in the same rounds.
+        goal: The ratio wanted; None without.
+    """
+
+    name: str
+    unit: str
+    measured: tuple[float, ...]
+    against: tuple[float, ...]
+    goal: float | None = None
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """The ratio of each round."""
+        return tuple(one / other for one, other in zip(self.measured, self.against, strict=True))
+
+    @property
+    def ratio(self) -> float:
+        """The median over the rounds."""
+        return statistics.median(self.ratios)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values, the raw rates among them."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "measured": list(self.measured),
+            "against": list(self.against),
+            "ratio": self.ratio,
+            "lowest": min(self.ratios),
+            "highest": max(self.ratios),
+            "goal": self.goal,
+        }
+
+
+@dataclass(kw_only=True)
+class Section:
+    """What one part of the benchmark came to.
+
+    Attributes:
+        name: "upscale", "train" or "data".
+        settings: Sizes and counts that it was measured with.
+        comparisons: In order.
+        values: Single numbers that are no ratio, by name.
+        skipped: Why something was not measured, by name.
+    """
+
+    name: str
+    settings: Mapping[str, object]
+    comparisons: list[Comparison] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values."""
+        return {
+            "settings": dict(self.settings),
+            "comparisons": [one.to_dict() for one in self.comparisons],
+            "values": self.values,
+            "skipped": self.skipped,
+        }
+
+
+def compare(tasks: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, tuple[float, ...]]:
+    """Measure several things in turns.
+
+    Args:
+        tasks: By name; each does its work once and returns how much that was, in its unit. The first call of each is to
+            warm up and does not count.
+        rounds: How often.
+
+    Returns:
+        Rates (amount for a second) of each task, one for each round.
+
+    Example:
+        >>> rates = compare({"sleep": lambda: time.sleep(0.01) or 1.0}, rounds=2)
+        >>> len(rates["sleep"]), rates["sleep"][0] < 100
+        (2, True)
+    """
+    for task in tasks.values():
+        task()
+    rates: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            begun = time.perf_counter()
+            amount = task()
+            rates[name].append(amount / (time.perf_counter() - begun))
+    return {name: tuple(values) for name, values in rates.items()}
