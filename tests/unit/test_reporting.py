@@ -469,6 +469,12 @@ def test_the_race_has_costs(tmp_path: Path):
 # Folders
 
 
+def test_the_tenth_job_comes_after_the_ninth(tmp_path: Path):
+    for number in (10, 9, 0):
+        write_run(tmp_path / str(number) / "test" / "ProSRN", {("Set5", 2): (30.0 + number, 0.9)}, method="ProSRN")
+    assert [one.scores["Set5", 2].psnr_db for one in read_runs([str(tmp_path)])] == [30.0, 39.0, 40.0]
+
+
 def test_a_training_run_is_read_with_what_it_trained(tmp_path: Path):
     folder = write_training(tmp_path / "name=with sign", depth=6, levels=(2, 4), seed=3)
     for method in ("bicubic", "prosrn"):

@@ -114,10 +114,15 @@ def _scored_folders(folder: Path) -> list[Path]:
     if (folder / "summary.csv").is_file():
         return [folder]
     for patterns in (("test/*/summary.csv",), ("*/test/*/summary.csv", "*/summary.csv")):
-        found = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})
+        found = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=_by_number)
         if found:
             return found
     return []
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Order the tenth job of a multirun after the ninth."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in path.parts]
 
 
 def _read_run(folder: Path, name: str | None) -> Run:
