@@ -158,6 +158,11 @@ def _check_source(options: EvaluateOptions) -> None:
     named = [f"ckpt_path={options.ckpt_path}"] if options.ckpt_path is not None else []
     named += [f"sr_dir={options.sr_dir}"] if options.sr_dir is not None else []
     named += ["method=bicubic"] if options.method == "bicubic" else []
+    if not named and options.method is not None:
+        raise ConfigError(
+            f"method={options.method} is only a name for what is scored; add ckpt_path=... or sr_dir=..., or choose "
+            f"method=bicubic. Released weights: {', '.join(released_names()) or 'none in this installation'}."
+        )
     if len(named) != 1:
         raise ConfigError(
             f"One of method=bicubic, ckpt_path=... and sr_dir=... must be given, got {' and '.join(named) or 'none'}; "

@@ -18,6 +18,7 @@ Words, in any order:
 
 from __future__ import annotations
 
+import difflib
 import re
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from pathlib import Path
 from types import FrameType
 
 from prosr_lightning.config import run_reporting
+from prosr_lightning.config.multirun import REFUSED
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.sweeps import TABLE
 
@@ -53,6 +55,8 @@ REPORTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "report.html": ("", tuple(SWEEPS)),
 }
 
+_CPU_BATCH = 16  # conf/budget/cpu.yaml
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -60,6 +64,7 @@ class Plan:
 
     trainings: Mapping[str, list[str]]
     out: Path
+    train: Path | None = None
 
 
 def make_plan(words: Sequence[str]) -> Plan:
@@ -87,6 +92,8 @@ def make_plan(words: Sequence[str]) -> Plan:
             raise ConfigError(f"A word must be key=value, got {word!r}; the keys are {', '.join(given)}.")
         if key in given:
             given[key] = value or given[key]  # `make` passes what is not set as nothing
+        elif near := difflib.get_close_matches(key, [one for one in given if one != key], n=1, cutoff=0.8):
+            raise ConfigError(f"The word must have a known key, got {key!r}; the nearest is {near[0]!r}.")
         else:
             others.append(word)
     _check(given)
@@ -106,6 +113,7 @@ def make_plan(words: Sequence[str]) -> Plan:
             for name, sweep in SWEEPS.items()
         },
         out=out,
+        train=Path(given["train"]).expanduser() if given["train"] else None,
     )
 
 
@@ -131,11 +139,20 @@ def run(plan: Plan) -> int:
         plan: The commands.
 
     Returns:
-        The exit code: 0; 1 if a job or a report failed, which does not stop the others; that of a sweep if stopped.
+        The exit code: 0; 1 if a job or a report failed, which does not stop the others; 2 if a sweep was refused, which
+        does; that of a sweep if stopped.
+
+    Raises:
+        ConfigError: If there is no such folder of photographs.
     """
+    if plan.train is not None and not plan.train.is_dir():
+        raise ConfigError(f"`train` must be a folder of photographs, got {plan.train}; correct the path.")
     failed = []
     for name, command in plan.trainings.items():
-        if (code := _run(command)) > 1 or code < 0:
+        if (code := _run(command)) == REFUSED:
+            _say(f"error: {name} was refused, see above; nothing after it was run.")
+            return code
+        if code > 1 or code < 0:
             _say(f"Stopped during {name}; the same command goes on from there.")
             return code if code > 0 else 128 - code
         failed += [name] if code else []
@@ -176,6 +193,8 @@ def _common(given: Mapping[str, str]) -> list[str]:
         words.append(f'trainer.max_time="{days:02}:{hours:02}:{minutes:02}:00"')
     if given["steps"]:
         words += [f"trainer.max_steps={given['steps']}", "trainer.max_epochs=-1", "trainer.max_time=null"]
+        if given["budget"] == "cpu":  # five validations, however few the steps
+            words.append(f"data.patches_per_epoch={_CPU_BATCH * max(1, int(given['steps']) // 5)}")
     return words
 
 

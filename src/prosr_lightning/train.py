@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +40,7 @@ from prosr_lightning.weights import load_network
 
 log = logging.getLogger(__name__)
 
+_PRECISIONS = ("32-true", "32", "bf16-mixed", "16-mixed")
 _REQUIRED = "required"  # what an experiment puts into init_from if it cannot begin without
 
 
@@ -102,11 +103,20 @@ def train(cfg: DictConfig) -> float | None:
 def _fill_in(cfg: DictConfig) -> None:
     """Fill in what follows from the choice of the method: levels, scales that are scored, and its name."""
     network = cast(SRNetwork, instantiate(cfg.model.generator, _convert_="all"))
+    _require_own_depth(network)
     if cfg.scale is not None:
         cfg.levels = list(network.training_levels(cfg.scale))
     if cfg.test.method is None:
         adversarial = str(cfg.model._target_).endswith("GAN")
         cfg.test.method = "ProSRGAN" if adversarial else method_name(type(network).__name__)
+    if isinstance(cfg.val_scales, int):
+        cfg.val_scales = [cfg.val_scales]
+    wrong = [scale for scale in cfg.val_scales or () if network.scales is not None and scale not in network.scales]
+    if wrong:
+        raise ConfigError(
+            f"`val_scales` must hold factors that this {cfg.test.method} can do, {list(network.scales or ())}, got "
+            f"{wrong}; choose some of them."
+        )
     scales = cfg.test.scales
     if cfg.test.benchmarks is None or network.scales is None or not OmegaConf.is_list(scales):
         return
@@ -119,6 +129,16 @@ def _fill_in(cfg: DictConfig) -> None:
         raise ConfigError(
             f"`test.scales` must hold a factor that this {cfg.test.method} can do, {list(network.scales)}, got "
             f"{list(scales)}; choose one of them."
+        )
+
+
+def _require_own_depth(network: SRNetwork) -> None:
+    """Refuse `depth=` for a method that does not read it: a sweep would train the same network again and again."""
+    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    if type(network).__name__ != "Generator" and any(word.startswith("depth=") for word in words):
+        raise ConfigError(
+            f"`depth` belongs to method=prosrn, got it with {method_name(type(network).__name__)}; leave it out, or "
+            "see conf/method for the settings of this one."
         )
 
 
@@ -178,6 +198,13 @@ def _check(cfg: DictConfig) -> None:
     """
     if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise ConfigError(f"`seed` must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}; choose one.")
+    if str(cfg.trainer.precision) not in _PRECISIONS:
+        raise ConfigError(
+            f"`trainer.precision` must be one of {', '.join(_PRECISIONS)}, got {cfg.trainer.precision}; the weights "
+            "stay in float32."
+        )
+    if cfg.val_scales is not None:
+        _require_different("val_scales", list(cfg.val_scales))
     if cfg.test.benchmarks is None:
         return
     get_protocol(cfg.test.protocol)
@@ -186,13 +213,21 @@ def _check(cfg: DictConfig) -> None:
         raise ConfigError("`test.scales` must name at least one factor, got none; choose [2, 4, 8].")
     for scale in scales:
         levels_up_to(scale)
+    _require_different("test.scales", scales)
     cfg.test.scales = scales
+    if isinstance(cfg.test.perceptual, str):
+        cfg.test.perceptual = [cfg.test.perceptual]
     method = cfg.test.method
     if not isinstance(method, str) or Path(method).name != method or method.lower() == "bicubic":
         raise ConfigError(f"`test.method` must be a plain name other than bicubic, got {method!r}; choose e.g. ProSRN.")
     wrong = sorted(set(cfg.test.perceptual) - set(PERCEPTUAL))
     if wrong:
         raise ConfigError(f"`test.perceptual` may hold {', '.join(PERCEPTUAL)}, got {', '.join(wrong)}; leave it out.")
+
+
+def _require_different(key: str, scales: Sequence[int]) -> None:
+    if len(set(scales)) < len(scales):
+        raise ConfigError(f"`{key}` must hold different factors, got {list(scales)}; name each once.")
 
 
 def _require_optimizer(cfg: DictConfig) -> None:
@@ -247,6 +282,8 @@ def _resume_from(cfg: DictConfig) -> str | None:
     """Return the checkpoint to go on from, having made sure that it can be read."""
     if cfg.ckpt_path is None:
         return None
+    if not str(cfg.ckpt_path):
+        raise CheckpointError("ckpt_path must be a checkpoint or `last`, got nothing; leave it out to start anew.")
     path = Path(str(cfg.ckpt_path)).expanduser()
     if cfg.ckpt_path == "last":
         runs = Path(cfg.paths.log_dir) / cfg.task_name
@@ -264,7 +301,20 @@ def _resume_from(cfg: DictConfig) -> str | None:
             f"ckpt_path must hold the whole state of a run, got weights alone in {path}; start from them with "
             f"init_from={path}."
         )
+    _require_same_course(cfg, stored["prosr"].get("config") or {}, path)
     return str(path)
+
+
+def _require_same_course(cfg: DictConfig, earlier: Mapping[str, Any], path: Path) -> None:
+    """Refuse to go on with another optimizer, whose state is another, or other levels, whose val/psnr is another."""
+    now = {"optimizer": cfg.optimizer._target_, "levels": list(cfg.levels)}
+    then = {"optimizer": (earlier.get("optimizer") or {}).get("_target_"), "levels": earlier.get("levels")}
+    for key, value in now.items():
+        if then[key] is not None and then[key] != value:
+            raise CheckpointError(
+                f"ckpt_path must be of a run with the same {key}, {value}, got {then[key]} in {path}; choose the same "
+                f"settings, or start from its weights with init_from={path}."
+            )
 
 
 def _score(

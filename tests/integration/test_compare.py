@@ -136,3 +136,26 @@ def test_scales_that_a_method_cannot_do_are_left_out_and_named(race, picture_fol
     run = race("srcnn", "scale=2", f"test.benchmarks=[{picture_folder}]", "test.scales=[2,4]")
     assert "Not scored at [4], which this SRCNN cannot do" in caplog.text
     assert {key.split("/")[1] for key in json.loads((run / "record.json").read_text())["test"]} == {"x2"}
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["srcnn", "fsrcnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vdsr", "drcn", "drrn", "lapsrn"))],
+)
+def test_an_authors_recipe_stays_finite_at_its_own_size(race, method, monkeypatch):
+    """The full network, rate and crop: where the loss is a sum over pixels, the crop decides about its gradient."""
+    monkeypatch.setitem(SMALL, method, [])
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+        crop = compose(
+            "train", overrides=["paths.output_dir=out", "budget=paper", f"method={method}", "scale=2"]
+        ).data.crop
+    run = race(
+        method,
+        "scale=2",
+        "budget=paper",
+        f"data.crop={min(crop, 64)}",
+        "data.patches_per_epoch=320",
+        "data.batch_size=16",
+    )
+    assert len(losses(run)) == 20
+    assert sum(losses(run)[-3:]) < 3 * max(losses(run)[:3])

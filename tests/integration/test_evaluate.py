@@ -92,7 +92,7 @@ def test_the_table_carries_its_protocol(options):
 def test_contradictions_are_named(options, weights, tmp_path):
     for changes, message in (
         ({}, "got none"),
-        ({"method": "mine"}, "got none"),
+        ({"method": "mine"}, "method=mine is only a name for what is scored; add ckpt_path"),
         ({"method": "bicubic", "ckpt_path": weights}, "got ckpt_path=.* and method=bicubic"),
         ({"sr_dir": "x", "ckpt_path": weights}, "got ckpt_path=.* and sr_dir=x"),
         ({"sr_dir": "x", "self_ensemble": True}, "`self_ensemble` has no meaning"),

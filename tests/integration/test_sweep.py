@@ -99,16 +99,16 @@ def test_a_finished_job_with_another_configuration_is_not_taken_for_the_same(swe
     content["configuration"]["data"]["crop"] = 64  # as if a file in conf/ had been edited since
     job.write_text(json.dumps(content))
     code, said = sweep("depth=2", "sweep.resume=true")
-    assert code == 1
+    assert code == 2
     assert "The finished job 0 must have the configuration that it had, got another: data.crop was 64, is 32" in said
 
 
 def test_a_folder_with_jobs_is_not_overwritten(sweep):
     assert sweep("depth=2", "hydra.sweep.dir=here")[0] == 0
     code, said = sweep("depth=2", "hydra.sweep.dir=here")
-    assert (code, "got here with jobs in it; sweep.resume=true goes on" in said) == (1, True)
+    assert (code, "got here with jobs in it; sweep.resume=true goes on" in said) == (2, True)
     code, said = sweep("depth=3", "hydra.sweep.dir=here", "sweep.resume=true")
-    assert (code, "must be empty or hold a sweep of the same command" in said) == (1, True)
+    assert (code, "must be empty or hold a sweep of the same command" in said) == (2, True)
     code, said = sweep("depth=2", "hydra.sweep.dir=here", "sweep.resume=true", "paths.data_dir=elsewhere")
     assert (code, "finished earlier, skipped" in said) == (0, True)
 
@@ -117,13 +117,13 @@ def test_a_sweep_does_not_run_twice_at_the_same_time(sweep, tmp_path):
     (tmp_path / "here").mkdir()
     with FileLock(tmp_path / "here" / ".running.lock"):
         code, said = sweep("depth=2", "hydra.sweep.dir=here")
-    assert (code, "must not run twice, but it is running" in said) == (1, True)
+    assert (code, "must not run twice, but it is running" in said) == (2, True)
 
 
 @pytest.mark.parametrize("devices", ["2", "-1", "auto", "[0,1]"])
 def test_several_devices_are_refused_with_the_reason(sweep, tmp_path, devices):
     code, said = sweep("depth=2", f"trainer.devices={devices}")
-    assert code == 1
+    assert code == 2
     assert "A job of a sweep must use one device" in said
     assert "would start the sweep again" in said
     assert not (tmp_path / "logs").exists()
@@ -137,7 +137,7 @@ def test_a_sweep_of_devices_loses_only_the_jobs_with_several(sweep, tmp_path):
 def test_a_sweep_of_several_processes_is_refused(sweep, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     code, said = sweep("depth=2")
-    assert (code, "got WORLD_SIZE=4" in said) == (1, True)
+    assert (code, "got WORLD_SIZE=4" in said) == (2, True)
 
 
 def test_jobs_side_by_side_get_a_gpu_each(tmp_path, monkeypatch):
@@ -201,6 +201,41 @@ def test_a_sweep_killed_in_the_middle_finishes_only_what_was_missing(sweep, tmp_
         steps = [int(row["step"]) for row in csv.DictReader(file) if row["train/loss"]]
     assert steps == sorted(set(steps))
     assert (steps[0], steps[-1]) == (0, 119)
+
+
+def test_the_checkpoints_of_a_stopped_job_are_not_lost(sweep, tmp_path):
+    """Neither to another configuration, nor silently where they cannot be used."""
+    assert sweep("depth=2")[0] == 0
+    (folder,) = folders(tmp_path)
+    job, last = folder / "0", folder / "0" / "checkpoints" / "last.ckpt"
+    (job / "record.json").unlink()  # as if it had been killed
+    content = json.loads((job / "job.json").read_text())
+    content["configuration"]["data"]["crop"] = 64
+    whole = (job / "job.json").read_text()
+    (job / "job.json").write_text(json.dumps(content))
+    code, said = sweep("depth=2", "sweep.resume=true")
+    assert (code, "The stopped job 0 must have the configuration that it had" in said) == (2, True)
+    assert last.is_file()
+
+    (job / "job.json").write_text(whole)
+    last.write_bytes(last.read_bytes()[:1000])
+    (job / "record.json").write_text("{")
+    code, said = sweep("depth=2", "sweep.resume=true")
+    assert (code, f"job 0: begins again, because {last} is damaged" in said) == (0, True)
+    assert [row["status"] for row in table(folder)] == ["finished"]
+
+
+def test_other_folders_for_the_jobs_are_refused(sweep, tmp_path):
+    code, said = sweep("depth=2", "hydra.sweep.subdir=x")
+    assert (code, "hydra.sweep.subdir must stay the number of the job" in said) == (2, True)
+    assert not (tmp_path / "logs").exists()
+
+
+def test_depth_of_a_method_without_it_is_refused(sweep, tmp_path):
+    code, said = sweep("method=srcnn", "scale=2", "depth=2,3")
+    assert code == 1
+    assert "`depth` belongs to method=prosrn, got it with SRCNN" in said
+    assert [row["status"] for row in table(folders(tmp_path)[0])] == ["failed"] * 2
 
 
 @pytest.mark.slow

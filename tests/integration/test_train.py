@@ -193,6 +193,11 @@ def message(smoke, *overrides, **options) -> str:
         (["test.benchmarks=[Set5]", "test.perceptual=[foo]"], "`test.perceptual` may hold"),
         (["data.crop=4096"], "4 of 4 training images cannot be used"),
         (["val_scales=[6]"], "must be a power of two >= 2, got 6"),
+        (["val_scales=[2,2]"], "`val_scales` must hold different factors, got [2, 2]"),
+        (["test.benchmarks=[Set5]", "test.scales=[2,4,2]"], "`test.scales` must hold different factors, got [2, 4, 2]"),
+        (["trainer.precision=bf16-true"], "`trainer.precision` must be one of 32-true"),
+        (["method=srcnn", "scale=2", "val_scales=[2,4]"], "`val_scales` must hold factors that this SRCNN can do, [2]"),
+        (["ckpt_path="], "ckpt_path must be a checkpoint or `last`, got nothing"),
     ],
 )
 def test_what_a_user_gets_wrong_is_explained(smoke, overrides, expected):
@@ -212,6 +217,15 @@ def test_a_checkpoint_of_another_architecture_is_refused(smoke):
         text = message(smoke, f"{key}={path}", "depth=4", name="two")
         assert "depth" in text
         assert "architecture" in text
+
+
+def test_another_course_cannot_be_resumed(smoke):
+    first, _ = smoke()
+    path = first / "checkpoints" / "last.ckpt"
+    text = message(smoke, f"ckpt_path={path}", "levels=x2_x4", name="two")
+    assert "must be of a run with the same levels, [2, 4], got [2]" in text
+    text = message(smoke, f"ckpt_path={path}", "optimizer._target_=torch.optim.SGD", name="two")
+    assert "must be of a run with the same optimizer, torch.optim.SGD, got torch.optim.Adam" in text
 
 
 def test_what_cannot_be_resumed_says_so(smoke):

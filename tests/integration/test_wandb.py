@@ -213,6 +213,20 @@ def test_refuses_what_it_does_not_know(tmp_path, changes, message):
         WeightsAndBiases(save_dir=tmp_path, **changes)
 
 
+def test_names_may_be_numbers_and_a_tag_may_stand_alone(tmp_path, nobody):
+    logger = WeightsAndBiases(save_dir=tmp_path, offline=True, name=3, group=4, tags="mine")
+    with finished():
+        _ = logger.experiment
+    (one,) = read_runs(tmp_path)
+    assert (one.run.display_name, one.run.run_group, list(one.run.tags)) == ("3", "4", ["mine"])
+
+
+def test_settings_that_wandb_refuses_are_one_line(tmp_path, nobody):
+    pytest.importorskip("wandb")
+    with pytest.raises(ConfigError, match=r"logger\.\* must be settings that wandb takes, got: "):
+        _ = WeightsAndBiases(save_dir=tmp_path, offline=True, project="a/b c").experiment
+
+
 def test_a_mistyped_key_is_found():
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
         cfg = compose("train", overrides=["logger=wandb", "+logger.offlin=true", "paths.output_dir=x"])

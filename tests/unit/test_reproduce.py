@@ -130,3 +130,18 @@ def test_a_signal_reaches_the_running_command_once(tmp_path):
         assert parent.stdout.readline() == "ready\n"
         parent.send_signal(signal.SIGTERM)
         assert parent.wait(timeout=60) == 100
+
+
+def test_a_missing_folder_of_photographs_is_said_before_anything_is_run(tmp_path):
+    with pytest.raises(ConfigError, match=f"`train` must be a folder of photographs, got {tmp_path / 'none'}"):
+        reproduce.run(reproduce.make_plan([f"train={tmp_path / 'none'}"]))
+
+
+def test_a_mistyped_word_is_named():
+    with pytest.raises(ConfigError, match="must have a known key, got 'budgt'; the nearest is 'budget'"):
+        reproduce.make_plan(["budgt=cpu"])
+
+
+def test_few_steps_are_validated_too():
+    words = reproduce.make_plan(["steps=10"]).trainings["depth_sweep"]
+    assert "data.patches_per_epoch=32" in words  # two batches of 16 of the ten

@@ -79,7 +79,11 @@ def _wrap(word: str, config_name: str) -> str:
     if not (equals and plain.isidentifier() and (conf_dir() / plain).is_dir()):
         return word
     primary = OmegaConf.load(conf_dir() / f"{config_name}.yaml")
-    return f"{key}={{{_VALUE}: {value or _NOTHING}}}" if plain in primary else word
+    if plain not in primary:
+        return word
+    if value[:1] not in "'\"" and value not in ("null", "~"):  # a name, whatever signs are in it
+        value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"{key}={{{_VALUE}: {value or _NOTHING}}}"
 
 
 def _unwrap(cfg: DictConfig) -> None:

@@ -72,6 +72,8 @@ def _environment_message(error: BaseException) -> str | None:
     if isinstance(error, UnicodeDecodeError) or type(error).__module__.startswith("yaml."):
         return f"A configuration file must be YAML in UTF-8: {' '.join(str(error).split())}; correct it."
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, for trainer settings
+        if "manual optimization" in str(error):
+            return f"{error} Choose experiment=prosrgan, which sets them on the model, not on the trainer."
         return f"{error} Compare with conf/trainer, or choose trainer=cpu."
     return _plugin_message(error)
 
@@ -127,6 +129,8 @@ def _unknown_override(key: str, text: str) -> str:
         for one in known
         if one.split(".")[-1] in difflib.get_close_matches(last, [k.split(".")[-1] for k in known], n=1)
     ]
+    if key in known:
+        return f"The override must name a key of this command and method, got {key!r}, which belongs to another."
     hint = f"the nearest valid key is {near[0]!r}" if near else "see conf/ for the valid keys"
     return f"The override must name a key of the configuration, got {key!r}; {hint}."
 

@@ -27,9 +27,11 @@ from prosr_lightning import sweeps
 from prosr_lightning.config import resuming
 from prosr_lightning.config.devices import own_gpu, require_one_device
 from prosr_lightning.config.messages import run_reporting, user_message
-from prosr_lightning.errors import ConfigError, DataError, TrainingError
+from prosr_lightning.errors import CheckpointError, ConfigError, DataError, TrainingError
 from prosr_lightning.record import RunRecord, read_record, write_record
+from prosr_lightning.weights import load_network
 
+REFUSED = 2  # exit code of a sweep of which no job was begun
 STOPPED = 130  # exit code of a sweep that a signal stopped
 
 
@@ -38,8 +40,8 @@ class SweepFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401  # Hydra's signature
         """Refuse what cannot work, and find the sweep to go on with."""
-        if "sweep" in config and (code := run_reporting(lambda: _prepare(config))):
-            raise SystemExit(code)  # Hydra turns other exceptions of a callback into warnings
+        if "sweep" in config and run_reporting(lambda: _prepare(config)):
+            raise SystemExit(REFUSED)  # Hydra turns other exceptions of a callback into warnings
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401  # Hydra's signature
         """Say where the table is and how many jobs did not finish."""
@@ -78,7 +80,7 @@ def run_sweep_job(cfg: DictConfig, task: Callable[[], Any]) -> Any:  # noqa: ANN
     """
     here = _here(cfg)
     try:
-        earlier, record = sweeps.read_job(here.folder), read_record(here.folder)
+        earlier, record = sweeps.read_job(here.folder), _readable_record(here.folder)
         if earlier is not None and record is not None and record.status == "finished":
             _refuse_another(earlier, here)
             _say(f"{here.title}: finished earlier, skipped")
@@ -105,6 +107,8 @@ def _prepare(config: DictConfig) -> None:
             f"A sweep must be started as one process, got WORLD_SIZE={os.environ['WORLD_SIZE']}; start it without "
             "torchrun or srun, and use hydra/launcher=joblib or submitit_slurm to run jobs side by side."
         )
+    if any(word.startswith("hydra.sweep.subdir=") for word in config.hydra.overrides.hydra):
+        raise ConfigError("hydra.sweep.subdir must stay the number of the job, got another; leave it out.")
     fixed = any(word.startswith("hydra.sweep.dir=") for word in config.hydra.overrides.hydra)
     sweep = Path(config.hydra.sweep.dir)
     if fixed and sweeps.job_folders(sweep) and not config.sweep.resume:
@@ -152,6 +156,14 @@ def _here(cfg: DictConfig) -> _Here:
     )
 
 
+def _readable_record(folder: Path) -> RunRecord | None:
+    """Return the record of a job; one that is damaged counts as none, and the job as not done."""
+    try:
+        return read_record(folder)
+    except DataError:
+        return None
+
+
 def _refuse_another(earlier: sweeps.Job, here: _Here) -> None:
     """Stop before a finished job is replaced by another; only a sweeper that decides as it goes comes here with one."""
     differs = resuming.difference(earlier.configuration, here.job.configuration)
@@ -166,17 +178,32 @@ def _refuse_another(earlier: sweeps.Job, here: _Here) -> None:
 def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.Job | None) -> None:
     """Continue an earlier attempt from its last checkpoint where that has the same configuration."""
     last = here.folder / sweeps.LAST
-    same = earlier is not None and resuming.difference(earlier.configuration, here.job.configuration) is None
-    if same and last.is_file():
+    hindrance = _hindrance(here, earlier, last) if last.is_file() else "it has no checkpoint"
+    if hindrance is None:
         cfg.ckpt_path = str(last)
         sweeps.set_log_aside(here.folder)
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # that is meant
         _say(f"{here.title}: goes on from {last}")
     else:
+        if last.is_file():
+            _say(f"{here.title}: begins again, because {hindrance}")
         sweeps.clear_attempt(here.folder)
     (here.folder / "record.json").unlink(missing_ok=True)
     content = {"overrides": list(here.job.overrides), "configuration": dict(here.job.configuration)}
     sweeps.write_json(here.folder / sweeps.JOB, content)
+
+
+def _hindrance(here: _Here, earlier: sweeps.Job | None, last: Path) -> str | None:
+    """Return why an earlier attempt cannot be continued; None if it can."""
+    if earlier is None:
+        return f"{sweeps.JOB} is missing"
+    if (differs := resuming.difference(earlier.configuration, here.job.configuration)) is not None:
+        return differs
+    try:
+        load_network(last)
+    except CheckpointError:
+        return f"{last} is damaged"
+    return None
 
 
 def _after_error(cfg: DictConfig, here: _Here, error: Exception) -> None:

@@ -5,14 +5,15 @@ and `sweep.resume` itself do not count, and values may have been added to or tak
 below `<log_dir>/<task_name>/multiruns/` is gone on with; if there is none, a new one begins. `hydra.sweep.dir=DIR`
 names the folder instead, and DIR must then be empty or hold a sweep of the same command.
 
-A job that finished counts as done only if its whole configuration is the same as now, files in `conf/` included; else
-the command is refused before anything is touched.
+A job that finished counts as done only if its whole configuration is the same as now, files in `conf/` included, and
+one that was stopped goes on only then; else the command is refused before anything is touched.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,9 +24,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.schema import leaves
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.record import read_record
-from prosr_lightning.sweeps import job_folders, read_command, read_job
+from prosr_lightning.sweeps import LAST, job_folders, read_command, read_job
 
 # What may differ between a job and its repetition.
 _IGNORED = ("paths", "sweep", "trainer.enable_progress_bar")
@@ -106,22 +107,33 @@ def require_same_command(config: DictConfig, sweep: Path) -> None:
 
 
 def require_same_jobs(config: DictConfig, sweep: Path) -> None:
-    """Refuse to count a finished job as done if its configuration is not what it would be now.
+    """Refuse to go on if a job that is finished, or can be continued, was not what it would be now.
 
     Raises:
         ConfigError: With the job and the first key that differs.
     """
     jobs = _jobs(config, command_words(config))
     for folder in job_folders(sweep):
-        job, record, number = read_job(folder), read_record(folder), int(folder.name)
-        if job is None or record is None or record.status != "finished" or jobs is None or number >= len(jobs):
+        job, status, number = read_job(folder), _status(folder), int(folder.name)
+        if job is None or status is None or jobs is None or number >= len(jobs):
             continue
         composed = _config_loader().load_sweep_config(config, jobs[number])
         if (differs := difference(job.configuration, configuration_of(composed))) is not None:
             raise ConfigError(
-                f"The finished job {number} must have the configuration that it had, got another: {differs}. Leave "
+                f"The {status} job {number} must have the configuration that it had, got another: {differs}. Leave "
                 f"sweep.resume out to start a new sweep, or remove {folder} to run this job again."
             )
+
+
+def _status(folder: Path) -> str | None:
+    """Return "finished" or "stopped" of a job whose work would be lost; None of one that is run again anyway."""
+    record = None
+    with suppress(DataError):  # a damaged record is none
+        record = read_record(folder)
+    if record is not None and record.status == "finished":
+        return record.status
+    stopped = record is None or record.status == "stopped"
+    return "stopped" if stopped and (folder / LAST).is_file() else None
 
 
 def _same_command(config: DictConfig, earlier: Sequence[str] | None, words: Sequence[str]) -> bool:

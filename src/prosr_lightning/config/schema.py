@@ -57,6 +57,11 @@ def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
         return
     target = node.get("_target_")
     if isinstance(target, str):
+        if str(target).endswith("GAN") and "content" in node:
+            raise ConfigError(
+                "ProSRGAN must be trained by its own losses, got those of the method's authors, which come with "
+                "budget=paper; choose budget=cpu or method=prosrn."
+            )
         allowed = _parameters(target, path)
         for key in node:
             if allowed is not None and key not in _HYDRA_KEYS and key not in allowed:

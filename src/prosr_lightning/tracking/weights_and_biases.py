@@ -82,12 +82,14 @@ class WeightsAndBiases(WandbLogger):
             raise ConfigError(f"`watch` must be one of {', '.join(_WATCHED)} or null, got {watch!r}; choose one.")
         if not isinstance(log_model, bool):
             raise ConfigError(f"`log_model` must be true or false, got {log_model!r}; true logs the best checkpoint.")
+        name, group, notes = (None if one is None else str(one) for one in (name, group, notes))
+        tags = [tags] if isinstance(tags, str) else tags
         super().__init__(name=name, save_dir=save_dir, project=project, id=None if id is None else str(id))
         self._settings: dict[str, Any] = {
             "entity": entity,
             "group": group,
             "job_type": job_type,
-            "tags": None if tags is None else tuple(tags),
+            "tags": None if tags is None else tuple(str(one) for one in tags),
             "notes": notes,
         }
         self.wants_offline, self.wants_model, self.watched = offline, log_model, watch
@@ -185,6 +187,9 @@ class WeightsAndBiases(WandbLogger):
                 reinit="finish_previous",
                 **self._settings,
             )
+        except (wandb.errors.UsageError, ValueError) as error:  # pydantic's are ValueErrors
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"logger.* must be settings that wandb takes, got: {reason}; change them.") from error
         except wandb.errors.Error as error:
             raise ConfigError(
                 f"logger=wandb needs an account and a server that takes the run, got: {' '.join(str(error).split())}; "
