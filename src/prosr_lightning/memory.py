@@ -1,9 +1,10 @@
-"""How much memory is free, and how large a tile fits into it."""
+"""How much memory is free, how large a tile fits into it, and how much was held."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
+import sys
 from pathlib import Path
 
 import torch
@@ -60,10 +61,35 @@ def _left_to_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
         return None
 
 
-def resident_bytes() -> int:
-    """Return the bytes of memory that this process holds now; 0 where the system does not tell."""
+def forget_peak(device: torch.device) -> None:
+    """Begin anew to look for the peak of `peak_bytes`; without effect where the system cannot."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory that this process held at once: on CUDA the device's, else the machine's.
+
+    Returns:
+        Bytes since `forget_peak`, or since the start of the process where that has no effect; 0 where unknown.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):  # not Linux
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):  # not Linux
+        pass
+    return _peak_of_the_whole_process()
+
+
+def _peak_of_the_whole_process() -> int:
+    try:
+        import resource  # noqa: PLC0415  # not on Windows
+    except ImportError:
         return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

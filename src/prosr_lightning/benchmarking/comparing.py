@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+Task = Callable[[], float]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -55,7 +57,7 @@ class Section:
     """What one part of the benchmark came to.
 
     Attributes:
-        name: "upscale", "train" or "data".
+        name: "upscale", "train", "data" or "data_processes".
         settings: Sizes and counts that it was measured with.
         comparisons: In order.
         values: Single numbers that are no ratio, by name.
@@ -78,13 +80,20 @@ class Section:
         }
 
 
-def compare(tasks: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, tuple[float, ...]]:
+def compare(
+    tasks: Mapping[str, Task],
+    *,
+    rounds: int,
+    before: Mapping[str, Callable[[], None]] | None = None,
+    warm_up: bool = True,
+) -> dict[str, tuple[float, ...]]:
     """Measure several things in turns.
 
     Args:
-        tasks: By name; each does its work once and returns how much that was, in its unit. The first call of each is to
-            warm up and does not count.
+        tasks: By name; each does its work once and returns how much that was, in its unit.
         rounds: How often.
+        before: What to do before each call of a task, outside of its time.
+        warm_up: Call each task once before the rounds.
 
     Returns:
         Rates (amount for a second) of each task, one for each round.
@@ -94,12 +103,14 @@ def compare(tasks: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[st
         >>> len(rates["sleep"]), rates["sleep"][0] < 100
         (2, True)
     """
-    for task in tasks.values():
-        task()
     rates: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(rounds):
+    for number in range(-1 if warm_up else 0, rounds):
         for name, task in tasks.items():
+            if before is not None and name in before:
+                before[name]()
             begun = time.perf_counter()
             amount = task()
-            rates[name].append(amount / (time.perf_counter() - begun))
+            seconds = time.perf_counter() - begun
+            if number >= 0:
+                rates[name].append(amount / seconds)
     return {name: tuple(values) for name, values in rates.items()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +15,39 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from prosr_lightning.benchmarking.comparing import Comparison, Section, compare
+from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
-from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader
-from prosr_lightning.imaging.geometry import apply_symmetries
-from prosr_lightning.imaging.pyramid import level_pyramid
+from prosr_lightning.data.datamodule import PatchDataModule
 
 _SCALE = 2
+_WITHOUT_END = 10**9  # patches of an epoch
+_AHEAD = 2  # batches that each process of a DataLoader loads before they are asked for
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class GivenPhotographs(PatchDataModule):
+    """Train on given files.
+
+    Args:
+        photographs: The files.
+    """
+
+    photographs: Sequence[Path]
+
+    def training_photographs(self) -> list[Path]:
+        """Return the given files."""
+        return list(self.photographs)
+
+    def validation_sets(self) -> list[Benchmark]:
+        """Return nothing."""
+        return []
 
 
 class UsualPatches(Dataset[tuple[Tensor, Tensor]]):
     """The usual way: for each patch, decode a photograph, take a random crop, shrink it with Pillow.
 
     Args:
-        photographs: Files.
+        photographs: Files, none smaller than `crop`.
         crop: Side of the HR patch.
         length: Patches of an epoch.
     """
@@ -50,6 +71,36 @@ class UsualPatches(Dataset[tuple[Tensor, Tensor]]):
         return small, large
 
 
+class Stream:
+    """Batches of a loader whose processes do not work ahead of the clock.
+
+    Args:
+        make: Makes the loader.
+        workers: Its processes.
+    """
+
+    def __init__(self, make: Callable[[], DataLoader[Any]], *, workers: int) -> None:
+        self.make, self.ahead = make, _AHEAD * workers
+        self._batches: Iterator[Any] | None = None
+
+    def begin(self) -> None:
+        """Start if need be, and take what was loaded ahead."""
+        if self._batches is None:
+            self._batches = iter(self.make())
+        for _ in self.take(self.ahead):
+            pass
+
+    def end(self) -> None:
+        """Stop the processes."""
+        self._batches = None
+
+    def take(self, count: int) -> Iterator[Any]:
+        """Yield as many batches."""
+        assert self._batches is not None, "begin() comes first"
+        for _ in range(count):
+            yield next(self._batches)
+
+
 def measure_data(
     photographs: Sequence[Path],
     cache_dir: Path,
@@ -64,77 +115,83 @@ def measure_data(
     """Compare ready training patches, LR and HR, and time the cache.
 
     Args:
-        photographs: Files.
-        cache_dir: An empty folder.
+        photographs: Files; those that cannot be used are left out.
+        cache_dir: An empty folder, or one that an earlier call has filled: then only opening it is timed.
         crop: Side of the HR patch.
         batch_size: Patches in a batch.
         workers: Processes that load, of both ways; 0 loads in this process.
-        batches: Of a round of ours; the usual way does a tenth.
+        batches: Of a round of ours; the usual way does two, and with processes two of each.
         rounds: How often each is measured, in turns.
         progress: Called with (photographs done, in all) while the cache is built.
 
     Returns:
-        The comparison; patches per second of the cutting alone, and seconds of the cache, as values.
+        The comparison; the seconds and the size of the cache, as values.
     """
     settings = {"photographs": len(photographs), "crop": crop, "batch_size": batch_size, "workers": workers}
-    section = Section(name="data", settings=settings)
-    images = _timed(section, "seconds to build the cache", lambda: _load(cache_dir, photographs, crop, progress))
-    _timed(section, "seconds to open it again", lambda: _load(cache_dir, photographs, crop, None))
-    section.values["megapixels of photographs"] = sum(one.height * one.width for one in images) / 1e6
-
-    dataset = PatchBatches(images=images, crop=crop, scale=_SCALE, batch_size=batch_size, seed=0)
-    ours = PatchLoader(
-        dataset=dataset,
-        sampler=EpochSampler(batches=10**9),
-        num_workers=workers,
-        pin_memory=False,
-        position=lambda: (0, 1),
-    )
-    usual = DataLoader(
-        UsualPatches(photographs, crop=crop, length=10**9),
+    section = Section(name="data_processes" if workers else "data", settings=settings)
+    images = _open_cache(photographs, cache_dir, crop, section, progress)
+    module = GivenPhotographs(
+        photographs=[image.source for image in images],
+        levels=(_SCALE,),
+        crop=crop,
         batch_size=batch_size,
+        patches_per_epoch=_WITHOUT_END,
         num_workers=workers,
-        persistent_workers=workers > 0,
+        cache_dir=cache_dir,
     )
-    streams = iter(ours), cast(Iterator[tuple[Tensor, Tensor]], iter(usual))
+    module.prepare_data()
+    usual = UsualPatches(module.photographs, crop=crop, length=_WITHOUT_END)
+    _compare(
+        module,
+        Stream(module.train_dataloader, workers=workers),
+        Stream(lambda: DataLoader(usual, batch_size=batch_size, num_workers=workers), workers=workers),
+        batches,
+        rounds,
+        section,
+    )
+    return section
 
+
+def _open_cache(
+    photographs: Sequence[Path], cache_dir: Path, crop: int, section: Section, progress: Progress | None
+) -> list[CachedImage]:
+    def load(progress: Progress | None) -> tuple[list[CachedImage], float]:
+        begun = time.perf_counter()
+        images = LuminanceCache(cache_dir).load(photographs, min_side=crop, on_bad_image="skip", progress=progress)
+        return images, time.perf_counter() - begun
+
+    if not cache_dir.is_dir() or not any(cache_dir.iterdir()):
+        section.values["seconds to build the cache"] = load(progress)[1]
+    images, section.values["seconds to open it again"] = load(None)
+    section.values["photographs used"] = len(images)
+    section.values["megapixels of photographs"] = sum(one.height * one.width for one in images) / 1e6
+    return images
+
+
+def _compare(module: PatchDataModule, ours: Stream, usual: Stream, batches: int, rounds: int, section: Section) -> None:
     def cut() -> float:
-        for _ in range(batches):
-            next(streams[0])
-        return float(batches * batch_size)
+        return float(sum(len(patches) for patches, _ in ours.take(batches)))
 
     def finish() -> float:
-        for _ in range(batches):
-            patches, codes = next(streams[0])
-            level_pyramid(apply_symmetries(patches.float().div_(255), codes), scale=_SCALE, levels=(_SCALE,))
-        return float(batches * batch_size)
+        return float(sum(len(module.on_after_batch_transfer(batch, 0)["lr"]) for batch in ours.take(batches)))
 
     def decode() -> float:
-        few = max(1, batches // 10)
-        for _ in range(few):
-            next(streams[1])
-        return float(few * batch_size)
+        return float(sum(len(lr) for lr, _ in usual.take(max(2, usual.ahead))))
 
-    rates = compare({"cut": cut, "finish": finish, "usual": decode}, rounds=rounds)
-    unit = "HR patches/s"
+    def turn_to_ours() -> None:
+        usual.end()  # ours may go on: it fills its queue in no time, and then waits
+        ours.begin()
+
+    turn_to_ours()
+    cut()  # open the memory maps
+    before = {"cut": turn_to_ours, "finish": turn_to_ours, "usual": usual.begin}
+    rates = compare({"cut": cut, "finish": finish, "usual": decode}, rounds=rounds, before=before, warm_up=False)
+    ours.end()
+    usual.end()
     for name, key in (
         ("cutting over the usual way", "cut"),
         ("cutting, flips and pyramid over the usual way", "finish"),
     ):
         section.comparisons.append(
-            Comparison(name=name, unit=unit, measured=rates[key], against=rates["usual"], goal=20.0)
+            Comparison(name=name, unit="HR patches/s", measured=rates[key], against=rates["usual"], goal=20.0)
         )
-    section.values["HR patches/s cut, the best round"] = max(rates["cut"])
-    section.values["HR patches/s with flips and pyramid, the best round"] = max(rates["finish"])
-    return section
-
-
-def _load(cache_dir: Path, photographs: Sequence[Path], crop: int, progress: Progress | None) -> list[CachedImage]:
-    return LuminanceCache(cache_dir).load(photographs, min_side=crop, on_bad_image="skip", progress=progress)
-
-
-def _timed(section: Section, name: str, task: Callable[[], list[CachedImage]]) -> list[CachedImage]:
-    begun = time.perf_counter()
-    result = task()
-    section.values[name] = time.perf_counter() - begun
-    return result

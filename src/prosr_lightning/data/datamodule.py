@@ -152,9 +152,9 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         if isinstance(batch, dict):
             return batch  # a validation image
         patches, codes = batch
-        hr = patches.float().div_(255)
         if self.augment:
-            hr = apply_symmetries(hr, codes)
+            patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
+        hr = patches.float().div_(255)
         lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels)
         return {"lr": lr, "hr": targets}
 

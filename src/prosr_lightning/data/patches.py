@@ -98,7 +98,7 @@ class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
 
     def _pixels(self, number: int) -> Luminance:
         if number not in self._open:
-            self._open[number] = self.images[number].open()
+            self._open[number] = np.asarray(self.images[number].open())  # a memmap is slower to slice
         return self._open[number]
 
 
