@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,35 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 TINY = '"debug=smoke", "trainer=cpu", "model.generator.channels=8", "test.benchmarks=validation"'
-# Values in place of those of the first code cell, and what must hold at the end.
+NOWHERE = "http://127.0.0.1:9"  # a port that nobody answers at
+# Values in place of those of the first code cell, what must hold at the end, words and number of pictures to be shown.
 SETTINGS = {
     "1_quickstart.ipynb": (
         "SCALE = 4\nfrom skimage import data as _data\nfrom PIL import Image as _Image\n"
         '_Image.fromarray(_data.cat()[:90, :120]).save("p.png")\nPHOTOGRAPH = "p.png"',
         "assert [one.size for one in levels] == [(60, 44), (120, 88)]\n"
-        "assert set(scores) == {2, 4} and all(15 < value < 50 for value in scores.values())\n"
-        "assert picture.width > 4 * 2 * 80",
+        "assert set(scores) == set(by_bicubic) == {2, 4}\n"
+        "assert all(by_bicubic[n] + 0.1 < scores[n] < 50 for n in (2, 4))\n"
+        "assert picture.width > 4 * 2 * 80 and picture.height > 2 * 2 * 80",
+        ("level 2x: ", "level 4x: "),
+        1,
     ),
     "2_train_and_read_the_curves.ipynb": (
         f'OVERRIDES = [{TINY}, "test.scales=[2]", "test.picture=true"]',
         'assert (record.status, record.steps, len(losses)) == ("finished", 4, 4)\n'
         "assert best == record.val['best'] and progress.steps == (4,)\n"
         "assert len(record.test) == 2 and picture.width > 800",
+        ("4 updates in", "sample/x2/psnr"),
+        2,
     ),
     "3_compare_runs_of_a_sweep.ipynb": (
-        f'DEPTHS = [1, 3]\nWORDS = [{TINY}, "data=sample", "test.scales=[2]"]',
-        "assert [row['status'] for row in rows] == ['finished'] * 2, finished.stderr\n"
+        f'DEPTHS = [1, 3]\nWORDS = [{TINY}, "data=sample", "test.scales=[2]"]\nPROJECT = "nobody/nothing"',
+        "assert [row['status'] for row in rows] == ['finished'] * len(DEPTHS)\n"
         "assert int(rows[0]['parameters']) < int(rows[1]['parameters'])\n"
+        "assert all(f'depth={n}, channels=8' in race for n in DEPTHS) and '37.54' not in race\n"
         "assert page.stat().st_size > 100_000 and 'depth 3' in page.read_text()",
+        ("jobs finished", "**37.54** / **0.9584**", "No account of Weights & Biases is configured"),
+        1,
     ),
 }
 
@@ -40,10 +50,18 @@ SETTINGS = {
 def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for variable in [variable for variable in os.environ if variable.startswith("WANDB_")]:
+        monkeypatch.delenv(variable)
     monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))  # nobody's account
+    for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path / "wandb"))
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, NOWHERE)  # a download fails
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
-    settings, conditions = SETTINGS[name]
+    settings, conditions, words, pictures = SETTINGS[name]
+    there = set(FOLDER.iterdir())
     notebook: Any = nbformat.read(FOLDER / name, as_version=4)
     number = next(n for n, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
     notebook.cells.insert(number + 1, nbformat.v4.new_code_cell(settings))
@@ -53,8 +71,10 @@ def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
 
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
-    assert any("image/png" in output.get("data", {}) for output in outputs)
-    assert {path.name for path in FOLDER.iterdir() if path.name[0] != "."} == set(NOTEBOOKS)  # nothing is left there
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == pictures
+    texts = "\n".join(output.get("text", "") + output.get("data", {}).get("text/markdown", "") for output in outputs)
+    assert not [one for one in words if one not in texts]
+    assert set(FOLDER.iterdir()) == there  # nothing is left there
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
