@@ -152,7 +152,7 @@ def test_curves_share_a_colour_by_depth(scored: Path):
     first, again, mine = axes.get_lines()
     assert first.get_color() == again.get_color() != mine.get_color()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["depth 10", "mine"]
-    assert (list(first.get_xdata()), list(first.get_ydata())) == ([100, 200], [30.0, 31.0])
+    assert (list(first.get_xdata()), list(first.get_ydata())) == ([101, 201], [30.0, 31.0])
 
 
 def test_without_matplotlib_tables_work_and_figures_say_what_to_install(tmp_path: Path, monkeypatch):

@@ -563,7 +563,7 @@ def test_curves_are_read_by_depth(tmp_path: Path):
         (folder / "csv" / "metrics.csv").write_text(text)
     curves = read_curves([str(tmp_path)])
     assert [curve.label for curve in curves] == ["depth 4", "depth 12"]
-    assert (curves[0].steps, curves[0].psnr_db) == ((99, 199), (30.5, 31.25))
+    assert (curves[0].steps, curves[0].psnr_db) == ((100, 200), (30.5, 31.25))
     assert [curve.label for curve in read_curves([f"mine={tmp_path / 'run4'}"])] == ["mine"]
 
 

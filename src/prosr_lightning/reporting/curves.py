@@ -67,7 +67,7 @@ def _read_curve(folder: Path, name: str | None) -> tuple[int, Curve]:
     path = folder / METRICS
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = [(int(row["step"]), float(row[_KEY])) for row in csv.DictReader(file) if row.get(_KEY)]
+            rows = [(int(row["step"]) + 1, float(row[_KEY])) for row in csv.DictReader(file) if row.get(_KEY)]
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{path} must have numbers under step and {_KEY}, but: {error!r}; train again.") from error
     if not rows:
