@@ -140,7 +140,7 @@ def test_scales_that_a_method_cannot_do_are_left_out_and_named(race, picture_fol
 
 @pytest.mark.parametrize(
     "method",
-    ["srcnn", "fsrcnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vdsr", "drcn", "drrn", "lapsrn"))],
+    ["srcnn", "fsrcnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vdsr", "drrn", "lapsrn"))],
 )
 def test_an_authors_recipe_stays_finite_at_its_own_size(race, method, monkeypatch):
     """The full network, rate and crop: where the loss is a sum over pixels, the crop decides about its gradient."""
