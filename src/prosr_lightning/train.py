@@ -154,7 +154,11 @@ def _keep_record(
 ) -> RunRecord:
     """Write what the run came to into its folder, also of one that failed."""
     folder = Path(cfg.paths.output_dir)
-    val = {key.removeprefix("val/"): float(value) for key, value in trainer.callback_metrics.items() if "val/" in key}
+    val = {
+        key.removeprefix("val/"): float(value)
+        for key, value in trainer.callback_metrics.items()
+        if key.startswith("val/")
+    }
     score = best.best_model_score if best is not None else trainer.callback_metrics.get("val/psnr")
     if score is not None:
         val["best"] = float(score)

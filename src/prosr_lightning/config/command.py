@@ -34,9 +34,8 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def checked(cfg: DictConfig) -> Any:  # noqa: ANN401  # the task's own type
-            _unwrap(cfg)
-
             def job() -> Any:  # noqa: ANN401  # the task's own type
+                _unwrap(cfg)
                 validate(cfg, config_name)
                 return task(cfg)
 
