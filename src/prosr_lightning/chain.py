@@ -6,8 +6,9 @@ result. The last pass is turned into the result's depth and colour band by band.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from prosr_lightning.engines import Engine
 from prosr_lightning.errors import OutOfMemoryError
 from prosr_lightning.imaging.geometry import NUM_SYMMETRIES, symmetry, undo_symmetry
 from prosr_lightning.imaging.recoloring import Recoloring
-from prosr_lightning.imaging.tiling import enlarge_bands
+from prosr_lightning.imaging.tiling import enlarge_bands, is_out_of_memory
 from prosr_lightning.memory import automatic_tile
+
+log = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[Any]
 
@@ -71,27 +74,59 @@ class Chain:
         self, planes: Tensor, step: tuple[int, int, int], result: Pixels | None, *, keep: bool, self_ensemble: bool
     ) -> Tensor:
         """Enlarge all planes once, into `result` where it is wanted; return them where they are needed again."""
-        factor, halo, scale = step
+        factor, _, scale = step
         count, _, height, width = planes.shape
         enlarged = torch.empty(count, 1, height * factor, width * factor) if keep else planes[..., :0, :]
-
-        def enlarge(window: Tensor) -> Tensor:
-            if not self_ensemble:
-                return self.engine.enlarge(window, factor, exact=self.exact)
-            turned = (
-                undo_symmetry(self.engine.enlarge(symmetry(window, code), factor, exact=self.exact), code)
-                for code in range(NUM_SYMMETRIES)
-            )
-            return sum(turned, start=torch.zeros(())) / NUM_SYMMETRIES
-
-        tile = self._tile(planes, factor, halo)
-        bands = enlarge_bands(enlarge, planes, factor=factor, halo=halo, tile=tile, on_tile=self._report)
-        for top, band in bands:
+        for top, band in self._bands(planes, step, self_ensemble=self_ensemble):
             if keep:
                 enlarged[..., top : top + band.shape[-2], :] = band
             if result is not None:
                 self.recoloring.merge(band, top, scale, result)
         return enlarged
+
+    def _bands(
+        self, planes: Tensor, step: tuple[int, int, int], *, self_ensemble: bool
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield the first row and the pixels of each band, in streams or in tiles."""
+        factor, halo, _ = step
+        if self.tile == "auto" and not self_ensemble:
+            streamed = self.engine.bands(planes, factor)
+            if streamed is not None:
+                done = self.done
+                try:
+                    yield from self._streamed(streamed, planes, factor)
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    log.warning("Out of memory with whole rows; going on with tiles.")
+                    self._report(done - self.done)
+                else:
+                    return
+        enlarge = self._enlarge_symmetric if self_ensemble else self.engine.enlarge
+        yield from enlarge_bands(
+            lambda window: enlarge(window, factor, exact=self.exact),
+            planes,
+            factor=factor,
+            halo=halo,
+            tile=self._tile(planes, factor, halo),
+            on_tile=self._report,
+        )
+
+    def _streamed(self, bands: Iterator[Tensor], planes: Tensor, factor: int) -> Iterator[tuple[int, Tensor]]:
+        top, reported = 0, 0
+        for band in bands:
+            yield top, band
+            top += band.shape[-2]
+            self._report((top // factor - reported) * planes.shape[-1])
+            reported = top // factor
+
+    def _enlarge_symmetric(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
+        """Return the mean over the eight symmetries."""
+        turned = (
+            undo_symmetry(self.engine.enlarge(symmetry(window, code), factor, exact=exact), code)
+            for code in range(NUM_SYMMETRIES)
+        )
+        return sum(turned, start=torch.zeros(())) / NUM_SYMMETRIES
 
     def _canvas(self, scale: int) -> Pixels:
         height, width, channels = self.recoloring.pixels.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterator
 from typing import Protocol, cast
 
 import torch
@@ -11,11 +12,16 @@ from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.tiling import passes
-from prosr_lightning.networks import SRNetwork
+from prosr_lightning.networks import Generator, SRNetwork
+from prosr_lightning.networks.streaming import stream_strips, streams
 
 log = logging.getLogger(__name__)
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+# The features of a band fit into the cache: 4.4 us for a pixel of 2449x2449 on one core, and 4.5 to 4.8 at half the
+# width or half the pixels (one AMD EPYC with 32 MiB); a tile of 512 takes 6.5
+_STRIP_WIDTH, _BAND_PIXELS = 800, 14_000
 
 
 class Engine(Protocol):
@@ -25,6 +31,14 @@ class Engine(Protocol):
 
     def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
         """Enlarge `(N, 1, h, w)` by `factor`; `exact` asks for float32 although half precision was automatic."""
+        ...
+
+    def bands(self, image: Tensor, factor: int) -> Iterator[Tensor] | None:
+        """Enlarge a whole image from top to bottom without tiles, or return None where this engine cannot.
+
+        Yields:
+            Finished rows `(N, 1, h, factor * W)` of the result.
+        """
         ...
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
@@ -69,6 +83,13 @@ class TorchEngine:
                 self._warned = True
             result = self._run(window, factor, torch.float32)
         return result
+
+    def bands(self, image: Tensor, factor: int) -> Iterator[Tensor] | None:
+        """Stream through the layers where that is the fastest: on the CPU, in float32, see `networks.streaming`."""
+        network = self._networks[torch.float32]
+        if self.device.type != "cpu" or self._dtype(exact=True) != torch.float32 or not streams(network):
+            return None
+        return stream_strips(cast(Generator, network), image, width=_STRIP_WIDTH, pixels=_BAND_PIXELS)
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
         """Return the factor and the halo of each pass."""

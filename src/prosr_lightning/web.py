@@ -60,6 +60,9 @@ class _Bicubic:
     def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
         return bicubic_upscale(window, factor)
 
+    def bands(self, image: Tensor, factor: int) -> None:
+        return None
+
     def passes(self, scale: int) -> list[tuple[int, int]]:
         return [(scale, 4)]  # twice the reach of the kernel, in pixels
 

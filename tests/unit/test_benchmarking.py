@@ -86,11 +86,15 @@ def test_yardsticks_count_their_own_arithmetic():
 def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_compiler, monkeypatch):
     """Each call takes a second of this clock, so that rates are amounts of work."""
     network = Generator(depth=1, channels=4)
-    enlarge = TorchEngine.enlarge
+    enlarge, bands = TorchEngine.enlarge, TorchEngine.bands
 
     def slowly(self, *arguments, **settings):
-        clock["seconds"] += 1.0
+        clock["seconds"] += 2.0
         return enlarge(self, *arguments, **settings)
+
+    def in_bands(self, *arguments):
+        clock["seconds"] += 1.0
+        return bands(self, *arguments)
 
     def second(gflop):
         def run():
@@ -101,6 +105,7 @@ def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_co
 
     place = "prosr_lightning.benchmarking.upscaling"
     monkeypatch.setattr(TorchEngine, "enlarge", slowly)
+    monkeypatch.setattr(TorchEngine, "bands", in_bands)
     monkeypatch.setattr(f"{place}.matrix_product", lambda *_: second(0.5))
     monkeypatch.setattr(f"{place}.convolution", lambda *_: second(0.8))
     section = measure_upscaling(
@@ -110,6 +115,7 @@ def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_co
     ratios = {one["name"]: one["ratio"] for one in section["comparisons"]}
     work = 2 * multiply_adds_per_output_pixel(network, 2) * 48 * 48 / 1e9
     assert ratios["eager over matrix product"] == pytest.approx(work / 0.5)
+    assert ratios["eager, one window over matrix product"] == pytest.approx(work / 0.5 / 2)
     assert ratios["eager over convolution"] == pytest.approx(work / 0.8)
     assert ratios["eager over the better of both"] == pytest.approx(work / 0.8)
     assert 0 <= section["values"]["largest difference from PyTorch, eager"] < 1e-4
@@ -119,7 +125,7 @@ def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_co
 
 
 def test_an_engine_that_computes_something_else_is_refused(no_compiler, monkeypatch):
-    monkeypatch.setattr(TorchEngine, "enlarge", lambda self, window, factor, exact: torch.zeros(1, 1, 32, 32))
+    monkeypatch.setattr(TorchEngine, "bands", lambda self, image, factor: iter([torch.zeros(1, 1, 32, 32)]))
     with pytest.raises(ProSRError, match=r"eager must agree with PyTorch to 0.0001, got .*; report it"):
         measure_upscaling(Generator(depth=1, channels=4), export=not_installed, device="cpu", size=16)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +230,45 @@ def test_a_result_that_memory_cannot_hold_is_an_error(upscaler: Upscaler, monkey
     monkeypatch.setattr(np, "empty", fails)
     with pytest.raises(OutOfMemoryError, match="must hold the result, 8x8"):
         chain.run(every_level=False, self_ensemble=False)
+
+
+def test_bands_cover_the_picture_and_tell_the_progress() -> None:
+    shares: list[float] = []
+    upscaler = Upscaler.from_network(lively(), device="cpu")
+    picture = Picture(pixels=np.random.default_rng(0).integers(0, 256, (3000, 20, 3), dtype=np.uint8))
+    (result,) = upscaler.enlarge(picture, 2, on_progress=shares.append)
+    assert result.pixels.shape == (6000, 40, 3)
+    assert len(shares) > 2
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_when_memory_runs_out_in_bands_tiles_go_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
+    upscaler, shares = Upscaler.from_network(lively(), device="cpu"), []
+    expected = upscaler.upscale(image, 2)
+
+    def exhausted(*_: object) -> Iterator[Tensor]:
+        yield torch.zeros(1, 1, 24, 80)  # wrong pixels, to be written again
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(upscaler.engine, "bands", exhausted)
+    with caplog.at_level(logging.WARNING):
+        (result,) = upscaler.enlarge(Picture(pixels=image), 2, on_progress=shares.append)
+    assert np.abs(result.pixels.astype(int) - expected).max() <= 1
+    assert shares[-1] == 1
+    assert "Out of memory with whole rows; going on with tiles." in caplog.text
+
+
+def test_an_error_in_bands_that_is_not_about_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    upscaler = Upscaler.from_network(lively(), device="cpu")
+
+    def broken(*_: object) -> Iterator[Tensor]:
+        raise RuntimeError("size mismatch")
+        yield
+
+    monkeypatch.setattr(upscaler.engine, "bands", broken)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        upscaler.upscale(np.zeros((9, 9), np.uint8), 2)

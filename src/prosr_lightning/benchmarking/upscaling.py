@@ -89,7 +89,9 @@ def _engines(
     network: nn.Module, device: torch.device, dtype: torch.dtype, window: Tensor, export: Export, section: Section
 ) -> Mapping[str, Enlarge]:
     eager = TorchEngine(network, device=device)
-    engines: dict[str, Enlarge] = {"eager": lambda window: eager.enlarge(window, 2, exact=False)}
+    engines: dict[str, Enlarge] = {"eager": lambda window: _by_default(eager, window)}
+    if eager.bands(window, 2) is not None:
+        engines["eager, one window"] = lambda window: eager.enlarge(window, 2, exact=False)
     compiled = _compiled(network, device, dtype, window, section)
     if compiled is not None:
         engines["compiled"] = compiled
@@ -101,6 +103,12 @@ def _engines(
         except MissingDependencyError as error:
             section.skipped[runtime] = str(error)
     return engines
+
+
+def _by_default(engine: TorchEngine, image: Tensor) -> Tensor:
+    """Enlarge as the upscaler does: in bands where the engine has them."""
+    bands = engine.bands(image, 2)
+    return engine.enlarge(image, 2, exact=False) if bands is None else torch.cat(list(bands), dim=-2)
 
 
 def _compiled(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 
 from prosr_lightning.errors import DataError, ImageError
 from prosr_lightning.imaging.color import rgb_to_luminance
@@ -59,18 +60,26 @@ class LuminanceCache:
         self.workers = workers or os.cpu_count() or 1
 
     def load(
-        self, paths: Sequence[Path], *, min_side: int = 1, on_bad_image: str = "stop", progress: Progress | None = None
+        self,
+        paths: Sequence[Path],
+        *,
+        min_side: int = 1,
+        shrink: Sequence[float] = (),
+        on_bad_image: str = "stop",
+        progress: Progress | None = None,
     ) -> list[CachedImage]:
         """Return the cache entries of `paths`, decoding in parallel what is new.
 
         Args:
             paths: Photographs.
             min_side: Smallest side, in pixels, that can be used.
+            shrink: Factors, each in (0, 1), of copies to give as well; those that become smaller than `min_side` are
+                left out.
             on_bad_image: "stop" raises when a file is unreadable or too small, "skip" warns and leaves it out.
             progress: Called with (done, total) after each photograph.
 
         Returns:
-            One entry per usable photograph, in the order of `paths`.
+            One entry per usable photograph, in the order of `paths`, then the copies, factor by factor.
 
         Raises:
             DataError: With every bad file and its reason if there are any and `on_bad_image` is "stop", or if none is
@@ -92,7 +101,9 @@ class LuminanceCache:
                     entries.append(result)
                 if progress is not None:
                     progress(number, len(paths))
-        _report(problems, usable=len(entries), on_bad_image=on_bad_image)
+            _report(problems, usable=len(entries), on_bad_image=on_bad_image)
+            wanted = [(one, factor) for factor in shrink for one in entries if min(_size(one, factor)) >= min_side]
+            entries += pool.map(lambda copy: self._copy(*copy), wanted)
         return entries
 
     def _entry(self, path: Path) -> CachedImage | ImageError:
@@ -107,6 +118,24 @@ class LuminanceCache:
         except ImageError as error:
             return error
         return CachedImage(source=path, file=file, height=shape[0], width=shape[1])
+
+    def _copy(self, entry: CachedImage, factor: float) -> CachedImage:
+        """Return the entry of a shrunk copy, made from the luminance of the photograph."""
+        file = entry.file.with_name(f"{entry.file.stem}_{factor:g}.npy")
+        height, width = _size(entry, factor)
+        if _shape(file) != (height, width):
+            _write(file, _shrunk(entry.open(), height, width))
+        return CachedImage(source=entry.source, file=file, height=height, width=width)
+
+
+def _size(entry: CachedImage, factor: float) -> tuple[int, int]:
+    return round(entry.height * factor), round(entry.width * factor)
+
+
+def _shrunk(luminance: Luminance, height: int, width: int) -> Luminance:
+    image = torch.from_numpy(np.array(luminance))[None, None].float()
+    smaller = F.interpolate(image, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
+    return smaller[0, 0].round_().clamp_(0, 255).to(torch.uint8).numpy()
 
 
 def _key(path: Path) -> str:

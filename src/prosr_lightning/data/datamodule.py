@@ -45,6 +45,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         num_workers: Worker processes of each device; 0 cuts the patches in the training process.
         cache_dir: Folder of the luminance cache.
         augment: Apply random flips and quarter turns.
+        shrink: Also cut patches from copies of the photographs that are smaller by these factors, each in (0, 1):
+            LapSRN's "scaling". Each pixel of the copies counts like one of the photographs.
         on_bad_image: "stop" or "skip", see `LuminanceCache.load`.
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
@@ -60,6 +62,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     num_workers: int
     cache_dir: Path | str
     augment: bool = True
+    shrink: Sequence[float] = ()
     on_bad_image: str = "stop"
     val_limit: int | None = None
     seed: int = 0
@@ -78,6 +81,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
+        if isinstance(self.shrink, int | float):
+            self.shrink = [self.shrink]
+        if not all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink):
+            raise ConfigError(f"`shrink` must be factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
         if self.crop % self.scale:
             raise ConfigError(
                 f"`crop` must be a multiple of the largest level, {self.scale}, got {self.crop}; "
@@ -165,6 +172,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         return LuminanceCache(self.cache_dir).load(
             self.training_photographs(),
             min_side=self.crop,
+            shrink=list(dict.fromkeys(self.shrink)),
             on_bad_image=self.on_bad_image,
             progress=self.progress,
         )

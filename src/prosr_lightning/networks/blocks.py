@@ -6,6 +6,8 @@ that an ablation changes the wiring and nothing else.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,16 @@ class _Convolutions(nn.Module):
         super().__init__()
         self.negative_slope = negative_slope
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
+
+    @property
+    def convolutions(self) -> list[nn.Conv2d]:
+        """The layers, in order."""
+        return [cast(nn.Conv2d, conv) for conv in self.convs]
+
+    @property
+    def shortcuts(self) -> dict[int, int]:
+        """For each layer to whose output something is added: the number of the layer whose input that is."""
+        return {}
 
     def activate(self, features: Tensor) -> Tensor:
         return F.leaky_relu(features, self.negative_slope, inplace=True)
@@ -62,6 +74,11 @@ class ResidualStructure(_Convolutions):
             )
         super().__init__(depth=depth, channels=channels, negative_slope=negative_slope)
 
+    @property
+    def shortcuts(self) -> dict[int, int]:
+        """The second layer of each pair gets the input of the first."""
+        return {number: number - 1 for number in range(1, len(self.convs), 2)}
+
     def forward(self, entry: Tensor) -> Tensor:
         """Map entry features `(N, C, H, W)` to features of the same shape."""
         features = entry
@@ -86,6 +103,11 @@ class MemoryStructure(_Convolutions):
     def __init__(self, *, depth: int, channels: int, negative_slope: float, skip_every: int) -> None:
         super().__init__(depth=depth, channels=channels, negative_slope=negative_slope)
         self.skip_every = skip_every
+
+    @property
+    def shortcuts(self) -> dict[int, int]:
+        """Every `skip_every`-th layer gets the entry features."""
+        return dict.fromkeys(range(self.skip_every - 1, len(self.convs), self.skip_every), 0)
 
     def forward(self, entry: Tensor) -> Tensor:
         """Map entry features `(N, C, H, W)` to features of the same shape."""

@@ -87,8 +87,8 @@ class Generator(nn.Module):
         Returns:
             Luminance `(N, 1, 2H, 2W)`, not clamped.
         """
-        features = self.features(self._activate(self.entry(lr)))
-        residual = self.fusion(self._activate(self.feature_up(features)))
+        features = self.features(self.activate(self.entry(lr)))
+        residual = self.fusion(self.activate(self.feature_up(features)))
         return self._enlarged(lr) + residual  # type: ignore[no-any-return]  # nn.Module is untyped
 
     def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
@@ -151,7 +151,8 @@ class Generator(nn.Module):
         with torch.autocast(lr.device.type, enabled=False):
             return self.image_up(padded.to(self.image_up.weight.dtype))  # type: ignore[no-any-return]  # as above
 
-    def _activate(self, features: Tensor) -> Tensor:
+    def activate(self, features: Tensor) -> Tensor:
+        """Apply the LeakyReLU of every layer, in place."""
         return F.leaky_relu(features, self.negative_slope, inplace=True)
 
     def _feature_extraction(self) -> PlainStructure | ResidualStructure | MemoryStructure:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from prosr_lightning.data import cache as cache_module
@@ -38,6 +40,23 @@ def test_decodes_once_and_again_after_a_change(tmp_path, photographs, monkeypatc
     assert decoded == [*paths, paths[0]]
     assert again[0].file != first[0].file
     assert [(one.height, one.width) for one in again] == [(8, 12), (10, 6)]
+
+
+def test_copies_are_the_antialiased_bicubic_of_the_photograph(tmp_path, photographs):
+    paths = photographs((40, 60), (33, 21))
+    large, narrow, half, small, quarter = LuminanceCache(tmp_path / "cache").load(
+        paths, min_side=10, shrink=[0.5, 0.25]
+    )
+
+    assert [(one.height, one.width) for one in (large, narrow, half)] == [(40, 60), (33, 21), (20, 30)]
+    assert (small.source, small.height, small.width) == (paths[1], 16, 10)
+    assert (quarter.source, quarter.height, quarter.width) == (paths[0], 10, 15)  # the other would be 8 by 5
+    image = torch.from_numpy(large.open().copy())[None, None].double()
+    expected = F.interpolate(image, scale_factor=0.5, mode="bicubic", antialias=True)[0, 0]
+    assert np.abs(half.open() - expected.numpy()).max() < 0.51
+    written = half.file.stat().st_mtime_ns
+    assert LuminanceCache(tmp_path / "cache").load(paths, min_side=10, shrink=[0.5, 0.25])[2] == half
+    assert half.file.stat().st_mtime_ns == written
 
 
 def test_reports_every_bad_image_at_once(tmp_path, photographs):

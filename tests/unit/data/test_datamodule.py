@@ -59,6 +59,18 @@ def test_augmentation_turns_hr_before_the_pyramid(make):
     assert len(set(codes.tolist())) == 8
 
 
+def test_patches_also_come_from_shrunk_copies(make):
+    data = make((64, 64), val_sets=[], shrink=[0.5, 0.3])
+    first_batch(data)
+    assert [(image.height, image.width) for image in data._images] == [(64, 64), (32, 32), (19, 19)]
+
+
+@pytest.mark.parametrize("shrink", [[1.0], [0.0], ["half"], [2], 1, [True]])
+def test_factors_of_copies_that_do_not_shrink_are_refused(make, shrink):
+    with pytest.raises(ConfigError, match="`shrink` must be factors between 0 and 1, got"):
+        make(shrink=shrink)
+
+
 def test_an_epoch_has_the_patches_asked_for(make):
     data = make(val_sets=[], patches_per_epoch=10, batch_size=3)
     first_batch(data)

@@ -1,0 +1,183 @@
+"""The generator in bands of rows from top to bottom, each layer keeping the rows that its next band needs.
+
+A tile of a large image has to compute the surroundings of its border again; a band does not, because every layer still
+has the rows above it. So a pixel costs the same in an image of any height, and what is held is a few bands, small
+enough for the cache of a processor. The result is that of the whole image.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prosr_lightning.networks.blocks import ConvFusion
+from prosr_lightning.networks.generator import Generator
+
+
+def streams(network: nn.Module) -> bool:
+    """Tell whether `stream` can run a network: a `Generator` itself, no subclass, whose fusion is one convolution."""
+    return type(network) is Generator and isinstance(network.fusion, ConvFusion)
+
+
+def stream(network: Generator, lr: Tensor, *, rows: int) -> Iterator[Tensor]:
+    """Enlarge by 2, handing over each band of rows as soon as it is known.
+
+    Args:
+        network: One that `streams` admits, on the device of `lr`.
+        lr: Luminance `(N, 1, H, W)`.
+        rows: Rows of `lr` that each step takes in, at least 1; the first takes in as many more as the network looks
+            down.
+
+    Yields:
+        `(N, 1, h, 2W)` from top to bottom, 2H rows in all.
+
+    Example:
+        >>> network = Generator(depth=2, channels=8)
+        >>> lr = torch.rand(1, 1, 20, 6)
+        >>> torch.allclose(torch.cat(list(stream(network, lr, rows=4)), dim=-2), network(lr), atol=1e-6)
+        True
+    """
+    pipeline = _Pipeline(network)
+    begin, height = 0, lr.shape[-2]
+    while begin < height:
+        end = min(begin + rows + (0 if begin else network.receptive_radius), height)
+        yield pipeline(lr[..., begin:end, :], last=end == height)
+        begin = end
+
+
+def stream_strips(network: Generator, lr: Tensor, *, width: int, pixels: int) -> Iterator[Tensor]:
+    """Enlarge by 2 as `stream` does, with wide images cut into strips that go down side by side.
+
+    Args:
+        network: As in `stream`.
+        lr: Luminance `(N, 1, H, W)`.
+        width: Most columns of a strip, beside those around it that it has to compute again.
+        pixels: About how many pixels of `lr` a step takes in, in each strip and in all N together.
+
+    Yields:
+        As `stream`.
+    """
+    count, halo, total = -(-lr.shape[-1] // width), network.receptive_radius, lr.shape[-1]
+    edges = [total * number // count for number in range(count + 1)]
+    rows = max(1, pixels * count // (total * len(lr)))
+    strips = [
+        stream(network, lr[..., max(left - halo, 0) : right + halo], rows=rows)
+        for left, right in itertools.pairwise(edges)
+    ]
+    for bands in zip(*strips, strict=True):
+        seen = [
+            band[..., 2 * min(left, halo) :][..., : 2 * (right - left)]
+            for band, (left, right) in zip(bands, itertools.pairwise(edges), strict=True)
+        ]
+        yield seen[0] if count == 1 else torch.cat(seen, dim=-1)
+
+
+class _Window:
+    """A layer that sees one row above and one below: keeps the two rows that its next band begins with."""
+
+    def __init__(self, run: Callable[[Tensor], Tensor], *, replicate: bool = False) -> None:
+        self._run, self._replicate = run, replicate
+        self._kept: Tensor | None = None
+
+    def __call__(self, band: Tensor, *, last: bool) -> Tensor:
+        """Return the rows that are known now: one less than came in at the top, one more at the bottom."""
+        parts = [self._beyond(band[..., :1, :]) if self._kept is None else self._kept, band]
+        if last:
+            parts.append(self._beyond(band[..., -1:, :]))
+        rows = torch.cat(parts, dim=-2)
+        self._kept = rows[..., -2:, :].clone()  # a view would hold the whole band
+        return self._run(rows)
+
+    def _beyond(self, edge: Tensor) -> Tensor:
+        return edge if self._replicate else torch.zeros_like(edge)
+
+
+class _Shortcut:
+    """The input of a layer, kept until the layer that it is added to has caught up."""
+
+    def __init__(self, *, last_user: int) -> None:
+        self.last_user = last_user
+        self._rows: Tensor | None = None
+        self._first = 0
+
+    def keep(self, band: Tensor) -> None:
+        """Append rows; they are copied, since layers change theirs in place."""
+        self._rows = band.clone() if self._rows is None else torch.cat([self._rows, band], dim=-2)
+
+    def rows(self, begin: int, count: int) -> Tensor:
+        """Return rows by their place in the image."""
+        assert self._rows is not None, "a shortcut begins before it ends"
+        return self._rows[..., begin - self._first : begin - self._first + count, :]
+
+    def forget(self, before: int) -> None:
+        """Drop the rows above a place."""
+        assert self._rows is not None, "a shortcut begins before it ends"
+        self._rows = self._rows[..., before - self._first :, :].clone()
+        self._first = before
+
+
+class _Pipeline:
+    """One image on its way through a generator."""
+
+    def __init__(self, network: Generator) -> None:
+        self._activate = network.activate
+        self._entry = _Window(_convolution(network.entry))
+        self._layers = [_Window(_convolution(layer)) for layer in network.features.convolutions]
+        self._sources = network.features.shortcuts
+        self._shortcuts = {
+            source: _Shortcut(last_user=max(user for user, other in self._sources.items() if other == source))
+            for source in set(self._sources.values())
+        }
+        self._done = [0] * len(self._layers)
+        self._feature_up = _Window(_transposed(network.feature_up))
+        self._fusion = _Window(_convolution(cast(ConvFusion, network.fusion)))
+        self._image_up = _Window(_transposed(network.image_up, sides=1), replicate=True)
+        self._images: list[Tensor] = []  # enlarged rows that wait for their residual
+
+    def __call__(self, lr: Tensor, *, last: bool) -> Tensor:
+        features = self._activate(self._entry(lr, last=last))
+        for number, layer in enumerate(self._layers):
+            features = self._layer(number, layer, features, last=last)
+        enlarged = self._activate(self._feature_up(features, last=last))
+        residual = self._fusion(enlarged, last=last)
+        return self._image(lr, residual.shape[-2], last=last).add_(residual)
+
+    def _layer(self, number: int, layer: _Window, features: Tensor, *, last: bool) -> Tensor:
+        if number in self._shortcuts:
+            self._shortcuts[number].keep(features)
+        features = layer(features, last=last)
+        begin = self._done[number]
+        self._done[number] = begin + features.shape[-2]
+        if number in self._sources:
+            shortcut = self._shortcuts[self._sources[number]]
+            features.add_(shortcut.rows(begin, features.shape[-2]))
+            if number == shortcut.last_user:
+                shortcut.forget(self._done[number])
+        return self._activate(features)
+
+    def _image(self, lr: Tensor, rows: int, *, last: bool) -> Tensor:
+        self._images.append(self._image_up(F.pad(lr, (1, 1, 0, 0), mode="replicate"), last=last))
+        known = torch.cat(self._images, dim=-2)
+        self._images = [known[..., rows:, :].clone()]
+        return known[..., :rows, :]
+
+
+def _convolution(layer: nn.Conv2d) -> Callable[[Tensor], Tensor]:
+    """Return a 3x3 convolution that is padded at the sides alone."""
+    return lambda rows: F.conv2d(rows, layer.weight, layer.bias, padding=(0, 1))
+
+
+def _transposed(layer: nn.ConvTranspose2d, *, sides: int = 0) -> Callable[[Tensor], Tensor]:
+    """Return a 4x4 transposed convolution of stride 2 that gives the rows between the first and the last.
+
+    Args:
+        layer: The layer.
+        sides: Columns that its input has more at each side.
+    """
+    padding = (3, 1 + 2 * sides)
+    return lambda rows: F.conv_transpose2d(rows, layer.weight, layer.bias, stride=2, padding=padding)
