@@ -6,6 +6,7 @@ import torch
 from prosr_lightning.errors import ConfigError, ImageError
 from prosr_lightning.imaging.geometry import (
     NUM_SYMMETRIES,
+    _symmetries_at_once,
     apply_symmetries,
     modcrop,
     shave,
@@ -47,7 +48,8 @@ def test_symmetry_golden():
     assert symmetry(image, 5).tolist() == [[2, 4], [1, 3]]  # flipped left-right first, then transposed
 
 
-def test_apply_symmetries_agrees_with_one_at_a_time():
+@pytest.mark.parametrize("apply_symmetries", [apply_symmetries, _symmetries_at_once])  # the second is for accelerators
+def test_apply_symmetries_agrees_with_one_at_a_time(apply_symmetries):
     images = torch.rand(8, 2, 5, 5)
     codes = torch.randperm(8)
     together = apply_symmetries(images, codes)
