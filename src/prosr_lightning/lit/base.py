@@ -53,7 +53,7 @@ class LitSuperResolution(LightningModule):
         for scale in self.val_scales:
             levels_up_to(scale)
         self.ema_decay = ema_decay
-        self.ema_generator = self._average(generator) if ema_decay else None
+        self.ema_generator = AveragedModel(generator).requires_grad_(requires_grad=False) if ema_decay else None
         self.check_finite_every = check_finite_every
         self.run_config: dict[str, Any] = {}
         self.steps_done = 0
@@ -110,7 +110,7 @@ class LitSuperResolution(LightningModule):
         Not a hook of Lightning's, because callbacks that save at the end of a batch run before the module's own hook.
         """
         if self.ema_generator is not None:
-            self.ema_generator.update_parameters(self.generator)
+            self._update_average(self.ema_generator)
         self.steps_done += 1
         if self.steps_done % self.check_finite_every == 0:
             self.require_finite()
@@ -176,19 +176,14 @@ class LitSuperResolution(LightningModule):
             )
         self.steps_done = stored["steps_done"]
 
-    def _average(self, generator: nn.Module) -> AveragedModel:
-        """Return a moving average whose memory grows with the run, so that the random start is soon forgotten."""
-        decay = self.ema_decay
+    @torch.no_grad()
+    def _update_average(self, averaged: nn.Module) -> None:
+        """Move the average along; its memory grows with the run, so that the random start is soon forgotten.
 
-        @torch.no_grad()
-        def average(averaged: Any, current: Any, count: Any) -> None:  # noqa: ANN401  # torch's signature
-            done = int(count)
-            keep = min(decay, (1 + done) / (10 + done))  # TensorFlow's ExponentialMovingAverage warm-up
-            torch._foreach_lerp_(averaged, current, 1 - keep)
-
-        model = AveragedModel(generator, multi_avg_fn=average)
-        model.requires_grad_(requires_grad=False)
-        return model
+        AveragedModel's own update asks the device for its count, and waits for all work before it.
+        """
+        keep = min(self.ema_decay, (1 + self.steps_done) / (10 + self.steps_done))  # TensorFlow's warm-up
+        torch._foreach_lerp_(list(averaged.parameters()), list(self.generator.parameters()), 1 - keep)
 
 
 def _check_levels(levels: Sequence[int]) -> None:

@@ -106,16 +106,16 @@ def test_the_average_follows_its_recursion_and_is_what_is_validated(make_module,
     module = make_module(ema_decay=0.5)
     expected = {key: value.clone() for key, value in module.generator.state_dict().items()}
     steps = []
-    original = module.ema_generator.update_parameters
+    original = module.finish_step
 
-    def update(generator):
-        original(generator)
+    def finish_step():
+        original()
         keep = min(0.5, (1 + len(steps)) / (10 + len(steps)))
-        for key, value in generator.state_dict().items():
-            expected[key] = value if not steps else keep * expected[key] + (1 - keep) * value
-        steps.append({key: value.clone() for key, value in generator.state_dict().items()})
+        for key, value in module.generator.state_dict().items():
+            expected[key] = keep * expected[key] + (1 - keep) * value
+        steps.append({key: value.clone() for key, value in module.generator.state_dict().items()})
 
-    module.ema_generator.update_parameters = update
+    module.finish_step = finish_step
     make_trainer(max_epochs=2).fit(module, datamodule=make_data())
 
     assert len(steps) == 8
