@@ -41,7 +41,7 @@ from prosr_lightning.engines import choose_device
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.export import export_network
 from prosr_lightning.networks import Generator
-from prosr_lightning.weights import load_network
+from prosr_lightning.weights import load_network, save_network
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +104,10 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _upscale(options: argparse.Namespace, network: nn.Module, device: torch.device) -> Section:
-    def export(folder: Path, runtime: str) -> Path:
-        target = "openvino" if runtime == "openvino" else "onnx"
-        return export_network(options.name, folder, target=target, graphs=["step"])[0].path
+    def export(network: nn.Module, folder: Path, target: str, scale: int) -> Path:
+        weights = folder / "network.safetensors"
+        save_network(weights, network)
+        return export_network(str(weights), folder, target=target, graphs=["step"], scale=scale)[0].path
 
     return measure_upscaling(
         network,
@@ -218,7 +219,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=512, help="side of the window to enlarge; default: 512")
     parser.add_argument("--megapixels", type=float, default=24.0, help="largest result; default: 24")
     parser.add_argument("--quick", action="store_true", help="three rounds, and pictures of up to 2 megapixels")
-    parser.add_argument("--opencv-model", type=Path, help="LapSRN_x4.pb, to compare with OpenCV's dnn_superres")
+    parser.add_argument(
+        "--opencv-model", type=Path, help="LapSRN_x4.pb for OpenCV's dnn_superres; default: its layers, untrained"
+    )
     return parser
 
 

@@ -57,7 +57,8 @@ class TorchEngine:
         network: Follows `SRNetwork`; it is copied, not changed.
         device: "auto" takes CUDA, then MPS, then the CPU; or any name that PyTorch knows.
         precision: "auto" is float16 on CUDA for 8-bit pictures and float32 everywhere else; or "float32", "float16",
-            "bfloat16". In float32 TF32 is off.
+            "bfloat16". In float32 TF32 is off. With bfloat16, which has fewer digits than 8-bit pixels, only the
+            convolutions of features are in it, and the image stays in float32 (for `Generator`).
 
     Raises:
         ConfigError: If the device or the precision is unknown or not there.
@@ -85,11 +86,12 @@ class TorchEngine:
         return result
 
     def bands(self, image: Tensor, factor: int) -> Iterator[Tensor] | None:
-        """Stream through the layers where that is the fastest: on the CPU, in float32, see `networks.streaming`."""
-        network = self._networks[torch.float32]
-        if self.device.type != "cpu" or self._dtype(exact=True) != torch.float32 or not streams(network):
+        """Stream through the layers where that is the fastest: on the CPU, see `networks.streaming`."""
+        network, dtype = self._networks[torch.float32], self._dtype(exact=True)
+        if self.device.type != "cpu" or dtype == torch.float16 or not streams(network):
             return None
-        return stream_strips(cast(Generator, network), image, width=_STRIP_WIDTH, pixels=_BAND_PIXELS)
+        half = dtype == torch.bfloat16
+        return stream_strips(cast(Generator, network), image, width=_STRIP_WIDTH, pixels=_BAND_PIXELS, half=half)
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
         """Return the factor and the halo of each pass."""
@@ -112,11 +114,15 @@ class TorchEngine:
         return network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # the stub lacks it
 
     def _run(self, window: Tensor, factor: int, dtype: torch.dtype) -> Tensor:
-        if dtype not in self._networks:
-            self._networks[dtype] = self._placed(copy.deepcopy(self._networks[torch.float32]).to(dtype))
-        network = cast(SRNetwork, self._networks[dtype])
-        inputs = window.to(self.device, dtype).contiguous(memory_format=torch.channels_last)
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=dtype != torch.float32):
+        kept = torch.float32 if dtype == torch.bfloat16 else dtype
+        if kept not in self._networks:
+            self._networks[kept] = self._placed(copy.deepcopy(self._networks[torch.float32]).to(kept))
+        network = cast(SRNetwork, self._networks[kept])
+        inputs = window.to(self.device, kept).contiguous(memory_format=torch.channels_last)
+        with (
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=dtype != torch.float32),
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=kept != dtype),
+        ):
             return network.progressive(inputs, factor)[-1].float()
 
 

@@ -40,7 +40,7 @@ def no_compiler(monkeypatch):
     monkeypatch.setattr(torch, "compile", fail)
 
 
-def not_installed(folder, runtime):
+def not_installed(network, folder, runtime, scale):
     raise MissingDependencyError(f"engine={runtime} needs the package {runtime}, which is not installed.")
 
 
@@ -120,14 +120,26 @@ def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_co
     assert ratios["eager over the better of both"] == pytest.approx(work / 0.8)
     assert 0 <= section["values"]["largest difference from PyTorch, eager"] < 1e-4
     assert section["skipped"]["compiled"] == "InvalidCxxCompiler: none works"
-    for runtime in ("onnxruntime", "openvino"):
-        assert f"{runtime}, which is not installed" in section["skipped"][runtime]
+    for runtime, package in (("onnxruntime", "onnx"), ("openvino", "openvino")):
+        assert f"{package}, which is not installed" in section["skipped"][runtime]
+    assert "pip install" in section["skipped"]["OpenCV"]
 
 
 def test_an_engine_that_computes_something_else_is_refused(no_compiler, monkeypatch):
-    monkeypatch.setattr(TorchEngine, "bands", lambda self, image, factor: iter([torch.zeros(1, 1, 32, 32)]))
+    monkeypatch.setattr(
+        TorchEngine,
+        "bands",
+        lambda self, image, factor: iter([image.new_zeros(1, 1, *(2 * n for n in image.shape[-2:]))]),
+    )
     with pytest.raises(ProSRError, match=r"eager must agree with PyTorch to 0.0001, got .*; report it"):
-        measure_upscaling(Generator(depth=1, channels=4), export=not_installed, device="cpu", size=16)
+        measure_upscaling(
+            Generator(depth=1, channels=4),
+            export=not_installed,
+            device="cpu",
+            size=16,
+            largest_megapixels=0.12,
+            rounds=1,
+        )
 
 
 @pytest.mark.parametrize(("power", "expected"), [(1.0, 1.0), (1.5, 5**0.5)])

@@ -55,6 +55,19 @@ def test_half_precision_is_close(upscaler: Upscaler) -> None:
     assert np.abs(half.astype(int) - upscaler.upscale(image, 2)).max() <= 2
 
 
+@pytest.mark.parametrize("tile", ["auto", 16])
+def test_the_image_itself_keeps_its_digits_in_bfloat16(tile: int | str) -> None:
+    ramp = np.linspace(0, 1, 60 * 40, dtype=np.float64).reshape(60, 40)
+    bilinear = Generator(depth=1, channels=4)  # untrained: no residual
+    exact = Upscaler.from_network(bilinear, device="cpu", tile=tile).upscale(ramp, 2)
+    half = Upscaler.from_network(bilinear, device="cpu", tile=tile, precision="bfloat16").upscale(ramp, 2)
+    assert np.abs(half - exact).max() < 1e-6  # bfloat16 would be off by 2e-3
+
+    features = Upscaler.from_network(lively(), device="cpu", tile=tile, precision="bfloat16").upscale(ramp, 2)
+    expected = Upscaler.from_network(lively(), device="cpu", tile=tile).upscale(ramp, 2)
+    assert 0 < np.abs(features - expected).max() < 4e-3
+
+
 def test_the_given_network_is_not_changed() -> None:
     network = Generator(depth=1, channels=4)
     Upscaler.from_network(network, device="cpu", precision="float16")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prosr_lightning.benchmarking.comparing import Comparison, Section, Task, compare
 from prosr_lightning.benchmarking.growth import measure_growth
-from prosr_lightning.benchmarking.peer import measure_beside_opencv
+from prosr_lightning.benchmarking.peer import Export, measure_beside_opencv
 from prosr_lightning.benchmarking.yardstick import (
     BETTER,
     CONVOLUTION,
@@ -30,7 +30,6 @@ from prosr_lightning.runtimes import ExportedEngine
 
 TOLERANCE = 1e-4  # between engines; as for exported graphs
 _GOALS = {"eager": 0.75, "compiled": 0.88}  # on CPU, of the matrix product
-Export = Callable[[Path, str], Path]
 Enlarge = Callable[[Tensor], Tensor]
 
 
@@ -48,12 +47,12 @@ def measure_upscaling(
 
     Args:
         network: A 2x network.
-        export: Writes the 2x step into a folder for "onnxruntime" or "openvino" and returns the file.
+        export: Writes a network into a folder, for "onnx" or "openvino" and a factor, and returns the file.
         device: See `engines.choose_device`.
         size: Side of the window, in LR pixels.
         largest_megapixels: Output of the largest picture; the smallest has 0.1.
         rounds: How often each is measured, in turns.
-        opencv_model: `LapSRN_x4.pb`, to compare with OpenCV at 4x.
+        opencv_model: `LapSRN_x4.pb`, to compare with OpenCV's `dnn_superres` at 4x; see `peer`.
 
     Returns:
         The comparisons; what could not be measured is named.
@@ -75,13 +74,14 @@ def measure_upscaling(
         },
     )
     reference = copy.deepcopy(network).float().eval().requires_grad_(False)
+    # first, while no engine has filled the memory
+    measure_growth(reference, place, largest_megapixels=largest_megapixels, rounds=rounds, section=section)
     window = torch.rand(1, 1, size, size)
     with torch.inference_mode():
         engines = _engines(reference, place, half, window, export, section)
         _check_agreement(engines, window, reference(window), section, strict=place.type == "cpu")
         _compare_with_yardsticks(engines, reference, window, place, rounds, section)
-    measure_growth(reference, place, largest_megapixels=largest_megapixels, rounds=rounds, section=section)
-    measure_beside_opencv(reference, place, model=opencv_model, rounds=rounds, section=section)
+    measure_beside_opencv(reference, place, model=opencv_model, export=export, rounds=rounds, section=section)
     return section
 
 
@@ -95,10 +95,10 @@ def _engines(
     compiled = _compiled(network, device, dtype, window, section)
     if compiled is not None:
         engines["compiled"] = compiled
-    for runtime in ("onnxruntime", "openvino"):
+    for runtime, target in (("onnxruntime", "onnx"), ("openvino", "openvino")):
         try:
             with tempfile.TemporaryDirectory() as folder:
-                engine = ExportedEngine(export(Path(folder), runtime), runtime=runtime)
+                engine = ExportedEngine(export(network, Path(folder), target, 2), runtime=runtime)
             engines[runtime] = lambda window, engine=engine: engine.enlarge(window, 2, exact=True)  # type: ignore[misc]  # a default binds it
         except MissingDependencyError as error:
             section.skipped[runtime] = str(error)

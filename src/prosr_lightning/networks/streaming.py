@@ -24,7 +24,7 @@ def streams(network: nn.Module) -> bool:
     return type(network) is Generator and isinstance(network.fusion, ConvFusion)
 
 
-def stream(network: Generator, lr: Tensor, *, rows: int) -> Iterator[Tensor]:
+def stream(network: Generator, lr: Tensor, *, rows: int, half: bool = False) -> Iterator[Tensor]:
     """Enlarge by 2, handing over each band of rows as soon as it is known.
 
     Args:
@@ -32,6 +32,7 @@ def stream(network: Generator, lr: Tensor, *, rows: int) -> Iterator[Tensor]:
         lr: Luminance `(N, 1, H, W)`.
         rows: Rows of `lr` that each step takes in, at least 1; the first takes in as many more as the network looks
             down.
+        half: Compute the features in bfloat16; the image itself stays as it is.
 
     Yields:
         `(N, 1, h, 2W)` from top to bottom, 2H rows in all.
@@ -42,7 +43,7 @@ def stream(network: Generator, lr: Tensor, *, rows: int) -> Iterator[Tensor]:
         >>> torch.allclose(torch.cat(list(stream(network, lr, rows=4)), dim=-2), network(lr), atol=1e-6)
         True
     """
-    pipeline = _Pipeline(network)
+    pipeline = _Pipeline(network, half=half)
     begin, height = 0, lr.shape[-2]
     while begin < height:
         end = min(begin + rows + (0 if begin else network.receptive_radius), height)
@@ -50,7 +51,7 @@ def stream(network: Generator, lr: Tensor, *, rows: int) -> Iterator[Tensor]:
         begin = end
 
 
-def stream_strips(network: Generator, lr: Tensor, *, width: int, pixels: int) -> Iterator[Tensor]:
+def stream_strips(network: Generator, lr: Tensor, *, width: int, pixels: int, half: bool = False) -> Iterator[Tensor]:
     """Enlarge by 2 as `stream` does, with wide images cut into strips that go down side by side.
 
     Args:
@@ -58,6 +59,7 @@ def stream_strips(network: Generator, lr: Tensor, *, width: int, pixels: int) ->
         lr: Luminance `(N, 1, H, W)`.
         width: Most columns of a strip, beside those around it that it has to compute again.
         pixels: About how many pixels of `lr` a step takes in, in each strip and in all N together.
+        half: As in `stream`.
 
     Yields:
         As `stream`.
@@ -66,7 +68,7 @@ def stream_strips(network: Generator, lr: Tensor, *, width: int, pixels: int) ->
     edges = [total * number // count for number in range(count + 1)]
     rows = max(1, pixels * count // (total * len(lr)))
     strips = [
-        stream(network, lr[..., max(left - halo, 0) : right + halo], rows=rows)
+        stream(network, lr[..., max(left - halo, 0) : right + halo], rows=rows, half=half)
         for left, right in itertools.pairwise(edges)
     ]
     for bands in zip(*strips, strict=True):
@@ -124,7 +126,8 @@ class _Shortcut:
 class _Pipeline:
     """One image on its way through a generator."""
 
-    def __init__(self, network: Generator) -> None:
+    def __init__(self, network: Generator, *, half: bool) -> None:
+        self._half = half
         self._activate = network.activate
         self._entry = _Window(_convolution(network.entry))
         self._layers = [_Window(_convolution(layer)) for layer in network.features.convolutions]
@@ -140,11 +143,12 @@ class _Pipeline:
         self._images: list[Tensor] = []  # enlarged rows that wait for their residual
 
     def __call__(self, lr: Tensor, *, last: bool) -> Tensor:
-        features = self._activate(self._entry(lr, last=last))
-        for number, layer in enumerate(self._layers):
-            features = self._layer(number, layer, features, last=last)
-        enlarged = self._activate(self._feature_up(features, last=last))
-        residual = self._fusion(enlarged, last=last)
+        with torch.autocast(lr.device.type, dtype=torch.bfloat16, enabled=self._half):
+            features = self._activate(self._entry(lr, last=last))
+            for number, layer in enumerate(self._layers):
+                features = self._layer(number, layer, features, last=last)
+            enlarged = self._activate(self._feature_up(features, last=last))
+            residual = self._fusion(enlarged, last=last)
         return self._image(lr, residual.shape[-2], last=last).add_(residual)
 
     def _layer(self, number: int, layer: _Window, features: Tensor, *, last: bool) -> Tensor:
