@@ -54,6 +54,7 @@ class EvaluateOptions:
     perceptual: Sequence[str] = ()
     lr_dir: str | None = None
     self_ensemble: bool = False
+    bf16: bool = False
     save_images: bool = False
     device: str = "auto"
     tile: int = DEFAULT_TILE
@@ -85,6 +86,7 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         source=source,
         parameters=parameters,
         self_ensemble=options.self_ensemble,
+        bf16=options.bf16,
         lr_dir=options.lr_dir,
         device=device if network is not None else "cpu",
     )
@@ -145,6 +147,7 @@ def _score(
         scales,
         info.protocol,
         self_ensemble=options.self_ensemble,
+        bf16=options.bf16,
         device=info.device,
         progress=progress,
         save_dir=options.output_dir / "images" if options.save_images else None,
@@ -168,7 +171,7 @@ def _check_source(options: EvaluateOptions) -> None:
             f"One of method=bicubic, ckpt_path=... and sr_dir=... must be given, got {' and '.join(named) or 'none'}; "
             f"released weights: {', '.join(released_names()) or 'none in this installation'}."
         )
-    for key in ("self_ensemble", "save_images", "lr_dir"):
+    for key in ("self_ensemble", "bf16", "save_images", "lr_dir"):
         if options.sr_dir is not None and getattr(options, key):
             raise ConfigError(
                 f"`{key}` has no meaning for finished pictures, got {getattr(options, key)}; leave it out."

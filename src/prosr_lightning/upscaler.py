@@ -30,11 +30,12 @@ class Upscaler:
     """Enlarge pictures by 2, 4, 8 or 16.
 
     Luminance goes through the network and Cb, Cr through bicubic; alpha goes through the same network, with the colour
-    premultiplied. Large pictures are done in tiles, with the result of doing them whole.
+    premultiplied. Large pictures are done in bands of rows or in tiles, with the result of doing them whole.
 
     Args:
         engine: What runs the network; `from_pretrained` and `from_network` make one.
-        tile: Side of a tile in pixels of the input of each 2x pass; 0 for none; "auto" fits it to the free memory.
+        tile: Side of a tile in pixels of the input of each 2x pass; 0 for none; "auto" goes in bands where the engine
+            can (PyTorch on the CPU), else in tiles that fit the free memory.
 
     Raises:
         ConfigError: If `tile` is neither "auto" nor 0 nor at least 16.

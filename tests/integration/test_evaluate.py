@@ -153,7 +153,7 @@ def test_command_line(monkeypatch, tmp_path, capsys, weights):
 @pytest.mark.usefixtures("options")
 def test_command_line_in_its_own_process(tmp_path, weights):
     """As a user runs it, with a self-ensemble and a scale the network was never asked for before."""
-    words = [f"ckpt_path={weights}", "benchmarks=[Set5]", "scales=[8]", "self_ensemble=true", "device=cpu"]
+    words = [f"ckpt_path={weights}", "benchmarks=[Set5]", "scales=[8]", "self_ensemble=true", "bf16=true", "device=cpu"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "PROSR_DATA_DIR": str(tmp_path / "data")}
     done = subprocess.run(
         [sys.executable, "-m", "prosr_lightning.evaluate", *words],
@@ -164,7 +164,7 @@ def test_command_line_in_its_own_process(tmp_path, weights):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "self-ensemble" in done.stdout
+    assert "self-ensemble, features in bfloat16" in done.stdout
     (per_image,) = (tmp_path / "logs").rglob("per_image.csv")
     assert all(math.isfinite(float(row["psnr_db"])) for row in read(per_image))
 

@@ -61,7 +61,7 @@ def write_training(
 def run(method: str = "theirs", scores: Scores | None = None, **fields) -> Run:
     values = {
         "folder": Path("logs") / method, "run_folder": Path("logs") / method, "name": None, "method": method,
-        "protocol": PAPER, "self_ensemble": False, "lr_dir": None, "parameters": None, "training": None,
+        "protocol": PAPER, "self_ensemble": False, "bf16": False, "lr_dir": None, "parameters": None, "training": None,
     }  # fmt: skip
     found = {key: Score(psnr_db=psnr, ssim=ssim) for key, (psnr, ssim) in (scores or {("Set5", 4): (30, 0.8)}).items()}
     return Run(**{**values, "scores": found, **fields})
@@ -257,6 +257,7 @@ def test_names_of_rows():
     assert not same_row("ProSRN (2x)", "ProSRN (2x,4x)")
     assert not same_row("SRCNN", "FSRCNN")
     assert rows_for(run("VDSR", self_ensemble=True), 6, 4) == []  # not what the paper's row is
+    assert rows_for(run("VDSR", bf16=True), 6, 4) == []
     assert rows_for(run("LapSRN"), 2, 8) == ["LapSRN (8x)", "LapSRN"]
     assert rows_for(run("x", name="Memory"), 3, 2) == ["Memory"]
 
@@ -268,6 +269,7 @@ def test_labels_say_what_differs_from_the_paper():
     )
     assert run("bicubic").label == "Bicubic"
     assert run("theirs", self_ensemble=True).label == "theirs, x8 self-ensemble"
+    assert run("theirs", self_ensemble=True, bf16=True).label == "theirs, x8 self-ensemble, bfloat16"
     assert run("m", name="given").label == "given"
 
 

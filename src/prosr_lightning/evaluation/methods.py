@@ -95,14 +95,17 @@ class NetworkMethod:
         network: Any `SRNetwork`.
         device: Where to compute.
         self_ensemble: Take the mean of the results of the eight flips and quarter turns, each turned back.
+        bf16: Compute in bfloat16 under autocast, in which `Generator` keeps the image itself in float32.
         tile: See `imaging.tiling.progressive_tiled`; 0 takes whole images.
     """
 
-    def __init__(self, *, network: SRNetwork, device: str | torch.device, self_ensemble: bool, tile: int) -> None:
+    def __init__(
+        self, *, network: SRNetwork, device: str | torch.device, self_ensemble: bool, bf16: bool, tile: int
+    ) -> None:
         module = copy.deepcopy(cast("nn.Module", network)).eval().to(device)
         # channels_last: on CPU a third faster and a third less memory than the default order, measured at 8x
         self.network = cast("SRNetwork", module.to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # missing in torch's stub
-        self.device, self.self_ensemble, self.tile = torch.device(device), self_ensemble, tile
+        self.device, self.self_ensemble, self.bf16, self.tile = torch.device(device), self_ensemble, bf16, tile
 
     @torch.inference_mode()
     def __call__(self, sample: Sample) -> Tensor:
@@ -115,7 +118,8 @@ class NetworkMethod:
         return total / len(codes)
 
     def _enlarge(self, lr: Tensor, scale: int) -> Tensor:
-        return progressive_tiled(self.network, lr.contiguous(), scale, tile=self.tile)[-1].cpu()
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            return progressive_tiled(self.network, lr.contiguous(), scale, tile=self.tile)[-1].float().cpu()
 
 
 class FolderMethod:

@@ -64,6 +64,7 @@ class RunInfo:
         source: The weights or the folder of results; None for bicubic.
         parameters: Learned values of the network; 0 for bicubic, None where they are not known.
         self_ensemble: Whether each result is the mean over the eight symmetries.
+        bf16: Whether features were computed in bfloat16.
         lr_dir: Folder of the LR images; None if they were made from the ground truth.
         device: Where the network ran.
     """
@@ -73,6 +74,7 @@ class RunInfo:
     source: str | None = None
     parameters: int | None = None
     self_ensemble: bool = False
+    bf16: bool = False
     lr_dir: str | None = None
     device: str = "cpu"
 
@@ -80,8 +82,9 @@ class RunInfo:
     def caption(self) -> str:
         """The caption of every table of this run."""
         ensemble = ", x8 self-ensemble" if self.self_ensemble else ""
+        narrow = ", features in bfloat16" if self.bf16 else ""
         given = f", LR images from {self.lr_dir}" if self.lr_dir else ""
-        return f"{self.method}{ensemble}; {self.protocol.describe(bicubic=self.method == 'bicubic')}{given}"
+        return f"{self.method}{ensemble}{narrow}; {self.protocol.describe(bicubic=self.method == 'bicubic')}{given}"
 
 
 def summarise(scores: Iterable[ImageScore]) -> list[SummaryRow]:

@@ -37,6 +37,7 @@ def evaluate_network(
     protocol: Protocol,
     *,
     self_ensemble: bool = False,
+    bf16: bool = False,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
     save_dir: Path | str | None = None,
@@ -51,6 +52,7 @@ def evaluate_network(
         scales: The factors; each is computed from its own LR image.
         protocol: The convention.
         self_ensemble: Average over the eight symmetries (networks only).
+        bf16: Compute the features in bfloat16 (networks only).
         device: Where the network computes; scoring is done on the CPU in float64.
         progress: Called after every image.
         save_dir: Write each result there as `NAME/x4/image.png`.
@@ -71,11 +73,13 @@ def evaluate_network(
             raise ConfigError(
                 "`self_ensemble` must be false for bicubic, got true; bicubic commutes with the symmetries."
             )
+        if bf16:
+            raise ConfigError("`bf16` must be false for bicubic, got true; it is for networks.")
         method: Method = bicubic
     else:
         for scale in scales:
             levels_up_to(scale)
-        method = NetworkMethod(network=network, device=device, self_ensemble=self_ensemble, tile=tile)
+        method = NetworkMethod(network=network, device=device, self_ensemble=self_ensemble, bf16=bf16, tile=tile)
     rounding = protocol.bicubic_rounding if network is None else protocol.rounding
     scorer = Scorer(
         method=method,

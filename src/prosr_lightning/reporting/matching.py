@@ -31,11 +31,11 @@ def rows_for(run: Run, table: int, scale: int) -> list[str]:
 
     Returns:
         Names to compare by `same_row`; empty where the run is not what any printed row is: another depth or width, or
-        the mean over eight symmetries.
+        the mean over eight symmetries, or in bfloat16.
     """
     if run.name is not None:
         return [run.name]
-    if run.self_ensemble:
+    if run.self_ensemble or run.bf16:
         return []
     if run.training is not None:
         return _rows_for_training(run.training, table)

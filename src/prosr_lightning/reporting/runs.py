@@ -35,6 +35,7 @@ class Run:
         method: What the run calls itself.
         protocol: The convention of its scores.
         self_ensemble: Whether each result is the mean over the eight symmetries.
+        bf16: Whether features were computed in bfloat16.
         lr_dir: Folder of given LR images; None if they were made from the ground truth.
         parameters: Learned values; None if not known.
         training: How the network was trained, where its run folder can be found.
@@ -47,6 +48,7 @@ class Run:
     method: str
     protocol: Protocol
     self_ensemble: bool
+    bf16: bool
     lr_dir: str | None
     parameters: int | None
     training: Training | None
@@ -62,7 +64,7 @@ class Run:
         """A name for a row of its own: the one given, or method, trained levels and what differs from the paper."""
         if self.name is not None:
             return self.name
-        ensemble = ", x8 self-ensemble" if self.self_ensemble else ""
+        ensemble = (", x8 self-ensemble" if self.self_ensemble else "") + (", bfloat16" if self.bf16 else "")
         if self.is_bicubic:
             return "Bicubic" + ensemble
         if self.training is None:
@@ -141,6 +143,7 @@ def _read_run(folder: Path, name: str | None) -> Run:
         method=str(info["method"]),
         protocol=info["protocol"],
         self_ensemble=bool(info.get("self_ensemble", False)),
+        bf16=bool(info.get("bf16", False)),
         lr_dir=info.get("lr_dir"),
         parameters=info.get("parameters"),
         training=training,

@@ -22,6 +22,8 @@ def test_captions_say_what_was_done():
     network = RunInfo(method="ProSRN", protocol=PAPER, self_ensemble=True)
     assert "8-bit RGB" in network.caption
     assert "self-ensemble" in network.caption
+    assert "bfloat16" not in network.caption
+    assert "ProSRN, features in bfloat16;" in RunInfo(method="ProSRN", protocol=PAPER, bf16=True).caption
 
 
 def test_summary_is_the_mean_of_images_and_is_written(tmp_path):

@@ -80,6 +80,21 @@ def test_self_ensemble_is_the_mean_of_the_eight_symmetries(tiny):
         evaluate_network(None, [tiny], [4], PAPER, self_ensemble=True)
 
 
+def test_bfloat16_changes_features_and_not_the_image(tiny):
+    torch.manual_seed(0)
+    bilinear, generator = Generator(depth=1, channels=4), Generator(depth=1, channels=4)
+    with torch.no_grad():
+        generator.fusion.weight.normal_(std=0.05)
+    for network, differs in ((bilinear, False), (generator, True)):
+        exact = evaluate_network(network, [tiny], [4], PAPER)
+        narrow = evaluate_network(network, [tiny], [4], PAPER, bf16=True)
+        difference = max(abs(a.psnr_db - b.psnr_db) for a, b in zip(exact, narrow, strict=True))
+        assert (difference > 0) == differs
+        assert difference < 0.3
+    with pytest.raises(ConfigError, match="`bf16` must be false for bicubic"):
+        evaluate_network(None, [tiny], [4], PAPER, bf16=True)
+
+
 def test_tiles_give_the_result_of_the_whole(tiny):
     torch.manual_seed(0)
     generator = Generator(depth=2, channels=4)
