@@ -62,6 +62,7 @@ def release(
         "parameters": count_parameters(loaded.network),
         "updates": loaded.metadata.get("steps_done"),
         "version": loaded.metadata.get("version"),
+        "start": _start(config.get("init_from")),
         "recipe": {key: _public(config[key]) for key in _RECIPE if config.get(key) is not None},
         **_scores(scores, checkpoint),
     }
@@ -95,6 +96,11 @@ def _public(node: Any) -> Any:  # noqa: ANN401  # YAML
     if isinstance(node, Mapping):
         return {key: _public(value) for key, value in node.items() if key not in _PRIVATE and value is not None}
     return node
+
+
+def _start(init_from: object) -> str | None:
+    """Name the weights that a training began with, without the folder that they were in."""
+    return None if init_from in (None, "required") else Path(str(init_from)).name
 
 
 def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
@@ -131,12 +137,14 @@ def _section(metadata: Mapping[str, Any]) -> str:
     architecture = ", ".join(f"{key} {value}" for key, value in metadata["architecture"].items() if key != "name")
     recipe = metadata.get("recipe", {})
     data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
+    started = f"from {metadata['start']}, " if metadata.get("start") else ""
+    copies = f" from the photographs and copies shrunk by {data['shrink']}" if data.get("shrink") else ""
     lines = [
         f"## {metadata.get('name', '?')}\n",
         f"- Network: {metadata['architecture']['name']} ({architecture}), {metadata.get('parameters', 0):,} parameters",
         f"- Training data: {metadata.get('training_data', 'not recorded')}",
-        f"- Training: levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
-        f"{data.get('batch_size')} HR crops of {data.get('crop')}, rate {recipe.get('optimizer', {}).get('lr')}, "
+        f"- Training: {started}levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
+        f"{data.get('batch_size')} HR crops of {data.get('crop')}{copies}, rate {recipe.get('optimizer', {}).get('lr')}, "
         f"time limit {trainer.get('max_time')}, on {trainer.get('accelerator')} "
         f"in {trainer.get('precision') or '32-true'}, seed {recipe.get('seed')}",
         f"- Licence: {metadata.get('licence', 'not recorded')}",

@@ -16,11 +16,13 @@ def checkpoint(tmp_path):
     network = Generator(depth=2, channels=4)
     config = {
         "seed": 3,
+        "init_from": "/home/somebody/earlier.ckpt",
         "levels": [2, 4],
         "optimizer": {"lr": 5e-4},
         "data": {
             "crop": 64,
             "batch_size": 16,
+            "shrink": [0.5],
             "train_dir": "/home/somebody/pictures",
             "cache_dir": "/home/somebody/cache",
         },
@@ -55,7 +57,8 @@ def test_released_weights_carry_their_story_and_no_paths(tmp_path, checkpoint, s
     assert loaded.metadata["scores"] == [{"dataset": "Set5", "scale": 2, "psnr_db": 37.123, "ssim": 0.9568}]
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert "| Set5 | 2x | 37.12 / 0.9568 |" in card
-    assert "batches of 16 HR crops of 64" in card
+    assert "batches of 16 HR crops of 64 from the photographs and copies shrunk by [0.5]" in card
+    assert "Training: from earlier.ckpt, levels [2, 4]" in card
     for text in (json.dumps(loaded.metadata), card):
         assert "somebody" not in text
 
