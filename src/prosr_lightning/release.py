@@ -138,14 +138,15 @@ def _section(metadata: Mapping[str, Any]) -> str:
     recipe = metadata.get("recipe", {})
     data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
     started = f"from {metadata['start']}, " if metadata.get("start") else ""
+    rate = recipe.get("optimizer", {}).get("lr")
     copies = f" from the photographs and copies shrunk by {data['shrink']}" if data.get("shrink") else ""
     lines = [
         f"## {metadata.get('name', '?')}\n",
         f"- Network: {metadata['architecture']['name']} ({architecture}), {metadata.get('parameters', 0):,} parameters",
         f"- Training data: {metadata.get('training_data', 'not recorded')}",
         f"- Training: {started}levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
-        f"{data.get('batch_size')} HR crops of {data.get('crop')}{copies}, rate {recipe.get('optimizer', {}).get('lr')}, "
-        f"time limit {trainer.get('max_time')}, on {trainer.get('accelerator')} "
+        f"{data.get('batch_size')} HR crops of {data.get('crop')}{copies}, "
+        f"rate {rate}, time limit {trainer.get('max_time')}, on {trainer.get('accelerator')} "
         f"in {trainer.get('precision') or '32-true'}, seed {recipe.get('seed')}",
         f"- Licence: {metadata.get('licence', 'not recorded')}",
         f"- Protocol of the scores: {metadata.get('protocol', 'not recorded')}\n",
