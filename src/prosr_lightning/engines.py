@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
-# The features of a band fit into the cache: 4.4 us for a pixel of 2449x2449 on one core, and 4.5 to 4.8 at half the
-# width or half the pixels (one AMD EPYC with 32 MiB); a tile of 512 takes 6.5
-_STRIP_WIDTH, _BAND_PIXELS = 800, 14_000
+# The features of a band fit into the cache: 4.4 us for a pixel of 2449x2449 on one core of an AMD EPYC with 32 MiB, and
+# 4.5 to 4.8 at half the width or half the pixels. More threads get larger bands, so that they do not wait for another.
+_STRIP_WIDTH, _BAND_PIXELS, _BAND_PIXELS_OF_A_THREAD = 800, 12_000, 4_000
 
 
 class Engine(Protocol):
@@ -90,8 +90,9 @@ class TorchEngine:
         network, dtype = self._networks[torch.float32], self._dtype(exact=True)
         if self.device.type != "cpu" or dtype == torch.float16 or not streams(network):
             return None
+        pixels = _BAND_PIXELS + _BAND_PIXELS_OF_A_THREAD * torch.get_num_threads()
         half = dtype == torch.bfloat16
-        return stream_strips(cast(Generator, network), image, width=_STRIP_WIDTH, pixels=_BAND_PIXELS, half=half)
+        return stream_strips(cast(Generator, network), image, width=_STRIP_WIDTH, pixels=pixels, half=half)
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
         """Return the factor and the halo of each pass."""
