@@ -1,17 +1,43 @@
-"""Checkpoints that are written whole or not at all, on any file system."""
+"""Checkpoints that are written whole or not at all, on any file system, and those that another machine goes on from."""
 
 from __future__ import annotations
 
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
+from prosr_lightning.errors import CheckpointError
 from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.weights import load_network
+
+# What names a folder in a checkpoint, and what stands there in a portable one.
+_FOLDERS = {
+    "train_dir": "data/train",
+    "data_dir": "data",
+    "cache_dir": "~/.cache/prosr_lightning",
+    "log_dir": "logs",
+    "output_dir": "run",
+    "default_root_dir": "run",
+    "save_dir": "run",
+    "dirpath": "run/checkpoints",
+    "init_from": None,
+    "ckpt_path": None,
+}
+# What ModelCheckpoint remembers of files that are not there any more.
+_FORGOTTEN: dict[str, Any] = {
+    "best_model_score": None,
+    "best_model_path": "",
+    "current_score": None,
+    "best_k_models": {},
+    "kth_best_model_path": "",
+    "kth_value": torch.tensor(-torch.inf),
+    "last_model_path": "",
+}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -38,3 +64,39 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             file.write(encoded.getbuffer())
             file.flush()
             os.fsync(file.fileno())
+
+
+def write_portable(source: Path, target: Path) -> None:
+    """Copy the whole state of a run without the folders of the machine that trained.
+
+    The best weights so far are forgotten, since their file stays behind: a run that goes on looks for them anew.
+
+    Args:
+        source: A checkpoint of training, `last.ckpt`.
+        target: The file to write.
+
+    Raises:
+        CheckpointError: If the source is no whole state of a run.
+        StorageError: If the target cannot be written.
+    """
+    load_network(source)  # says what is wrong with the file
+    content = {} if source.suffix == ".safetensors" else torch.load(source, map_location="cpu", weights_only=True)
+    if not {"optimizer_states", "loops", "prosr"} <= content.keys():
+        raise CheckpointError(f"{source} must hold the whole state of a run, got weights alone; take a last.ckpt.")
+    AtomicCheckpointIO().save_checkpoint(cast(dict[str, Any], _portable(content)), target)
+
+
+def _portable(node: Any) -> Any:  # noqa: ANN401  # what a checkpoint holds
+    if isinstance(node, list):
+        return [_portable(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    changed = dict[Any, Any]()
+    for key, value in node.items():
+        if "best_model_path" in node and key in _FORGOTTEN:
+            changed[key] = _FORGOTTEN[key]
+        elif key in _FOLDERS and isinstance(value, str):
+            changed[key] = _FOLDERS[key]
+        else:
+            changed[key] = _portable(value)
+    return changed

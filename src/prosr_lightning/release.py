@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from prosr_lightning.checkpoints import write_portable
 from prosr_lightning.config import run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.imaging.io import atomic_path
@@ -168,6 +169,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scores", type=Path, required=True, help="folder of an evaluation: summary.csv and run.json")
     parser.add_argument("--training-data", required=True, help="what they were trained on, in one sentence")
     parser.add_argument("--licence", default="MIT", help="of the weights; default: MIT")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        nargs=2,
+        metavar=("LAST", "COPY"),
+        help="also write the whole state in LAST, without the folders of this machine, to COPY",
+    )
     options = parser.parse_args(arguments)
 
     def command() -> None:
@@ -179,6 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             licence=options.licence,
         )
         Console(soft_wrap=True).print(f"Released {path}", highlight=False)
+        if options.state is not None:
+            write_portable(*options.state)
+            Console(soft_wrap=True).print(f"Wrote {options.state[1]}, to go on from", highlight=False)
 
     return run_reporting(command)
 

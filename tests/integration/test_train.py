@@ -15,10 +15,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
+from prosr_lightning.checkpoints import write_portable
 from prosr_lightning.config import conf_dir, user_message, validate
-from prosr_lightning.errors import ProSRError
+from prosr_lightning.errors import CheckpointError, ProSRError
 from prosr_lightning.train import train
-from prosr_lightning.weights import load_network, save_network
+from prosr_lightning.weights import RELEASED_FOLDER, load_network, save_network
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 
@@ -94,7 +95,7 @@ from prosr_lightning.data.benchmarks import find_dataset
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.metrics import psnr
-from prosr_lightning.weights import load_network, save_network
+from prosr_lightning.weights import RELEASED_FOLDER, load_network, save_network
 from pathlib import Path
 network = load_network({str(run / "checkpoints" / "best.ckpt")!r}).network.eval()
 assert torch.load({str(run / "checkpoints" / "best.ckpt")!r}, weights_only=True)["prosr"]["config"]["depth"] == 2
@@ -125,6 +126,23 @@ def test_resume_from_last_continues_the_count(smoke):
     stored = torch.load(second / "checkpoints" / "last.ckpt", weights_only=True)
     assert torch.load(first / "checkpoints" / "last.ckpt", weights_only=True)["prosr"]["steps_done"] == 4
     assert stored["prosr"]["steps_done"] == 12
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_portable_state_goes_on_as_the_original_and_names_no_folder(smoke, tmp_path):
+    first, _ = smoke(name="first")
+    original, portable = first / "checkpoints" / "last.ckpt", tmp_path / "portable.ckpt"
+    write_portable(original, portable)
+    assert str(tmp_path) not in str(torch.load(portable, weights_only=True))
+
+    ends = []
+    for name, start in (("from_original", original), ("from_portable", portable)):
+        run, _ = smoke(f"ckpt_path={start}", "trainer.max_epochs=3", name=name)
+        ends.append(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+        assert (run / "checkpoints" / "best.ckpt").is_file()
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+    with pytest.raises(CheckpointError, match="whole state of a run, got weights alone"):
+        write_portable(RELEASED_FOLDER / "prosrn.safetensors", tmp_path / "no.ckpt")
 
 
 def test_the_same_command_and_seed_give_the_same_hundred_losses(smoke):
