@@ -89,6 +89,8 @@ def write_portable(source: Path, target: Path) -> None:
 def _portable(node: Any) -> Any:  # noqa: ANN401  # what a checkpoint holds
     if isinstance(node, list):
         return [_portable(one) for one in node]
+    if isinstance(node, str) and Path(node).is_absolute():
+        return Path(node).name
     if not isinstance(node, dict):
         return node
     changed = dict[Any, Any]()
