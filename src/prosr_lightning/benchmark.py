@@ -132,6 +132,7 @@ def _training_words(options: argparse.Namespace, device: torch.device) -> list[s
         f"trainer.precision={options.precision}",
         f"trainer.gradient_clip_val={CLIP}",
         f"data.crop={options.crop}",
+        "data.on_bad_image=skip",  # as when the patches are measured
         f"data.batch_size={options.batch_size}",
         f"data.num_workers={options.workers or 0}",
         f"data.patches_per_epoch={options.batch_size * options.steps * 2}",  # no validation among the steps

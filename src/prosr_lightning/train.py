@@ -27,7 +27,7 @@ from prosr_lightning.config.checking import check, fill_in, require_optimizer
 from prosr_lightning.config.identity import identity_of
 from prosr_lightning.config.starting import require_start, resume_from, start_from, start_of
 from prosr_lightning.console import progress_bar
-from prosr_lightning.data.benchmarks import Benchmark, find_dataset
+from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_name, find_dataset
 from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluation import get_protocol
@@ -61,6 +61,7 @@ def train(cfg: DictConfig) -> float | None:
     require_optimizer(cfg)
     checkpoint = resume_from(cfg)
     datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
+    benchmarks = _benchmarks(cfg, datamodule)
     module = _module(cfg)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
     meter = RunMeter()
@@ -78,7 +79,6 @@ def train(cfg: DictConfig) -> float | None:
         tracking.begin(logger, module, identity_of(cfg), resume_from=checkpoint)
 
     best, test = _best(callbacks), dict[str, float]()
-    benchmarks = _benchmarks(cfg, datamodule) if trainer.is_global_zero else []
     try:
         with progress_bar("Checking the photographs", shown=trainer.is_global_zero) as progress:
             datamodule.progress = progress
@@ -174,7 +174,7 @@ def _callbacks(cfg: DictConfig, logger: Logger | None) -> list[Callback]:
 
 
 def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]:
-    """Find the test sets, before the training, and name those that are not there."""
+    """Find the test sets, before the training; name those of the usual ones that are not there, refuse other names."""
     if cfg.test.benchmarks is None:
         return []
     if cfg.test.benchmarks == "validation":
@@ -185,7 +185,9 @@ def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]
         try:
             benchmarks.append(find_dataset(name, Path(cfg.paths.data_dir).expanduser()))
         except DataError as error:
-            log.warning("Will not be scored: %s", error)
+            if canonical_name(name) not in NUM_IMAGES:
+                raise
+            rank_zero_only(log.warning)("Will not be scored: %s", error)
     return benchmarks
 
 

@@ -154,7 +154,9 @@ def _logging_to(console: Console, *, verbose: bool) -> Iterator[None]:
 
 
 def _tile(text: str) -> int | str:
-    return text if text == "auto" else int(text)
+    if text == "auto" or text.isdecimal():
+        return text if text == "auto" else int(text)
+    raise argparse.ArgumentTypeError(f"must be auto, 0 or a number of pixels, got {text!r}; leave it out for auto")
 
 
 def _parser() -> argparse.ArgumentParser:

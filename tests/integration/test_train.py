@@ -156,6 +156,23 @@ def test_the_same_command_and_seed_give_the_same_hundred_losses(smoke):
     assert set(logged[0]).isdisjoint(logged[2])
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_settings_that_differ_from_those_of_the_state_are_named(smoke, caplog):
+    first, _ = smoke()
+    path = first / "checkpoints" / "last.ckpt"
+    with caplog.at_level("INFO"):
+        smoke(f"ckpt_path={path}", "data.batch_size=4", "optimizer.lr=1e-5", "trainer.max_time=00:01:00:00", name="two")
+    text = caplog.text
+    for expected in (
+        "data.batch_size=4 (was 2)",
+        "optimizer.lr=1e-05 (was",
+        "trainer.max_time=00:01:00:00 counts the time",
+    ):
+        assert expected in text
+    for place in ("output_dir", "train_dir", "ckpt_path", "default_root_dir"):
+        assert f"{place}=" not in text
+
+
 def test_starts_from_given_weights(smoke):
     first, _ = smoke("model.ema_decay=0")
     second, _ = smoke(
@@ -215,6 +232,13 @@ def message(smoke, *overrides, **options) -> str:
         (["test.benchmarks=[Set5]", "test.scales=[2,4,2]"], "`test.scales` must hold different factors, got [2, 4, 2]"),
         (["trainer.precision=bf16-true"], "`trainer.precision` must be one of 32-true"),
         (["method=srcnn", "scale=2", "val_scales=[2,4]"], "`val_scales` must hold factors that this SRCNN can do, [2]"),
+        (["test.benchmarks=[Set55]"], "The benchmark 'Set55' must be a folder in"),
+        (["test.benchmarks=[Set55]"], "the nearest is Set5; known sets are Set5, Set14"),
+        (
+            ["trainer.max_time=00:00:01"],
+            "`trainer.max_time` must be days, hours, minutes and seconds, such as 00:00:10:00",
+        ),
+        (["data.shrink=[0.5,0.5]"], "`shrink` must be different factors between 0 and 1, got [0.5, 0.5]"),
         (["ckpt_path="], "ckpt_path must be a checkpoint or `last`, got nothing"),
     ],
 )

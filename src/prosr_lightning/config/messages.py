@@ -72,10 +72,17 @@ def _environment_message(error: BaseException) -> str | None:
     if isinstance(error, UnicodeDecodeError) or type(error).__module__.startswith("yaml."):
         return f"A configuration file must be YAML in UTF-8: {' '.join(str(error).split())}; correct it."
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, for trainer settings
-        if "manual optimization" in str(error):
-            return f"{error} Choose experiment=prosrgan, which sets them on the model, not on the trainer."
-        return f"{error} Compare with conf/trainer, or choose trainer=cpu."
+        return _trainer_message(str(error))
     return _plugin_message(error)
+
+
+def _trainer_message(text: str) -> str:
+    """Explain what Lightning refuses among the settings of the trainer."""
+    if "manual optimization" in text:
+        return f"{text} Choose experiment=prosrgan, which sets them on the model, not on the trainer."
+    if "Timer(" in text:
+        return f"`trainer.max_time` must be days, hours, minutes and seconds, such as 00:00:10:00, but: {text}"
+    return f"{text} Compare with conf/trainer, or choose trainer=cpu."
 
 
 def _plugin_message(error: BaseException) -> str | None:

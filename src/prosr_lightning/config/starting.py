@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from prosr_lightning.config.schema import leaves
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.networks.contract import SRNetwork
 from prosr_lightning.weights import load_network
 
+log = logging.getLogger(__name__)
+
+_COURSE = (
+    "data",
+    "fine_tuning_rate",
+    "model",
+    "optimizer",
+    "scheduler",
+    "seed",
+    "trainer",
+)  # what decides the training
 _REQUIRED = "required"  # what an experiment puts into init_from if it cannot begin without
 
 
@@ -86,7 +99,9 @@ def resume_from(cfg: DictConfig) -> str | None:
             f"ckpt_path must hold the whole state of a run, got weights alone in {path}; start from them with "
             f"init_from={path}."
         )
-    _require_same_course(cfg, stored["prosr"].get("config") or {}, path)
+    earlier = stored["prosr"].get("config") or {}
+    _require_same_course(cfg, earlier, path)
+    _say_what_changed(cfg, earlier)
     return str(path)
 
 
@@ -100,3 +115,24 @@ def _require_same_course(cfg: DictConfig, earlier: Mapping[str, Any], path: Path
                 f"ckpt_path must be of a run with the same {key}, {value}, got {then[key]} in {path}; choose the same "
                 f"settings, or start from its weights with init_from={path}."
             )
+
+
+def _say_what_changed(cfg: DictConfig, earlier: Mapping[str, Any]) -> None:
+    """Name the settings that differ from those the state was trained with; places and the log do not count."""
+    now, then = (dict(leaves(one, "")) for one in (OmegaConf.to_container(cfg, resolve=True), earlier))
+    changed = [
+        f"{key}={now[key]} (was {then[key]})"
+        for key in now
+        if key in then and key.split(".")[0] in _COURSE and not _is_aside(key) and now[key] != then[key]
+    ]
+    if changed:
+        log.info("Other settings than before: %s", ", ".join(changed))
+    if cfg.trainer.max_time is not None:
+        log.info("trainer.max_time=%s counts the time before the stop too", cfg.trainer.max_time)
+
+
+def _is_aside(key: str) -> bool:
+    """Tell places, the bar, and what the model only repeats of other keys."""
+    if key.startswith(("model.optimizer.", "model.scheduler.")):
+        return True
+    return key.rsplit(".", maxsplit=1)[-1].endswith(("_dir", "_path")) or key == "trainer.enable_progress_bar"

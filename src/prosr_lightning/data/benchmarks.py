@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -174,7 +175,9 @@ def _missing(name: str, canonical: str, data_dir: Path) -> DataError:
     if canonical in NUM_IMAGES:
         remedy = f"get it with {_download_command(canonical, data_dir)}, or set paths.data_dir to where it is"
     else:
-        remedy = f"known sets are {', '.join(NUM_IMAGES)}; anything else is the path of a folder of images"
+        near = difflib.get_close_matches(name, NUM_IMAGES, n=1)
+        hint = f"the nearest is {near[0]}; " if near else ""
+        remedy = f"{hint}known sets are {', '.join(NUM_IMAGES)}; anything else is the path of a folder of images"
     return DataError(f"The benchmark {name!r} must be a folder in {data_dir}, found none; {remedy}.")
 
 

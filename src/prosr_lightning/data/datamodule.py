@@ -83,8 +83,9 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
         if isinstance(self.shrink, int | float):
             self.shrink = [self.shrink]
-        if not all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink):
-            raise ConfigError(f"`shrink` must be factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
+        factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
+        if not factors or len(set(self.shrink)) < len(self.shrink):
+            raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
         if self.crop % self.scale:
             raise ConfigError(
                 f"`crop` must be a multiple of the largest level, {self.scale}, got {self.crop}; "
@@ -172,7 +173,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         return LuminanceCache(self.cache_dir).load(
             self.training_photographs(),
             min_side=self.crop,
-            shrink=list(dict.fromkeys(self.shrink)),
+            shrink=self.shrink,
             on_bad_image=self.on_bad_image,
             progress=self.progress,
         )

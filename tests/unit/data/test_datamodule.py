@@ -65,9 +65,9 @@ def test_patches_also_come_from_shrunk_copies(make):
     assert [(image.height, image.width) for image in data._images] == [(64, 64), (32, 32), (19, 19)]
 
 
-@pytest.mark.parametrize("shrink", [[1.0], [0.0], ["half"], [2], 1, [True]])
+@pytest.mark.parametrize("shrink", [[1.0], [0.0], ["half"], [2], 1, [True], [0.5, 0.5]])
 def test_factors_of_copies_that_do_not_shrink_are_refused(make, shrink):
-    with pytest.raises(ConfigError, match="`shrink` must be factors between 0 and 1, got"):
+    with pytest.raises(ConfigError, match="`shrink` must be different factors between 0 and 1, got"):
         make(shrink=shrink)
 
 
