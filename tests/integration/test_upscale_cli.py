@@ -15,6 +15,7 @@ import pytest
 from awkward_pictures import Run, content, cut_short, picture, saved, size_of, tiny_weights
 from PIL import Image
 
+from prosr_lightning.engines import TorchEngine
 from prosr_lightning.imaging.formats import write_picture
 from prosr_lightning.imaging.picture import Picture
 from prosr_lightning.upscale import main
@@ -178,6 +179,27 @@ def test_options_reach_the_upscaler(run: Run) -> None:
     code, _, errors = run("-i", "a.png", "-t", "3")
     assert code == 1
     assert "`tile` must be" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "precision"),
+    [([], "auto"), (["--fp32"], "float32"), (["--bf16"], "bfloat16"), (["--bf16", "--fp32"], "")],
+)
+def test_the_precision_reaches_the_engine(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], precision: str
+) -> None:
+    saved("a.png")()
+    seen: list[object] = []
+    engine = TorchEngine.__init__
+    monkeypatch.setattr(
+        TorchEngine, "__init__", lambda self, *one, **more: seen.append(more["precision"]) or engine(self, *one, **more)
+    )
+    if not precision:
+        with pytest.raises(SystemExit):  # argparse: not allowed together
+            run("-i", "a.png", *words)
+        return
+    assert run("-i", "a.png", *words)[0] == 0
+    assert seen == [precision]
 
 
 def test_exif_and_profile_travel_and_orientation_is_reset(run: Run) -> None:

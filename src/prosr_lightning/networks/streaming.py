@@ -25,7 +25,7 @@ def streams(network: nn.Module) -> bool:
 
 
 def stream(network: Generator, lr: Tensor, *, rows: int, half: bool = False) -> Iterator[Tensor]:
-    """Enlarge by 2, handing over each band of rows as soon as it is known.
+    """Enlarge by 2, handing over each band of rows as soon as it is known; call it without gradients.
 
     Args:
         network: One that `streams` admits, on the device of `lr`.
@@ -92,7 +92,7 @@ class _Window:
         if last:
             parts.append(self._beyond(band[..., -1:, :]))
         rows = torch.cat(parts, dim=-2)
-        self._kept = rows[..., -2:, :].clone()  # a view would hold the whole band
+        self._kept = _copy(rows[..., -2:, :])  # a view would hold the whole band
         return self._run(rows)
 
     def _beyond(self, edge: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class _Shortcut:
 
     def keep(self, band: Tensor) -> None:
         """Append rows; they are copied, since layers change theirs in place."""
-        self._rows = band.clone() if self._rows is None else torch.cat([self._rows, band], dim=-2)
+        self._rows = _copy(band) if self._rows is None else torch.cat([self._rows, band], dim=-2)
 
     def rows(self, begin: int, count: int) -> Tensor:
         """Return rows by their place in the image."""
@@ -119,7 +119,7 @@ class _Shortcut:
     def forget(self, before: int) -> None:
         """Drop the rows above a place."""
         assert self._rows is not None, "a shortcut begins before it ends"
-        self._rows = self._rows[..., before - self._first :, :].clone()
+        self._rows = _copy(self._rows[..., before - self._first :, :])
         self._first = before
 
 
@@ -169,6 +169,11 @@ class _Pipeline:
         known = torch.cat(self._images, dim=-2)
         self._images = [known[..., rows:, :].clone()]
         return known[..., :rows, :]
+
+
+def _copy(rows: Tensor) -> Tensor:
+    """Copy in the layout of a network on the CPU, which a part of several images loses otherwise."""
+    return rows.clone(memory_format=torch.channels_last)
 
 
 def _convolution(layer: nn.Conv2d) -> Callable[[Tensor], Tensor]:
