@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -159,11 +160,29 @@ def _tile(text: str) -> int | str:
     raise argparse.ArgumentTypeError(f"must be auto, 0 or a number of pixels, got {text!r}; leave it out for auto")
 
 
+def _output(text: str) -> Path:
+    """Take what looks like a mistyped picture for one, not for the name of a folder."""
+    path = Path(text)
+    mistyped = path.suffix[1:].isalpha() and path.suffix.lower() not in FORMATS and not text.endswith(("/", os.sep))
+    if mistyped and not path.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"must be a folder or a file that ends in one of {', '.join(FORMATS)}, got {text!r}; "
+            "let the name of a new folder end with /"
+        )
+    return path
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="prosr-upscale", description="Enlarge pictures with ProSRN or ProSRGAN.")
     add = parser.add_argument
     add("-i", "--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
-    add("-o", "--output", type=Path, metavar="PATH", help="folder, or file for one picture; default: beside the input")
+    add(
+        "-o",
+        "--output",
+        type=_output,
+        metavar="PATH",
+        help="folder, or file for one picture; default: beside the input",
+    )
     add("-s", "--scale", type=int, choices=(2, 4, 8, 16), default=4, help="default: 4")
     add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")

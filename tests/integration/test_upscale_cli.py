@@ -202,6 +202,33 @@ def test_the_precision_reaches_the_engine(
     assert seen == [precision]
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "out.pgn"], "must be a folder or a file that ends in one of .png"),
+        (["-t", "abc"], "must be auto, 0 or a number of pixels, got 'abc'"),
+    ],
+)
+def test_mistyped_values_are_explained(
+    run: Run, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    saved("a.png")()
+    with pytest.raises(SystemExit):
+        run("-i", "a.png", *words)
+    assert message in capsys.readouterr().err
+    assert not Path("out.pgn").exists()
+
+
+def test_a_folder_may_have_a_dot_in_its_name(run: Run) -> None:
+    saved("a.png")()
+    assert run("-i", "a.png", "-o", "new.old/", "-s", "2")[0] == 0
+    assert run("-i", "a.png", "-o", "new.old", "-s", "4")[0] == 0  # it is there now
+    assert run("-i", "a.png", "-o", "results.v2", "-s", "2")[0] == 0
+    assert Path("new.old/a_x2.png").is_file()
+    assert Path("new.old/a_x4.png").is_file()
+    assert Path("results.v2/a_x2.png").is_file()
+
+
 def test_exif_and_profile_travel_and_orientation_is_reset(run: Run) -> None:
     exif = Image.Exif()
     exif[274], exif[271] = 6, "A maker"
