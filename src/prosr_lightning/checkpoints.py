@@ -66,6 +66,25 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.fsync(file.fileno())
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """Read the whole state of a run.
+
+    Args:
+        path: A checkpoint of training.
+
+    Raises:
+        CheckpointError: If it cannot be read, or holds weights alone.
+    """
+    load_network(path)  # says what is wrong with the file
+    state = {} if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    if not {"optimizer_states", "loops"} <= state.keys() or "steps_done" not in state.get("prosr", {}):
+        raise CheckpointError(
+            f"{path} must hold the whole state of a run, got weights alone; take a last.ckpt, or start from them with "
+            f"init_from={path}."
+        )
+    return state
+
+
 def write_portable(source: Path, target: Path) -> None:
     """Copy the whole state of a run without the folders of the machine that trained.
 
@@ -79,11 +98,7 @@ def write_portable(source: Path, target: Path) -> None:
         CheckpointError: If the source is no whole state of a run.
         StorageError: If the target cannot be written.
     """
-    load_network(source)  # says what is wrong with the file
-    content = {} if source.suffix == ".safetensors" else torch.load(source, map_location="cpu", weights_only=True)
-    if not {"optimizer_states", "loops", "prosr"} <= content.keys():
-        raise CheckpointError(f"{source} must hold the whole state of a run, got weights alone; take a last.ckpt.")
-    AtomicCheckpointIO().save_checkpoint(cast(dict[str, Any], _portable(content)), target)
+    AtomicCheckpointIO().save_checkpoint(cast(dict[str, Any], _portable(read_state(source))), target)
 
 
 def _portable(node: Any) -> Any:  # noqa: ANN401  # what a checkpoint holds

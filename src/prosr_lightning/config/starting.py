@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from prosr_lightning.checkpoints import read_state
 from prosr_lightning.config.schema import leaves
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.lit.base import LitSuperResolution
@@ -92,14 +93,7 @@ def resume_from(cfg: DictConfig) -> str | None:
                 "give a path, or start without ckpt_path."
             )
         path = found[-1]
-    load_network(path)  # says what is wrong with the file before anything is set up
-    stored = {} if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    if not {"optimizer_states", "loops"} <= stored.keys() or "steps_done" not in stored.get("prosr", {}):
-        raise CheckpointError(
-            f"ckpt_path must hold the whole state of a run, got weights alone in {path}; start from them with "
-            f"init_from={path}."
-        )
-    earlier = stored["prosr"].get("config") or {}
+    earlier = read_state(path)["prosr"].get("config") or {}
     _require_same_course(cfg, earlier, path)
     _say_what_changed(cfg, earlier)
     return str(path)
