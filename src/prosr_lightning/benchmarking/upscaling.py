@@ -30,7 +30,7 @@ from prosr_lightning.runtimes import ExportedEngine
 
 TOLERANCE = 1e-4  # between engines; as for exported graphs
 _NARROW = "eager, bfloat16"
-_GOALS = {"eager": 0.75, "compiled": 0.88}  # on CPU, of the matrix product
+_GOALS = {"eager": 0.75, "openvino": 0.88}  # on CPU, of the matrix product: the default, and the fastest in float32
 Enlarge = Callable[[Tensor], Tensor]
 
 
