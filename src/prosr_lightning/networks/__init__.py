@@ -24,6 +24,8 @@ from prosr_lightning.networks.compared import (
 )
 from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters, levels_up_to
 from prosr_lightning.networks.generator import Generator
+from prosr_lightning.networks.progressive import ProgressiveNetwork
+from prosr_lightning.networks.subpixel import SubPixelGenerator
 
 __all__ = [
     "DRCN",
@@ -35,8 +37,10 @@ __all__ = [
     "Generator",
     "LapSRN",
     "MSLapSRN",
+    "ProgressiveNetwork",
     "SRNetwork",
     "SRResNet",
+    "SubPixelGenerator",
     "build_network",
     "count_layers",
     "count_parameters",
@@ -47,7 +51,7 @@ __all__ = [
     "multiply_adds_per_output_pixel",
 ]
 
-_METHODS = {"Generator": "ProSRN", "MSLapSRN": "MS-LapSRN"}  # the others are called what their classes are
+_METHODS = {"Generator": "ProSRN", "MSLapSRN": "MS-LapSRN", "SubPixelGenerator": "ProSRN (sub-pixel)"}  # the others are called what their classes are
 
 
 def method_name(network: str) -> str:
