@@ -199,10 +199,11 @@ class LitSuperResolution(LightningModule):
         """Let the average of a schedule-free optimizer be the network to validate and keep (`lit.optimizers`)."""
         average = self._optimizer_average()
         if average is not None and self.ema_generator is not None:
-            for kept, own in zip(self.ema_generator.module.parameters(), self.generator.parameters(), strict=True):
+            averaged = self.ema_generator.module
+            for kept, own in zip(averaged.parameters(), self.generator.parameters(), strict=True):
                 kept.copy_(average(own))
-            for kept, own in zip(self.ema_generator.module.buffers(), self.generator.buffers(), strict=True):
-                kept.copy_(own)
+            for kept_buffer, buffer in zip(averaged.buffers(), self.generator.buffers(), strict=True):
+                kept_buffer.copy_(buffer)
 
     def _optimizer_average(self) -> Callable[[nn.Parameter], Tensor] | None:
         """Return what the generator's optimizer averages by; None where it does not."""

@@ -51,7 +51,11 @@ __all__ = [
     "multiply_adds_per_output_pixel",
 ]
 
-_METHODS = {"Generator": "ProSRN", "MSLapSRN": "MS-LapSRN", "SubPixelGenerator": "ProSRN (sub-pixel)"}  # the others are called what their classes are
+_METHODS = {
+    "Generator": "ProSRN",
+    "MSLapSRN": "MS-LapSRN",
+    "SubPixelGenerator": "ProSRN (sub-pixel)",
+}  # the others are called what their classes are
 
 
 def method_name(network: str) -> str:

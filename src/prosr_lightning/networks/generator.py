@@ -79,7 +79,7 @@ class Generator(ProgressiveNetwork):
     def residual(self, lr: Tensor) -> Tensor:
         """Return the residual image `(N, 1, 2H, 2W)` of luminance `(N, 1, H, W)`."""
         features = self.features(self.activate(self.entry(lr)))
-        return self.fusion(self.activate(self.feature_up(features)))
+        return self.fusion(self.activate(self.feature_up(features)))  # type: ignore[no-any-return]  # nn.Module is untyped
 
     def layers(self) -> tuple[Layer, ...] | None:
         """Return the layers in order; None with the inception block, which is no chain."""

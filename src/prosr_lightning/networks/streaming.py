@@ -60,7 +60,9 @@ def stream(network: ProgressiveNetwork, lr: Tensor, *, rows: int, half: bool = F
         begin = end
 
 
-def stream_strips(network: ProgressiveNetwork, lr: Tensor, *, width: int, pixels: int, half: bool = False) -> Iterator[Tensor]:
+def stream_strips(
+    network: ProgressiveNetwork, lr: Tensor, *, width: int, pixels: int, half: bool = False
+) -> Iterator[Tensor]:
     """Enlarge by 2 as `stream` does, with wide images cut into strips that go down side by side.
 
     Args:
@@ -138,8 +140,8 @@ class _Stage:
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
         convolution = layer.convolution
-        transposed = isinstance(convolution, nn.ConvTranspose2d)
-        self.window = _Window(_transposed(convolution) if transposed else _convolution(convolution))
+        run = _transposed(convolution) if isinstance(convolution, nn.ConvTranspose2d) else _convolution(convolution)
+        self.window = _Window(run)
         self.done = 0
 
 

@@ -214,6 +214,6 @@ def _check(depth: int, channels: int, activation: str, branches: str) -> None:
             f"`depth` must be even for structure=subpixel, whose convolutions come in pairs, got {depth}; choose "
             f"{depth - 1 or 2} or {depth + 1}."
         )
-    for name, value, options in (("activation", activation, _ACTIVATIONS), ("branches", branches, _BRANCHES)):
-        if value not in options:
-            raise ConfigError(f"`{name}` must be one of {', '.join(options)}, got {value!r}; choose one of them.")
+    for key, word, options in (("activation", activation, tuple(_ACTIVATIONS)), ("branches", branches, _BRANCHES)):
+        if word not in options:
+            raise ConfigError(f"`{key}` must be one of {', '.join(options)}, got {word!r}; choose one of them.")
