@@ -124,7 +124,7 @@ def test_a_signal_reaches_the_running_command_once(tmp_path):
         "time.sleep(0.3)\n"
         "sys.exit(len(seen) * 100)\n"
     )
-    code = "import sys; from prosr_lightning.reproduce import _run; sys.exit(_run(['child']))"
+    code = "import sys; from prosr_lightning.sweep.reproduce import _run; sys.exit(_run(['child']))"
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "ready\n"
