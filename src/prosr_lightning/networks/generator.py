@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks.blocks import (
     ConvFusion,
+    ImageConvTranspose2d,
     InceptionFusion,
     MemoryStructure,
     PlainStructure,
@@ -75,7 +76,7 @@ class Generator(nn.Module):
             if fusion == "conv"
             else InceptionFusion(channels=channels, negative_slope=negative_slope)
         )
-        self.image_up = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=3, bias=False)  # padding 1 after F.pad by 1
+        self.image_up = ImageConvTranspose2d(1, 1, 4, stride=2, padding=3, bias=False)  # padding 1 after F.pad by 1
         self._initialise()
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -89,7 +90,8 @@ class Generator(nn.Module):
         """
         features = self.features(self.activate(self.entry(lr)))
         residual = self.fusion(self.activate(self.feature_up(features)))
-        return self._enlarged(lr) + residual  # type: ignore[no-any-return]  # nn.Module is untyped
+        enlarged: Tensor = self.image_up(F.pad(lr, (1, 1, 1, 1), mode="replicate"))
+        return enlarged + residual
 
     def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
         """Apply the network log2(scale) times, each sub-SR image being the next level's input (Sec. 2.1, Fig. 2).
@@ -142,14 +144,6 @@ class Generator(nn.Module):
     def training_levels(self, scale: int) -> tuple[int, ...]:
         """Return the factors supervised when training up to `scale`: all of them (Eq. 9)."""
         return levels_up_to(scale)
-
-    def _enlarged(self, lr: Tensor) -> Tensor:
-        """Enlarge the image itself, in full precision also under autocast: bfloat16 has fewer digits than 8 bits."""
-        padded = F.pad(lr, (1, 1, 1, 1), mode="replicate")
-        if lr.is_meta or not torch.is_autocast_enabled(lr.device.type):
-            return self.image_up(padded)  # type: ignore[no-any-return]  # nn.Module is untyped
-        with torch.autocast(lr.device.type, enabled=False):
-            return self.image_up(padded.to(self.image_up.weight.dtype))  # type: ignore[no-any-return]  # as above
 
     def activate(self, features: Tensor) -> Tensor:
         """Apply the LeakyReLU of every layer, in place."""

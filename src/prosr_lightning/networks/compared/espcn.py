@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from prosr_lightning.networks.blocks import ImageConv2d
 from prosr_lightning.networks.compared.base import DirectNetwork, require_counts, zero_biases
 
 
@@ -31,11 +32,11 @@ class ESPCN(DirectNetwork):
         self.channels = tuple(channels)
         first, second = self.channels
         self.layers = nn.Sequential(
-            nn.Conv2d(1, first, 5, padding=2),
+            ImageConv2d(1, first, 5, padding=2),
             nn.Tanh(),
             nn.Conv2d(first, second, 3, padding=1),
             nn.Tanh(),
-            nn.Conv2d(second, scale * scale, 3, padding=1),
+            ImageConv2d(second, scale * scale, 3, padding=1),
             nn.PixelShuffle(scale),
         )
         for layer in self.layers:

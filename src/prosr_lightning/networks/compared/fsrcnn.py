@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks.blocks import ImageConv2d, ImageConvTranspose2d
 from prosr_lightning.networks.compared.base import DirectNetwork, require_counts, zero_biases
 
 _KERNEL = 9  # of the transposed convolution (Sec. 3.2)
@@ -47,7 +48,7 @@ class FSRCNN(DirectNetwork):
         )
         surplus = _KERNEL - scale  # of the output's size over scale * H, before cropping
         self.padding = (surplus + 1) // 2
-        self.up = nn.ConvTranspose2d(
+        self.up = ImageConvTranspose2d(
             channels, 1, _KERNEL, stride=scale, padding=self.padding, output_padding=2 * self.padding - surplus
         )
         nn.init.normal_(self.up.weight, std=0.001)
@@ -78,6 +79,7 @@ class FSRCNN(DirectNetwork):
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int) -> tuple[nn.Module, nn.Module]:
-    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
+    kind = ImageConv2d if in_channels == 1 else nn.Conv2d
+    conv = kind(in_channels, out_channels, kernel, padding=kernel // 2)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv, nn.PReLU(out_channels)  # a slope per map, 0.25 at the start

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from prosr_lightning.networks.blocks import ImageConv2d
 from prosr_lightning.networks.compared.base import DirectNetwork, require_counts
 from prosr_lightning.networks.contract import levels_up_to
 
@@ -29,11 +30,11 @@ class SRResNet(DirectNetwork):
         super().__init__(scale=scale)
         require_counts({"blocks": blocks, "channels": channels})
         self.num_blocks, self.channels = blocks, channels
-        self.entry = nn.Sequential(nn.Conv2d(1, channels, 9, padding=4), nn.PReLU())
+        self.entry = nn.Sequential(ImageConv2d(1, channels, 9, padding=4), nn.PReLU())
         self.blocks = nn.Sequential(*(ResidualBlock(channels=channels) for _ in range(blocks)))
         self.after_blocks = _normalised_conv(channels)
         self.up = nn.Sequential(*(_double(channels) for _ in levels_up_to(scale)))
-        self.last = nn.Conv2d(channels, 1, 9, padding=4)
+        self.last = ImageConv2d(channels, 1, 9, padding=4)
 
     def enlarge(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
