@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -17,6 +17,7 @@ from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.lit.limits import EndOfRun
+from prosr_lightning.lit.optimizers import average_of
 from prosr_lightning.metrics import psnr
 from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
@@ -87,6 +88,22 @@ class LitSuperResolution(LightningModule):
                 for scale in self.val_scales:
                     self.val_psnr[_metric_key(one.name, scale)] = MeanMetric().to(self.device)
 
+    def on_fit_start(self) -> None:
+        """Refuse an optimizer that averages the weights without a place for its average.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        if self.ema_generator is None and self._optimizer_average() is not None:
+            raise ConfigError(
+                "`ema_decay` must be above 0 with a schedule-free optimizer, whose average stands in the place of the "
+                "moving one, got 0; leave it at 0.999."
+            )
+
+    def on_validation_start(self) -> None:
+        """Take over the average of an optimizer that keeps one."""
+        self.take_optimizer_average()
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Enlarge one image at every scale and score it, unrounded, by the convention of the tables."""
         if not batch["counts"]:
@@ -116,7 +133,7 @@ class LitSuperResolution(LightningModule):
 
         Not a hook of Lightning's, because callbacks that save at the end of a batch run before the module's own hook.
         """
-        if self.ema_generator is not None:
+        if self.ema_generator is not None and self._optimizer_average() is None:
             self._update_average(self.ema_generator.module)
         self.steps_done += 1
         if self.steps_done % self.check_finite_every == 0:
@@ -174,6 +191,7 @@ class LitSuperResolution(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds the network and the run, as plain values."""
         self.require_finite()
+        self.take_optimizer_average()  # in place: the state dict of the checkpoint is already that of these tensors
         checkpoint["prosr"] = {
             "architecture": cast(SRNetwork, self.generator).architecture,
             "config": self.run_config,
@@ -213,6 +231,21 @@ class LitSuperResolution(LightningModule):
         self.steps_done = stored["steps_done"]
 
     @torch.no_grad()
+    def take_optimizer_average(self) -> None:
+        """Let the average of a schedule-free optimizer be the network to validate and keep (`lit.optimizers`)."""
+        average = self._optimizer_average()
+        if average is not None and self.ema_generator is not None:
+            averaged = self.ema_generator.module
+            for kept, own in zip(averaged.parameters(), self.generator.parameters(), strict=True):
+                kept.copy_(average(own))
+            self._copy_buffers(averaged)
+
+    def _optimizer_average(self) -> Callable[[nn.Parameter], Tensor] | None:
+        """Return what the generator's optimizer averages by; None where it does not."""
+        optimizers = self.trainer.optimizers
+        return average_of(optimizers[0]) if optimizers else None  # of a ProSRGAN too the generator's comes first
+
+    @torch.no_grad()
     def _update_average(self, averaged: nn.Module) -> None:
         """Move the average along; its memory grows with the run, so that the random start is soon forgotten.
 
@@ -220,8 +253,12 @@ class LitSuperResolution(LightningModule):
         """
         keep = min(self.ema_decay, (1 + self.steps_done) / (10 + self.steps_done))  # TensorFlow's warm-up
         torch._foreach_lerp_(list(averaged.parameters()), list(self.generator.parameters()), 1 - keep)
-        for mine, live in zip(averaged.buffers(), self.generator.buffers(), strict=True):
-            mine.copy_(live)  # statistics of batch norm are averages already, and others, such as counts, have none
+        self._copy_buffers(averaged)
+
+    def _copy_buffers(self, averaged: nn.Module) -> None:
+        """Take over what is no parameter: the statistics of batch norm, which are averages already, and its counts."""
+        for kept, own in zip(averaged.buffers(), self.generator.buffers(), strict=True):
+            kept.copy_(own)
 
 
 def _check_levels(levels: Sequence[int]) -> None:

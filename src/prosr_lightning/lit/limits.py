@@ -54,7 +54,8 @@ class EndOfRun(Callback):
     ) -> None:
         """Tell Lightning to stop, and so to validate, where it would stop without being told."""
         self._trained = True
-        finished = trainer.fit_loop.epoch_progress.current.processed + int(trainer.is_last_batch)
+        epochs: int = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # typed too widely
+        finished = epochs + int(trainer.is_last_batch)
         if not (_steps_done(trainer) or _epochs_done(trainer, finished) or trainer.should_stop):
             return
         trainer.should_stop = True

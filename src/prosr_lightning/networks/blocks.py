@@ -6,7 +6,7 @@ that an ablation changes the wiring and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -16,16 +16,28 @@ from torch import Tensor, nn
 from prosr_lightning.errors import ConfigError
 
 
+def full_precision(image: Tensor) -> AbstractContextManager[object]:
+    """Return a context without autocast: bfloat16 has fewer digits than 8-bit pixels.
+
+    Args:
+        image: Tells the device.
+    """
+    if image.is_meta or not torch.is_autocast_enabled(image.device.type):
+        return nullcontext()  # also what an exporter sees
+    return torch.autocast(image.device.type, enabled=False)
+
+
 class ImageConv2d(nn.Conv2d):
     """A convolution that reads or writes an image: in the precision of its weights, also under autocast.
 
-    bfloat16 has fewer digits than 8-bit pixels, so an image that passes through it is off by up to half a gray level;
-    features, of which many make a pixel, may be in it.
+    An image that passes through bfloat16 is off by up to half a gray level; features, of which many make a pixel, may
+    be in it.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve as `nn.Conv2d` does."""
-        return _in_full_precision(super().forward, input, self.weight.dtype)
+        with full_precision(input):
+            return super().forward(input.to(self.weight.dtype))
 
 
 class ImageConvTranspose2d(nn.ConvTranspose2d):
@@ -33,14 +45,8 @@ class ImageConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, input: Tensor) -> Tensor:  # type: ignore[override]  # no output_size: the layers fix it
         """Convolve as `nn.ConvTranspose2d` does."""
-        return _in_full_precision(super().forward, input, self.weight.dtype)
-
-
-def _in_full_precision(layer: Callable[[Tensor], Tensor], image: Tensor, dtype: torch.dtype) -> Tensor:
-    if image.is_meta or not torch.is_autocast_enabled(image.device.type):
-        return layer(image)
-    with torch.autocast(image.device.type, enabled=False):
-        return layer(image.to(dtype))
+        with full_precision(input):
+            return super().forward(input.to(self.weight.dtype))
 
 
 class _Convolutions(nn.Module):

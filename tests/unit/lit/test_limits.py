@@ -43,7 +43,10 @@ def warnings(caplog):
 def test_the_end_of_a_run_is_validated_once_and_can_be_the_best(
     make_module, make_data, make_trainer, tmp_path, limits, expected
 ):
-    seen, best = Validations(), ModelCheckpoint(dirpath=tmp_path / "best", filename="best", monitor="rising", mode="max")
+    seen, best = (
+        Validations(),
+        ModelCheckpoint(dirpath=tmp_path / "best", filename="best", monitor="rising", mode="max"),
+    )
     module = make_module()
     validated = module.on_validation_epoch_end
     module.on_validation_epoch_end = lambda: (validated(), module.log("rising", float(module.steps_done)))
@@ -72,9 +75,7 @@ def test_a_run_that_is_resumed_at_its_end_says_so(make_module, make_data, make_t
     assert warnings(caplog) == []
     (key, value) = next(iter(limit.items()))
 
-    make_trainer(**limit).fit(
-        make_module(), datamodule=make_data(), ckpt_path=tmp_path / "end.ckpt", weights_only=True
-    )
+    make_trainer(**limit).fit(make_module(), datamodule=make_data(), ckpt_path=tmp_path / "end.ckpt", weights_only=True)
     assert warnings(caplog) == [
         f"Nothing was left to train: the run has reached trainer.{key}={value}; raise the limit to go on."
     ]
@@ -112,7 +113,9 @@ class Slow(Callback):
 
     def on_train_end(self, trainer, pl_module):
         weights = pl_module.generator.entry.weight.detach()
-        torch.save({"rates": self.rates, "shares": self.shares, "weights": weights}, f"{self.folder}/{trainer.global_rank}.pt")
+        torch.save(
+            {"rates": self.rates, "shares": self.shares, "weights": weights}, f"{self.folder}/{trainer.global_rank}.pt"
+        )
 
 
 @pytest.mark.filterwarnings("ignore:.*sync_dist=True")  # as in the command: the means are synchronised metrics

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from prosr_lightning.networks.blocks import ImageConv2d
+from prosr_lightning.networks.blocks import full_precision
 from prosr_lightning.networks.compared.base import DirectNetwork, require_counts, zero_biases
 
 
@@ -32,11 +32,11 @@ class ESPCN(DirectNetwork):
         self.channels = tuple(channels)
         first, second = self.channels
         self.layers = nn.Sequential(
-            ImageConv2d(1, first, 5, padding=2),
+            nn.Conv2d(1, first, 5, padding=2),
             nn.Tanh(),
             nn.Conv2d(first, second, 3, padding=1),
             nn.Tanh(),
-            ImageConv2d(second, scale * scale, 3, padding=1),
+            nn.Conv2d(second, scale * scale, 3, padding=1),
             nn.PixelShuffle(scale),
         )
         for layer in self.layers:
@@ -46,7 +46,8 @@ class ESPCN(DirectNetwork):
 
     def enlarge(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.layers(lr)
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.layers(lr)
         return sr
 
     @property

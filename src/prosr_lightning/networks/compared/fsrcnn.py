@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.networks.blocks import ImageConv2d, ImageConvTranspose2d
+from prosr_lightning.networks.blocks import full_precision
 from prosr_lightning.networks.compared.base import DirectNetwork, require_counts, zero_biases
 
 _KERNEL = 9  # of the transposed convolution (Sec. 3.2)
@@ -48,7 +48,7 @@ class FSRCNN(DirectNetwork):
         )
         surplus = _KERNEL - scale  # of the output's size over scale * H, before cropping
         self.padding = (surplus + 1) // 2
-        self.up = ImageConvTranspose2d(
+        self.up = nn.ConvTranspose2d(
             channels, 1, _KERNEL, stride=scale, padding=self.padding, output_padding=2 * self.padding - surplus
         )
         nn.init.normal_(self.up.weight, std=0.001)
@@ -56,7 +56,8 @@ class FSRCNN(DirectNetwork):
 
     def enlarge(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.up(self.layers(lr))
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.up(self.layers(lr))
         return sr
 
     @property
@@ -79,7 +80,6 @@ class FSRCNN(DirectNetwork):
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int) -> tuple[nn.Module, nn.Module]:
-    kind = ImageConv2d if in_channels == 1 else nn.Conv2d
-    conv = kind(in_channels, out_channels, kernel, padding=kernel // 2)
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv, nn.PReLU(out_channels)  # a slope per map, 0.25 at the start

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.blocks import ImageConv2d
+from prosr_lightning.networks.blocks import full_precision
 from prosr_lightning.networks.compared.base import DirectNetwork, radius_before_bicubic, require_counts, zero_biases
 
 
@@ -42,8 +42,7 @@ class SRCNN(DirectNetwork):
         widths = (1, *self.channels, 1)
         layers: list[nn.Module] = []
         for number, kernel in enumerate(self.kernels):
-            kind = nn.Conv2d if number == 1 else ImageConv2d
-            conv = kind(widths[number], widths[number + 1], kernel, padding=kernel // 2, padding_mode="replicate")
+            conv = nn.Conv2d(widths[number], widths[number + 1], kernel, padding=kernel // 2, padding_mode="replicate")
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             layers += [conv, nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers[:-1])
@@ -51,7 +50,8 @@ class SRCNN(DirectNetwork):
 
     def enlarge(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.layers(bicubic_upscale(lr, self.scale))
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.layers(bicubic_upscale(lr, self.scale))
         return sr
 
     @property

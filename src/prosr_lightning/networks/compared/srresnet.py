@@ -24,6 +24,8 @@ class SRResNet(DirectNetwork):
 
     Note:
         Convolutions before batch norm have no bias, which it would cancel. The paper names no start; ours is PyTorch's.
+        Nothing but features leads from the input to the image, so that in bfloat16 it is less exact than a network that
+        adds a residual: 0.17 gray levels on average, after a short training at 2x.
     """
 
     def __init__(self, *, scale: int, blocks: int = 16, channels: int = 64) -> None:

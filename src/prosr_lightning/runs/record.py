@@ -1,0 +1,192 @@
+"""What one training run came to: `record.json` in its folder, and a line of the sweep's table."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prosr_lightning import __version__
+from prosr_lightning.errors import DataError
+from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.networks import method_name
+
+FILE_NAME = "record.json"
+# Groups and keys whose choice is in the name already, or is none of its business.
+_SAID_OTHERWISE = frozenset(
+    {"method", "structure", "depth", "levels", "scale", "val_scales", "experiment", "budget", "debug"}
+    | {"hparams_search", "trainer", "callbacks", "logger", "paths", "hydra", "sweep", "test", "task_name"}
+    | {"ckpt_path", "init_from", "data"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What one training run came to.
+
+    Attributes:
+        status: "finished", "stopped" (by a signal) or "failed".
+        name: Readable, from what the run changed: `memory-d10-x2_x4`.
+        overrides: The words of the command line, as Hydra composed them for this run.
+        task: The `task_name`.
+        error: The message of a failed run.
+        seed: Of weights, patches and augmentation.
+        network: The network's class.
+        parameters: Learned values.
+        layers: Convolutions that exist, the count of Table 1.
+        levels: The factors trained together.
+        steps: Updates in all, also before a resumption.
+        samples: HR patches seen in all.
+        seconds: Wall time of the training, also before a resumption; scoring is not counted.
+        cpu_seconds: Processor time of the same, over all cores.
+        val: The last value of everything logged below `val/`, and the best of what `callbacks.best` monitors as `best`.
+        test: PSNR in dB and SSIM of the best weights: `Set5/x2/psnr`, `Set5/x2/ssim`.
+        checkpoint: The best weights, relative to the run folder.
+        hardware: Processor, threads, accelerator, torch: what the times depend on.
+        version: Of this package.
+    """
+
+    status: str
+    name: str
+    overrides: tuple[str, ...] = ()
+    task: str = ""
+    error: str = ""
+    seed: int | None = None
+    network: str = ""
+    parameters: int | None = None
+    layers: int | None = None
+    levels: tuple[int, ...] = ()
+    steps: int | None = None
+    samples: int | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    val: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, float] = field(default_factory=dict)
+    checkpoint: str = ""
+    hardware: Mapping[str, str] = field(default_factory=dict)
+    version: str = __version__
+
+
+def write_record(folder: Path, record: RunRecord) -> Path:
+    """Write `record.json`, replacing an earlier one only when the new one is complete.
+
+    Args:
+        folder: The run folder; made if missing.
+        record: What to write.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    path = folder / FILE_NAME
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """Read `record.json`.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        None if there is no such file.
+
+    Raises:
+        DataError: If it holds something else.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = {one.name for one in fields(RunRecord)}
+        kept: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
+        }
+        return RunRecord(**kept)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} must hold the record of a run, but: {error!r}; train again or remove it.") from error
+
+
+def run_name(config: Mapping[str, Any], overrides: Sequence[str]) -> str:
+    """Return a readable name of a run: its network and levels, and what else the command line chose.
+
+    Args:
+        config: The composed configuration, resolved.
+        overrides: The words of the command line; those about folders, devices, length and logs do not count.
+
+    Returns:
+        `memory-d10-x2_x4` of a ProSRN, `gan-...` of a ProSRGAN, `lapsrn-x2_x4` of a compared method; then the last part
+        of each further key with its value, `fusion-inception`, and last `s1` where a seed was given.
+
+    Example:
+        >>> network = {"_target_": "prosr_lightning.networks.Generator", "structure": "memory", "depth": 10}
+        >>> run_name({"model": {"generator": network}, "levels": [2, 4], "seed": 1}, ["depth=10", "seed=1"])
+        'memory-d10-x2_x4-s1'
+    """
+    network = config["model"]["generator"]
+    kind = str(network["_target_"]).rpartition(".")[-1]
+    first = method_name(kind).lower()
+    if kind == "Generator":
+        first = f"{network['structure']}-d{network['depth']}"
+    elif kind == "SubPixelGenerator":
+        first = f"subpixel-d{network['depth']}-c{network['channels']}"
+    parts = ["gan"] if str(config["model"].get("_target_", "")).endswith("GAN") else []
+    parts += [first, "_".join(f"x{level}" for level in config["levels"])]
+    for word in overrides:
+        key, _, value = word.lstrip("+~").partition("=")
+        if key == "seed" or key.partition(".")[0].partition("@")[0].partition("/")[0] in _SAID_OTHERWISE:
+            continue
+        plain = re.sub(r"[^\w.]+", "_", value).strip("_")
+        parts.append(f"{key.rpartition('.')[-1]}-{plain}")
+    if any(word.startswith("seed=") for word in overrides):
+        parts.append(f"s{config['seed']}")
+    return "-".join(parts)
+
+
+def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
+    """Return what times depend on: processor, threads, memory, accelerator and torch.
+
+    Args:
+        device: Where the network computes.
+
+    Example:
+        >>> sorted(describe_hardware())
+        ['cores', 'cpu', 'device', 'memory', 'threads', 'torch']
+    """
+    device = torch.device(device)
+    return {
+        "cpu": _cpu_name(),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+        "memory": _memory(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "torch": torch.__version__,
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> str:
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return "unknown"
