@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from prosr_lightning.networks.blocks import full_precision
 from prosr_lightning.networks.compared.base import require_counts, zero_biases
 from prosr_lightning.networks.contract import DirectNetwork
 
@@ -44,7 +45,8 @@ class ESPCN(DirectNetwork):
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.layers(lr)
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.layers(lr)
         return sr
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks.blocks import full_precision
 from prosr_lightning.networks.compared.base import require_counts, zero_biases
 from prosr_lightning.networks.contract import DirectNetwork
 
@@ -54,7 +55,8 @@ class FSRCNN(DirectNetwork):
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.up(self.layers(lr))
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.up(self.layers(lr))
         return sr
 
     @property
