@@ -97,7 +97,7 @@ def test_contradictions_are_named(options, weights, tmp_path):
         ({"sr_dir": "x", "ckpt_path": weights}, "got ckpt_path=.* and sr_dir=x"),
         ({"sr_dir": "x", "self_ensemble": True}, "`self_ensemble` has no meaning"),
         ({"sr_dir": "x", "save_images": True}, "`save_images` has no meaning"),
-        ({"method": "bicubic", "device": "toaster"}, "`device` must be one this machine has, got 'toaster'"),
+        ({"method": "bicubic", "device": "toaster"}, "`device` must be one that this machine has, got 'toaster'"),
         ({"method": "bicubic", "protocol": "papers"}, "`protocol` must be one of paper, standard"),
     ):
         with pytest.raises(ConfigError, match=message):
