@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -61,7 +62,8 @@ def train(folder):
             "model.discriminator.channels=2",
             "trainer.enable_progress_bar=false",
         ]
-        with started("train", *settings, *overrides, folder=folder, environment={"PYTHONPATH": str(folder)}) as command:
+        path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+        with started("train", *settings, *overrides, folder=folder, environment={"PYTHONPATH": path}) as command:
             return command.wait(timeout=200)
 
     return run
