@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
 from prosr_lightning.errors import ConfigError, DataError
-from prosr_lightning.imaging.geometry import apply_symmetries
+from prosr_lightning.imaging.degradation import Bicubic, Degradation
+from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
 from prosr_lightning.imaging.pyramid import level_pyramid
 from prosr_lightning.networks.contract import levels_up_to
 
@@ -35,7 +36,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     """Random HR patches with their level pyramid, from photographs that a subclass names (Sec. 4.2).
 
     A training batch on the device is `{"lr": (N, 1, S / scale, S / scale), "hr": {level: (N, 1, ..)}}` in float32
-    luminance; a validation batch is described at `ValidationImages`.
+    luminance; a validation batch is described at `ValidationImages`, with `lr` by factor besides, see `validate_at`.
 
     Args:
         levels: Factors of the supervised levels; the largest is the scale of LR.
@@ -50,6 +51,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         on_bad_image: "stop" or "skip", see `LuminanceCache.load`.
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
+        degradation: Makes LR, for training and for validation.
 
     Raises:
         ConfigError: If a value is outside its range.
@@ -66,6 +68,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     on_bad_image: str = "stop"
     val_limit: int | None = None
     seed: int = 0
+    degradation: Degradation = field(default_factory=Bicubic)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -94,6 +97,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         if self.on_bad_image not in ("stop", "skip"):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
         self.progress: Progress | None = None
+        self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None
         self._resume_at: dict[str, int] | None = None
 
@@ -104,6 +108,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     @abc.abstractmethod
     def validation_sets(self) -> list[Benchmark]:
         """Return the data sets to validate on."""
+
+    def validate_at(self, scales: Sequence[int]) -> None:
+        """Give validation images LR at these factors, and no longer at `levels`."""
+        self.val_scales = scales
 
     def prepare_data(self) -> None:
         """Check every image and decode the new photographs, once a machine, before training begins.
@@ -136,7 +144,12 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         batches = max(1, self.patches_per_epoch // (self.batch_size * world_size))
         loader = PatchLoader(
             dataset=PatchBatches(
-                images=self._images, crop=self.crop, scale=self.scale, batch_size=self.batch_size, seed=self.seed
+                images=self._images,
+                crop=self.crop,
+                scale=self.scale,
+                margin=self.degradation.margin(self.scale),
+                batch_size=self.batch_size,
+                seed=self.seed,
             ),
             sampler=EpochSampler(batches=batches, rank=rank, world_size=world_size),
             num_workers=self.num_workers,
@@ -156,14 +169,18 @@ class PatchDataModule(LightningDataModule, abc.ABC):
 
     @torch.no_grad()
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401  # Lightning's signature
-        """Augment the HR patches and make their pyramid, on the training device."""
+        """Augment the HR patches and make their pyramid, or the LR images of a validation image, on the device."""
         if isinstance(batch, dict):
-            return batch  # a validation image
+            hr, draw = batch["hr"], (batch["number"],)
+            lr = {scale: self.degradation(modcrop(hr, scale), scale, draw=draw) for scale in self.val_scales}
+            return {**batch, "lr": lr}
         patches, codes = batch
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
         hr = patches.float().div_(255)
-        lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels)
+        lr, targets = level_pyramid(
+            hr, scale=self.scale, levels=self.levels, degradation=self.degradation, draw=(self.seed, *key)
+        )
         return {"lr": lr, "hr": targets}
 
     def _validation_images(self) -> ValidationImages:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.metrics.protocol import Protocol
 
@@ -66,6 +67,7 @@ class RunInfo:
         self_ensemble: Whether each result is the mean over the eight symmetries.
         bf16: Whether features were computed in bfloat16.
         lr_dir: Folder of the LR images; None if they were made from the ground truth.
+        degradation: Name of what made them from it.
         device: Where the network ran.
     """
 
@@ -76,6 +78,7 @@ class RunInfo:
     self_ensemble: bool = False
     bf16: bool = False
     lr_dir: str | None = None
+    degradation: str = BICUBIC
     device: str = "cpu"
 
     @property
@@ -83,8 +86,13 @@ class RunInfo:
         """The caption of every table of this run."""
         ensemble = ", x8 self-ensemble" if self.self_ensemble else ""
         narrow = ", features in bfloat16" if self.bf16 else ""
-        given = f", LR images from {self.lr_dir}" if self.lr_dir else ""
+        given = f", LR images from {self.lr_dir}" if self.lr_dir else describe_lr(self.degradation)
         return f"{self.method}{ensemble}{narrow}; {self.protocol.describe(bicubic=self.method == 'bicubic')}{given}"
+
+
+def describe_lr(degradation: str) -> str:
+    """Return what a caption says of the degradation by that name: of bicubic nothing, which all tables have."""
+    return "" if degradation == BICUBIC else f", LR images by {degradation}"
 
 
 def summarise(scores: Iterable[ImageScore]) -> list[SummaryRow]:

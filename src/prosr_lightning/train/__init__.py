@@ -26,6 +26,7 @@ from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_nam
 from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluate.after_training import score_run
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.contract import count_layers, count_parameters
@@ -61,7 +62,8 @@ def train(cfg: DictConfig) -> float | None:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     require_optimizer(cfg)
     checkpoint = resume_from(cfg)
-    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
+    degradation: Degradation = instantiate(cfg.degradation, _convert_="all")
+    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all", _partial_=True)(degradation=degradation)
     benchmarks = _benchmarks(cfg, datamodule)
     module = _module(cfg)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
@@ -89,7 +91,7 @@ def train(cfg: DictConfig) -> float | None:
         if trainer.is_global_zero:
             where = best.best_model_path if best is not None and best.best_model_path else "not kept"
             log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, where)
-            test = _score(cfg, module, benchmarks, best)
+            test = _score(cfg, module, benchmarks, degradation, best)
     except BaseException as error:
         _keep_record(cfg, module, trainer, meter, best, error=error)
         raise
@@ -193,7 +195,11 @@ def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]
 
 
 def _score(
-    cfg: DictConfig, module: LitSuperResolution, benchmarks: Sequence[Benchmark], best: ModelCheckpoint | None
+    cfg: DictConfig,
+    module: LitSuperResolution,
+    benchmarks: Sequence[Benchmark],
+    degradation: Degradation,
+    best: ModelCheckpoint | None,
 ) -> dict[str, float]:
     """Score the best weights beside bicubic, and return their means."""
     if not benchmarks:
@@ -217,6 +223,7 @@ def _score(
             sources=sources,
             measures=list(cfg.test.perceptual),
             picture=cfg.test.picture,
+            degradation=degradation,
             progress=lambda _, done, total: advance(done, total),
         )
     means: dict[str, float] = {}
