@@ -29,6 +29,7 @@ from prosr_lightning.config.starting import require_start, resume_from, start_fr
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_name, find_dataset
 from prosr_lightning.data.datamodule import PatchDataModule
+from prosr_lightning.data.resuming import EpochCounts
 from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluation import get_protocol
 from prosr_lightning.evaluation.after_training import score_run
@@ -65,7 +66,7 @@ def train(cfg: DictConfig) -> float | None:
     module = _module(cfg)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
     meter = RunMeter()
-    callbacks = [*_callbacks(cfg, logger), meter]
+    callbacks = [meter, EpochCounts(), *_callbacks(cfg, logger)]  # the meter counts a batch before others save
     trainer: Trainer = instantiate(
         cfg.trainer,
         _convert_="all",

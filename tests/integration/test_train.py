@@ -18,6 +18,7 @@ from PIL import Image
 from prosr_lightning.checkpoints import write_portable
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.errors import CheckpointError, ProSRError
+from prosr_lightning.record import read_record
 from prosr_lightning.train import train
 from prosr_lightning.weights import RELEASED_FOLDER, load_network, save_network
 
@@ -373,6 +374,7 @@ def test_a_stopped_command_leaves_a_checkpoint_to_go_on_from(run_module, tmp_pat
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"
     steps = torch.load(path, weights_only=True)["prosr"]["steps_done"]
     assert steps > 0
+    assert read_record(tmp_path / "run").samples == 2 * steps, "the batch after which it stopped counts"
     load_network(path)
 
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
-from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader, next_position
+from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
 from prosr_lightning.errors import ConfigError, DataError
@@ -95,7 +95,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
         self.progress: Progress | None = None
         self._images: list[CachedImage] | None = None
-        self._resume_at: dict[str, int] | None = None
+        self.begun: BatchKey | None = None  # the newest batch that the training took, since it was begun or resumed
+        self._begin_at: Position = {"epoch": 0, "batch": 0}
 
     @abc.abstractmethod
     def training_photographs(self) -> list[Path]:
@@ -117,35 +118,45 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             self._images = self._load_images()
 
     def setup(self, stage: str) -> None:
-        """Open the cache that `prepare_data` filled."""
-        if stage == "fit" and self._images is None:
-            self._images = self._load_images()
+        """Open the cache that `prepare_data` filled, and begin at the first batch."""
+        if stage == "fit":
+            self.load_state_dict({"epoch": 0, "batch": 0})
+            if self._images is None:
+                self._images = self._load_images()
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> Position:
         """Return where the next training batch stands; Lightning keeps it in the checkpoint."""
-        return next_position(*self._position())
+        if self.begun is None:
+            return self._begin_at
+        assert self.trainer is not None
+        (epoch, number, step), batches = self.begun, int(self.trainer.num_training_batches)
+        if step + 1 >= batches:
+            return {"epoch": epoch + 1, "batch": 0, "number": 0, "batches": batches}
+        rank, world_size = self._place()
+        return {"epoch": epoch, "batch": step + 1, "number": number - rank + world_size, "batches": batches}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: Position) -> None:
         """Go on where a checkpoint stopped, in the middle of an epoch or at its end."""
-        self._resume_at = state_dict
+        self._begin_at, self.begun = state_dict, None
+
+    def num_batches(self) -> int:
+        """Return the batches of an epoch on each device, before any limit of the trainer."""
+        return max(1, self.patches_per_epoch // (self.batch_size * self._place()[1]))
 
     def train_dataloader(self) -> PatchLoader:
         """Return the loader of raw batches; `on_after_batch_transfer` finishes them."""
         assert self._images is not None, "setup() comes first"
         rank, world_size = self._place()
-        batches = max(1, self.patches_per_epoch // (self.batch_size * world_size))
-        loader = PatchLoader(
+        return PatchLoader(
             dataset=PatchBatches(
                 images=self._images, crop=self.crop, scale=self.scale, batch_size=self.batch_size, seed=self.seed
             ),
-            sampler=EpochSampler(batches=batches, rank=rank, world_size=world_size),
+            sampler=EpochSampler(batches=self.num_batches(), begin=self._begin_epoch, rank=rank, world_size=world_size),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
-            position=self._position,
+            position=self.state_dict,
+            resume=self.load_state_dict,
         )
-        if self._resume_at is not None:
-            loader.load_state_dict(self._resume_at)
-        return loader
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return the loader of whole images, dealt out to the devices without counting any twice."""
@@ -159,7 +170,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         """Augment the HR patches and make their pyramid, on the training device."""
         if isinstance(batch, dict):
             return batch  # a validation image
-        patches, codes = batch
+        patches, codes, self.begun = batch
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
         hr = patches.float().div_(255)
@@ -178,13 +189,12 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             progress=self.progress,
         )
 
+    def _begin_epoch(self) -> Position:
+        """Return where the next iteration begins; not from its count, since Lightning makes more than it uses."""
+        return self._begin_at if self.begun is None else {"epoch": self.begun.epoch + 1, "batch": 0}
+
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-    def _position(self) -> tuple[int, int]:
-        """Tell a checkpoint how far the run is: batches begun in all, and batches of an epoch."""
-        assert self.trainer is not None
-        return self.trainer.fit_loop.epoch_loop.total_batch_idx + 1, int(self.trainer.num_training_batches)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -46,9 +46,9 @@ def test_a_batch_is_lr_and_the_ground_truth_of_every_level(make):
 
 def test_augmentation_turns_hr_before_the_pyramid(make):
     plain, turned = make(val_sets=[], augment=False, batch_size=64), make(val_sets=[], batch_size=64)
-    patches, codes = first_batch(plain)
-    straight = plain.on_after_batch_transfer((patches, codes), 0)
-    augmented = turned.on_after_batch_transfer((patches, codes), 0)
+    patches, codes, key = first_batch(plain)
+    straight = plain.on_after_batch_transfer((patches, codes, key), 0)
+    augmented = turned.on_after_batch_transfer((patches, codes, key), 0)
     for number, code in enumerate(codes.tolist()):
         for image, expected in ((augmented["lr"], straight["lr"]), (augmented["hr"][4], straight["hr"][4])):
             want = expected[number]
