@@ -240,6 +240,14 @@ def message(smoke, *overrides, **options) -> str:
             "`trainer.max_time` must be days, hours, minutes and seconds, such as 00:00:10:00",
         ),
         (["data.shrink=[0.5,0.5]"], "`shrink` must be different factors between 0 and 1, got [0.5, 0.5]"),
+        (
+            ["experiment=prosrgan", "trainer.accumulate_grad_batches=2"],
+            "two networks are trained in turn, got 2; set model.accumulate_grad_batches=2 instead",
+        ),
+        (
+            ["experiment=prosrgan", "trainer.gradient_clip_val=0.5"],
+            "two networks are trained in turn, got 0.5; set model.gradient_clip_val=0.5 instead",
+        ),
         (["ckpt_path="], "ckpt_path must be a checkpoint or `last`, got nothing"),
     ],
 )

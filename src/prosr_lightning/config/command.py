@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from prosr_lightning.config.location import conf_dir
 from prosr_lightning.config.messages import run_reporting
 from prosr_lightning.config.multirun import is_sweep_job, run_sweep_job
-from prosr_lightning.config.schema import validate
+from prosr_lightning.config.schema import make_lists, validate
 from prosr_lightning.errors import ConfigError
 
 
@@ -36,6 +36,7 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
         def checked(cfg: DictConfig) -> Any:  # noqa: ANN401  # the task's own type
             def job() -> Any:  # noqa: ANN401  # the task's own type
                 _unwrap(cfg)
+                make_lists(cfg)
                 validate(cfg, config_name)
                 return task(cfg)
 

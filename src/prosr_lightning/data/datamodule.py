@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
 from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
-from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
+from prosr_lightning.data.validation import ShardSampler, ValidationImages, readable, require_readable
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.geometry import apply_symmetries
 from prosr_lightning.imaging.pyramid import level_pyramid
@@ -81,8 +82,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
-        if isinstance(self.shrink, int | float):
-            self.shrink = [self.shrink]
+        self.shrink = _several(self.shrink)
         factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
         if not factors or len(set(self.shrink)) < len(self.shrink):
             raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
@@ -222,28 +222,26 @@ class FolderDataModule(PatchDataModule):
     """Train on any folder of photographs, with all folders below it.
 
     Args:
-        train_dir: The folder.
-        include: Patterns of files or folders to take; empty takes all.
-        exclude: Patterns of files or folders to leave out.
+        train_dir: The folder, or several.
+        include: Patterns of files or folders to take, or a single one; empty takes all.
+        exclude: The same of those to leave out.
         data_dir: Where the validation sets are.
         val_sets: Names of data sets, or folders, to validate on. None takes Kodak24 where `data_dir` has it, and
-            otherwise keeps every 20th photograph of `train_dir` out of training for it.
+            otherwise keeps every 20th photograph of `train_dir` out of training for it; `on_bad_image` holds for these.
 
     Raises:
         DataError: If `train_dir` is not given.
     """
 
-    train_dir: Path | str | None
+    train_dir: Path | str | Sequence[Path | str] | None
     data_dir: Path | str
-    val_sets: Sequence[str] | None = None
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
+    val_sets: Sequence[str] | str | None = None
+    include: Sequence[str] | str = ()
+    exclude: Sequence[str] | str = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.val_sets, str):
-            self.val_sets = [self.val_sets]
-        if self.train_dir is None:
+        if not self.train_dir:
             raise DataError("data.train_dir must name a folder of images, got nothing; add data.train_dir=DIR.")
 
     def training_photographs(self) -> list[Path]:
@@ -254,22 +252,38 @@ class FolderDataModule(PatchDataModule):
 
     def validation_sets(self) -> list[Benchmark]:
         """Return the sets named by `val_sets`, or what its default finds."""
-        names = self.val_sets
-        if names is None:
-            if not self._validates_on_kodak():
-                return [Benchmark(name="held_out", images=tuple(self._photographs()[::_HOLD_OUT_EVERY]))]
-            names = [_VALIDATION_SET]
+        if self.val_sets is None and not self._validates_on_kodak():
+            return [Benchmark(name="held_out", images=self._held_out)]
+        names = [_VALIDATION_SET] if self.val_sets is None else _several(self.val_sets)
         return [find_dataset(name, Path(self.data_dir).expanduser()) for name in names]
 
+    @cached_property
+    def _held_out(self) -> tuple[Path, ...]:
+        photographs = self._photographs()[::_HOLD_OUT_EVERY]
+        if self.on_bad_image == "stop":
+            return tuple(photographs)
+        usable = readable(photographs)
+        if not usable:
+            raise DataError(
+                f"Of the {len(photographs)} photographs held out for validation one must be usable, got none; repair "
+                "them, or choose data.val_sets."
+            )
+        return usable
+
     def _photographs(self) -> list[Path]:
-        assert self.train_dir is not None
-        return folder_images(Path(self.train_dir).expanduser(), include=self.include, exclude=self.exclude)
+        folders = [Path(folder).expanduser() for folder in _several(self.train_dir)]
+        return folder_images(folders, include=_several(self.include), exclude=_several(self.exclude))
 
     def _validates_on_kodak(self) -> bool | None:
         """Tell whether the default finds its validation set; None if `val_sets` names others."""
         if self.val_sets is not None:
             return None
         return (Path(self.data_dir).expanduser() / _VALIDATION_SET).is_dir()
+
+
+def _several(value: Any) -> list[Any]:  # noqa: ANN401  # one of anything
+    """Return a list where one value was given instead of several."""
+    return [value] if value is None or isinstance(value, str | Path | int | float) else list(value)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
