@@ -8,13 +8,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from prosr_lightning.networks import Generator as Generator
-    from prosr_lightning.upscaler import Upscaler as Upscaler
-    from prosr_lightning.weights import load_network as load_network
+    from prosr_lightning.networks.weights import load_network as load_network
+    from prosr_lightning.upscale.upscaler import Upscaler as Upscaler
 
 _PUBLIC = {
     "Generator": "prosr_lightning.networks",
-    "Upscaler": "prosr_lightning.upscaler",
-    "load_network": "prosr_lightning.weights",
+    "Upscaler": "prosr_lightning.upscale.upscaler",
+    "load_network": "prosr_lightning.networks.weights",
 }
 __all__ = ["Generator", "Upscaler", "__version__", "load_network"]
 

@@ -11,11 +11,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from prosr_lightning.imaging.formats import write_picture
-from prosr_lightning.imaging.picture import Picture
 from prosr_lightning.networks import Generator
+from prosr_lightning.networks.weights import save_network
+from prosr_lightning.pictures.formats import write_picture
+from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.upscale import main
-from prosr_lightning.weights import save_network
 
 SIZE = (9, 7)  # width, height of the pictures made here
 

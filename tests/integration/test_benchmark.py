@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from prosr_lightning import benchmark
-from prosr_lightning.benchmarking import Comparison, compare
+from prosr_lightning.benchmark.comparing import Comparison, compare
 from prosr_lightning.networks import Generator
-from prosr_lightning.weights import save_network
+from prosr_lightning.networks.weights import save_network
 
 TINY = ["--rounds", "2", "--steps", "5", "--crop", "16", "--batch-size", "2", "--data-crop", "32", "--size", "24"]
 TINY += ["--megapixels", "0.12", "--device", "cpu"]

@@ -15,8 +15,8 @@ from prosr_lightning import Upscaler
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.evaluate import EvaluateOptions
 from prosr_lightning.evaluate import run as evaluate
+from prosr_lightning.networks.weights import load_network
 from prosr_lightning.train import train
-from prosr_lightning.weights import load_network
 
 METHODS = sorted(path.stem for path in (conf_dir() / "method").glob("*.yaml"))
 # Narrower or shorter than the papers', so that a test takes a second.

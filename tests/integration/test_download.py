@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from prosr_lightning.data import transfer
-from prosr_lightning.download import main
+from prosr_lightning.download import main, transfer
 
 SOURCES = Path(transfer.__file__).resolve().parents[2]
 

@@ -20,7 +20,7 @@ from prosr_lightning.config import conf_dir
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluate import EvaluateOptions, main, results_table, run
 from prosr_lightning.networks import Generator
-from prosr_lightning.weights import save_network
+from prosr_lightning.networks.weights import save_network
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -172,7 +172,8 @@ def test_command_line_in_its_own_process(tmp_path, weights):
 MEMORY = """
 import resource, sys, torch
 from prosr_lightning.data.benchmarks import find_benchmarks
-from prosr_lightning.evaluation import PAPER, evaluate_network
+from prosr_lightning.metrics.protocol import PAPER
+from prosr_lightning.evaluate.running import evaluate_network
 from prosr_lightning.networks import Generator, count_parameters
 generator = Generator()
 assert count_parameters(generator) == 436113

@@ -12,8 +12,8 @@ from prosr_lightning import export
 from prosr_lightning.errors import CheckpointError, ProSRError
 from prosr_lightning.export import export_network, main
 from prosr_lightning.networks import Generator
-from prosr_lightning.upscaler import Upscaler
-from prosr_lightning.weights import save_network
+from prosr_lightning.networks.weights import save_network
+from prosr_lightning.upscale.upscaler import Upscaler
 
 
 @pytest.fixture(scope="session")

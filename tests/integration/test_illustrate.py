@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prosr_lightning.illustrate import main
+from prosr_lightning.evaluate.illustrate import main
 from prosr_lightning.networks import Generator
-from prosr_lightning.weights import save_network
+from prosr_lightning.networks.weights import save_network
 
 
 @pytest.fixture

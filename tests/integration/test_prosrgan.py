@@ -15,8 +15,8 @@ from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from prosr_lightning.networks import Generator
-from prosr_lightning.panels import ValidationPanels
-from prosr_lightning.weights import save_network
+from prosr_lightning.networks.weights import save_network
+from prosr_lightning.train.panels import ValidationPanels
 
 SAVE_RANK = """
 import torch

@@ -7,8 +7,8 @@ import torch
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import Generator
+from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.release import main, release
-from prosr_lightning.weights import load_network, released_names
 
 
 @pytest.fixture

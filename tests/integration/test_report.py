@@ -12,9 +12,10 @@ import pytest
 
 from prosr_lightning import report
 from prosr_lightning.errors import ConfigError, MissingDependencyError
-from prosr_lightning.evaluation import PAPER, STANDARD, ImageScore, RunInfo, write_results
 from prosr_lightning.imaging.io import read_rgb
+from prosr_lightning.metrics.protocol import PAPER, STANDARD
 from prosr_lightning.report import ReportOptions, parse_words
+from prosr_lightning.runs.scores import ImageScore, RunInfo, write_results
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def _main(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_the_command_prints_the_table(scored: Path):
     command = [sys.executable, "-m", "prosr_lightning.report", "table=6", f"runs=[{scored}]"]
-    source = str(Path(report.__file__).parents[1])
+    source = str(Path(report.__file__).parents[2])
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": source}, check=False
     )
@@ -135,7 +136,7 @@ def test_figures_are_drawn(figure: str, takes_runs: bool, scored: Path, tmp_path
 
 def test_labels_do_not_cover_each_other():
     pytest.importorskip("matplotlib")
-    from prosr_lightning.reporting.figures import parameters_figure
+    from prosr_lightning.report.figures import parameters_figure
 
     figure = parameters_figure([])
     figure.draw_without_rendering()
@@ -146,7 +147,7 @@ def test_labels_do_not_cover_each_other():
 
 def test_curves_share_a_colour_by_depth(scored: Path):
     pytest.importorskip("matplotlib")
-    from prosr_lightning.reporting.figures import convergence_figure
+    from prosr_lightning.report.figures import convergence_figure
 
     axes = convergence_figure([str(scored), str(scored), f"mine={scored}"]).axes[0]
     first, again, mine = axes.get_lines()

@@ -15,7 +15,7 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 
 from prosr_lightning import train as command
-from prosr_lightning.config.devices import own_gpu
+from prosr_lightning.sweep.devices import own_gpu
 
 WORDS = ["-m", "debug=smoke", "data=sample", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
 

@@ -15,12 +15,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from prosr_lightning.checkpoints import write_portable
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.errors import CheckpointError, ProSRError
-from prosr_lightning.record import read_record
+from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.runs.record import read_record
 from prosr_lightning.train import train
-from prosr_lightning.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.train.checkpoints import write_portable
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 
@@ -96,7 +96,7 @@ from prosr_lightning.data.benchmarks import find_dataset
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.metrics import psnr
-from prosr_lightning.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
 from pathlib import Path
 network = load_network({str(run / "checkpoints" / "best.ckpt")!r}).network.eval()
 assert torch.load({str(run / "checkpoints" / "best.ckpt")!r}, weights_only=True)["prosr"]["config"]["depth"] == 2

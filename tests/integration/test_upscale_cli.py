@@ -15,10 +15,10 @@ import pytest
 from awkward_pictures import Run, content, cut_short, picture, saved, size_of, tiny_weights
 from PIL import Image
 
-from prosr_lightning.engines import TorchEngine
-from prosr_lightning.imaging.formats import write_picture
-from prosr_lightning.imaging.picture import Picture
+from prosr_lightning.pictures.formats import write_picture
+from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.upscale import main
+from prosr_lightning.upscale.engines import TorchEngine
 
 
 @pytest.fixture(scope="session")

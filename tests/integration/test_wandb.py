@@ -15,11 +15,10 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from wandb_files import read_runs
 
-from prosr_lightning import dashboard
 from prosr_lightning.config import conf_dir, validate
 from prosr_lightning.errors import ConfigError, TrainingError
-from prosr_lightning.record import RunRecord
-from prosr_lightning.tracking import Identity, WeightsAndBiases, finished, summarise
+from prosr_lightning.runs.record import RunRecord
+from prosr_lightning.tracking import Identity, WeightsAndBiases, dashboard, finished, summarise
 from prosr_lightning.train import train
 
 SMALL = ["debug=smoke", "trainer=cpu", "trainer.enable_progress_bar=false", "model.generator.channels=8"]

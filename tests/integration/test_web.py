@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from prosr_lightning.networks import Generator
-from prosr_lightning.weights import save_network
+from prosr_lightning.networks.weights import save_network
 
 gradio_client = pytest.importorskip("gradio_client")
 pytest.importorskip("gradio")

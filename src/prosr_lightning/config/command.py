@@ -10,25 +10,28 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.location import conf_dir
 from prosr_lightning.config.messages import run_reporting
-from prosr_lightning.config.multirun import is_sweep_job, run_sweep_job
 from prosr_lightning.config.schema import make_lists, validate
 from prosr_lightning.errors import ConfigError
 
 
-def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def hydra_main(
+    config_name: str, *, sweep_job: Callable[[DictConfig, Callable[[], Any]], Any] | None = None
+) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Turn `def main(cfg)` into a command whose users see one clear line for each mistake.
 
     Args:
         config_name: The primary configuration, without `.yaml`.
+        sweep_job: Runs one job of a multirun, of a command that keeps records of its jobs; see `sweep.multirun`.
 
     Returns:
         A decorator. The command checks every key first, prints a `ProSRError` or a wrong override as "error: ..." and
-        exits with 1 (130 after Ctrl-C); any other exception keeps its traceback. A job of a sweep that fails does not
-        stop the others, see `multirun`.
+        exits with 1 (130 after Ctrl-C); any other exception keeps its traceback.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -40,8 +43,8 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
                 validate(cfg, config_name)
                 return task(cfg)
 
-            if is_sweep_job(cfg):
-                return run_sweep_job(cfg, job)
+            if sweep_job is not None and _in_multirun():
+                return sweep_job(cfg, job)
             results: list[Any] = []
             if code := run_reporting(lambda: results.append(job())):
                 raise SystemExit(code)  # passes through Hydra, which would add a line of its own
@@ -62,6 +65,10 @@ def hydra_main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Call
         return command
 
     return decorate
+
+
+def _in_multirun() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 _VALUE = "plain_value"

@@ -1,1 +1,1 @@
-"""Image mathematics and files: arrays in, arrays out."""
+"""Image mathematics: arrays in, arrays out; `io` alone knows files."""

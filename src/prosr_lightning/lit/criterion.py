@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from prosr_lightning.metrics import psnr
-from prosr_lightning.perceptual import gmsd, high_frequency_energy_ratio
+from prosr_lightning.metrics.perceptual import gmsd, high_frequency_energy_ratio
 
 _GUARD = 10.0  # for each dB below bicubic: more than any gain in detail is worth
 _SMALLEST_RATIO = 1e-6

@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from prosr_lightning.adversarial import (
+from prosr_lightning.errors import CheckpointError, ConfigError
+from prosr_lightning.imaging.resize import bicubic_upscale
+from prosr_lightning.lit.base import Batch, LitSuperResolution
+from prosr_lightning.lit.criterion import DetailCriterion
+from prosr_lightning.lit.prosrn import OptimizerFactory, SchedulerFactory
+from prosr_lightning.lit.residuals import Level, require_base, residual_levels
+from prosr_lightning.lit.schedules import advance_schedule
+from prosr_lightning.lit.watch import BalanceWatch
+from prosr_lightning.losses import EPS, cascade, residual_loss
+from prosr_lightning.losses.adversarial import (
     WEIGHT,
     accuracy,
     content_reduction,
@@ -23,15 +32,6 @@ from prosr_lightning.adversarial import (
     require_kind,
     require_objective,
 )
-from prosr_lightning.errors import CheckpointError, ConfigError
-from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.lit.base import Batch, LitSuperResolution
-from prosr_lightning.lit.criterion import DetailCriterion
-from prosr_lightning.lit.prosrn import OptimizerFactory, SchedulerFactory
-from prosr_lightning.lit.residuals import Level, require_base, residual_levels
-from prosr_lightning.lit.schedules import advance_schedule
-from prosr_lightning.lit.watch import BalanceWatch
-from prosr_lightning.losses import EPS, cascade, residual_loss
 from prosr_lightning.networks.contract import SRNetwork
 from prosr_lightning.networks.discriminator import Discriminator
 

@@ -18,10 +18,8 @@ from prosr_lightning.networks.compared import (
     LapSRN,
     MSLapSRN,
     SRResNet,
-    executed_layers,
-    longest_path,
-    multiply_adds_per_output_pixel,
 )
+from prosr_lightning.networks.complexity import executed_layers, longest_path, multiply_adds_per_output_pixel
 from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters, levels_up_to
 from prosr_lightning.networks.generator import Generator
 

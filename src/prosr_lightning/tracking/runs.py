@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 
 from prosr_lightning.lit.base import LitSuperResolution
-from prosr_lightning.record import RunRecord
+from prosr_lightning.runs.record import RunRecord
 from prosr_lightning.tracking.values import describe_network, summary_of
 from prosr_lightning.tracking.weights_and_biases import Identity, WeightsAndBiases
 

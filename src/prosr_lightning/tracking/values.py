@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from prosr_lightning.networks.contract import count_layers, count_parameters
-from prosr_lightning.record import RunRecord
+from prosr_lightning.runs.record import RunRecord
 
 
 def describe_network(network: nn.Module, levels: tuple[int, ...]) -> dict[str, Any]:

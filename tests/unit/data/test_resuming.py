@@ -9,10 +9,10 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import nn
 
-from prosr_lightning.callbacks import KeepLast
 from prosr_lightning.data.datamodule import FolderDataModule
 from prosr_lightning.data.resuming import EpochCounts
 from prosr_lightning.lit.schedules import run_progress
+from prosr_lightning.train.callbacks import KeepLast
 
 
 class Stopped(Exception):  # noqa: N818  # not an error

@@ -6,7 +6,7 @@ import torch
 from prosr_lightning.imaging.resize import bicubic_downscale, bicubic_upscale
 from prosr_lightning.lit.criterion import DetailCriterion
 from prosr_lightning.metrics import psnr
-from prosr_lightning.perceptual import gmsd, high_frequency_energy_ratio
+from prosr_lightning.metrics.perceptual import gmsd, high_frequency_energy_ratio
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from prosr_lightning.lit.schedules import CosineToEnd
 from prosr_lightning.lit.watch import BalanceWatch
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.discriminator import Discriminator
-from prosr_lightning.weights import load_network
+from prosr_lightning.networks.weights import load_network
 
 
 @pytest.fixture

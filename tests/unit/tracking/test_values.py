@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prosr_lightning.networks import Generator
-from prosr_lightning.record import RunRecord
+from prosr_lightning.runs.record import RunRecord
 from prosr_lightning.tracking.values import describe_network, summary_of, without_folders
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from prosr_lightning.networks.compared.base import ComparedNetwork
-from prosr_lightning.networks.compared.complexity import executed_layers, longest_path, multiply_adds_per_output_pixel
 from prosr_lightning.networks.compared.drcn import DRCN
 from prosr_lightning.networks.compared.drrn import DRRN
 from prosr_lightning.networks.compared.espcn import ESPCN
@@ -25,7 +24,4 @@ __all__ = [
     "LapSRN",
     "MSLapSRN",
     "SRResNet",
-    "executed_layers",
-    "longest_path",
-    "multiply_adds_per_output_pixel",
 ]

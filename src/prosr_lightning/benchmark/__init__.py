@@ -1,0 +1,242 @@
+"""Measure speed as ratios taken in one run: `python -m prosr_lightning.benchmark [train|data|upscale|all]`.
+
+Each ratio has two things that were measured in turns: the network against the machine's own matrix product, training
+against a bare loop, patches against the usual way. The median of the rounds is printed; the file has the raw rates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from torch import nn
+
+from prosr_lightning.benchmark.comparing import Section
+from prosr_lightning.benchmark.growth import check_largest
+from prosr_lightning.benchmark.patches import measure_data
+from prosr_lightning.benchmark.results import assemble, table, write_result
+from prosr_lightning.benchmark.training import measure_training
+from prosr_lightning.benchmark.upscaling import measure_upscaling
+from prosr_lightning.config import conf_dir, run_reporting
+from prosr_lightning.console import progress_bar
+from prosr_lightning.data.sources import folder_images, sample_photographs
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.export import export_network
+from prosr_lightning.networks import Generator
+from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.upscale.engines import choose_device
+
+log = logging.getLogger(__name__)
+
+PARTS = ("train", "data", "upscale")
+CLIP = 0.1  # of the gradient, as budget=cpu
+
+
+def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.info) -> dict[str, Any]:
+    """Measure what the options name.
+
+    Args:
+        options: As `_parser` reads them.
+        announce: Called with each part before it is measured.
+
+    Returns:
+        Plain values: `command`, `date`, `hardware`, `versions`, and a section for each part.
+
+    Raises:
+        ConfigError: If an option is outside its range.
+        DataError: If there are no photographs.
+    """
+    if options.quick:
+        options.rounds, options.megapixels = min(options.rounds, 3), min(options.megapixels, 2.0)
+    _check(options)
+    device = choose_device(options.device)
+    parts = PARTS if options.part == "all" else (options.part,)
+    network = load_network(options.name).network if "upscale" in parts else None  # before anything takes time
+    sections: list[Section] = []
+    for part in parts:
+        announce(f"Measuring {part}")
+        if part == "train":
+            sections.append(_train(options, device))
+        elif part == "data":
+            sections += _data(options)
+        else:
+            assert network is not None
+            sections.append(_upscale(options, network, device))
+    command = f"python -m prosr_lightning.benchmark {' '.join(options.words)}".strip()
+    return assemble(sections, command=command, device=device)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what would fail only after minutes."""
+    least = {"rounds": 1, "steps": 2, "crop": 2, "data_crop": 2, "batch_size": 1, "size": 1, "workers": 0}
+    for name, limit in least.items():
+        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
+        if value is not None and value < limit:
+            raise ConfigError(f"{option} must be at least {limit}, got {value}; leave it out for its default.")
+        if "crop" in name and value % 2:
+            raise ConfigError(f"{option} must be even, got {value}; choose {value + 1}.")
+    check_largest(options.megapixels)
+    if options.photographs is not None and not options.photographs.is_dir():
+        raise ConfigError(
+            f"--photographs must be a folder of images, got {options.photographs}, which is none; check the path."
+        )
+    if options.opencv_model is not None and not options.opencv_model.is_file():
+        raise ConfigError(f"--opencv-model must be a file, got {options.opencv_model}, which is none; check the path.")
+    if options.output is not None and options.output.is_dir():
+        raise ConfigError(f"--output must be a file, got the folder {options.output}; add a name, such as speed.json.")
+
+
+def _upscale(options: argparse.Namespace, network: nn.Module, device: torch.device) -> Section:
+    def export(network: nn.Module, folder: Path, target: str, scale: int) -> Path:
+        weights = folder / "network.safetensors"
+        save_network(weights, network)
+        return export_network(str(weights), folder, target=target, graphs=["step"], scale=scale)[0].path
+
+    return measure_upscaling(
+        network,
+        export=export,
+        device=device,
+        size=options.size,
+        largest_megapixels=options.megapixels,
+        rounds=options.rounds,
+        opencv_model=options.opencv_model,
+    )
+
+
+def _training_words(options: argparse.Namespace, device: torch.device) -> list[str]:
+    """Return the words of a command line that trains as the options say."""
+    return [
+        f"trainer={'cpu' if device.type == 'cpu' else 'gpu'}",
+        f"trainer.devices={1 if device.index is None else [device.index]}",
+        "budget=cpu",
+        "data=sample" if options.photographs is None else "data=folder",
+        f"trainer.max_steps={options.steps}",
+        "trainer.max_time=null",
+        f"trainer.precision={options.precision}",
+        f"trainer.gradient_clip_val={CLIP}",
+        f"data.crop={options.crop}",
+        "data.on_bad_image=skip",  # as when the patches are measured
+        f"data.batch_size={options.batch_size}",
+        f"data.num_workers={options.workers or 0}",
+        f"data.patches_per_epoch={options.batch_size * options.steps * 2}",  # no validation among the steps
+        f"model.compile={str(options.compile).lower()}",
+    ]
+
+
+def _train(options: argparse.Namespace, device: torch.device) -> Section:
+    words = _training_words(options, device)
+
+    def prepare(folder: Path, more: Sequence[Callback]) -> tuple[Trainer, LightningModule, Any]:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+            cfg = compose("train", overrides=[*words, f"paths.output_dir={folder}"])
+        if options.photographs is not None:
+            cfg.data.train_dir = str(options.photographs)
+        module, data = instantiate(cfg.model, _convert_="all"), instantiate(cfg.data, _convert_="all")
+        callbacks = [instantiate(node, _convert_="all") for node in cfg.callbacks.values() if node is not None]
+        trainer = instantiate(
+            cfg.trainer,
+            _convert_="all",
+            callbacks=[*callbacks, *more],
+            logger=instantiate(cfg.logger, _convert_="all"),
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+        )
+        return trainer, module, data
+
+    return measure_training(
+        prepare,
+        Generator,
+        crop=options.crop,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        clip=CLIP,
+        steps=options.steps,
+        rounds=options.rounds,
+        compile=options.compile,
+    )
+
+
+def _data(options: argparse.Namespace) -> list[Section]:
+    if options.photographs is None:
+        photographs, held_out = sample_photographs("astronaut")
+        photographs += list(held_out.images)
+    else:
+        photographs = folder_images([options.photographs])
+    several = _cores() if options.workers is None else options.workers
+    with tempfile.TemporaryDirectory() as folder, progress_bar("Decoding photographs") as progress:
+        return [
+            measure_data(
+                photographs,
+                Path(folder) / "cache",
+                crop=options.data_crop,
+                workers=workers,
+                rounds=options.rounds,
+                progress=progress,
+            )
+            for workers in sorted({0, several})
+        ]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m prosr_lightning.benchmark", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file; default: logs/benchmark/TIME.json")
+    parser.add_argument("-n", "--name", default="prosrn", help="2x network to enlarge with; default: prosrn")
+    parser.add_argument(
+        "--photographs", "--train-dir", type=Path, help="folder to train on and to cut from; default: samples"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"))
+    parser.add_argument("--compile", action="store_true", help="train with a compiled network, in both")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured; default: 5")
+    parser.add_argument("--steps", type=int, default=30, help="updates of a round of training; default: 30")
+    parser.add_argument("--crop", type=int, default=128, help="side of the HR patches of training; default: 128")
+    parser.add_argument("--data-crop", type=int, default=128, help="of those that are cut; default: 128")
+    parser.add_argument("--batch-size", type=int, default=16, help="default: 16")
+    parser.add_argument(
+        "--workers", type=int, help="loading processes; default: 0 to train, 0 and one for each core for data"
+    )
+    parser.add_argument("--size", type=int, default=512, help="side of the window to enlarge; default: 512")
+    parser.add_argument("--megapixels", type=float, default=24.0, help="largest result; default: 24")
+    parser.add_argument("--quick", action="store_true", help="three rounds, and pictures of up to 2 megapixels")
+    parser.add_argument(
+        "--opencv-model", type=Path, help="LapSRN_x4.pb for OpenCV's dnn_superres; default: its layers, untrained"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(words)
+    options.words = [os.path.basename(word) if os.path.isabs(word) else word for word in words]
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning.*")  # hints about workers and log intervals
+
+    def command() -> None:
+        errors = Console(stderr=True, highlight=False)
+        result = run(options, announce=errors.print)
+        path = options.output or Path("logs") / "benchmark" / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}.json"
+        write_result(result, path)
+        console = Console()
+        console.print(table(result))
+        console.print(f"Written to {path}", highlight=False, soft_wrap=True)
+
+    return run_reporting(command)

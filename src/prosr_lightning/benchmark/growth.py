@@ -1,0 +1,96 @@
+"""Whether enlarging costs the same for each pixel of small and large pictures, and how much memory it takes."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from prosr_lightning.benchmark.comparing import Comparison, Section, Task, compare
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.upscale.memory import forget_peak, peak_bytes
+from prosr_lightning.upscale.upscaler import Upscaler
+
+SMALLEST = 0.1  # megapixels of the result
+_BETWEEN = (0.5, 2.0, 8.0)
+_LEAST_WORK = 1e6  # output pixels of a turn: small pictures are repeated until they make up as many
+
+
+def measure_growth(
+    network: nn.Module, device: torch.device, *, largest_megapixels: float, rounds: int, section: Section
+) -> None:
+    """Measure cost per output pixel and peak memory of gray pictures at 2x, in tiles, as a user's are.
+
+    Each picture is first enlarged once for its memory, and then in turns with the others for its time.
+
+    Args:
+        network: A 2x network.
+        device: Where.
+        largest_megapixels: Output of the largest picture; the smallest has 0.1.
+        rounds: How often each is measured.
+        section: Takes the results.
+
+    Raises:
+        ConfigError: If the largest picture is not larger than the smallest.
+    """
+    check_largest(largest_megapixels)
+    upscaler = Upscaler.from_network(network, device=device)
+    tasks: dict[str, Task] = {}
+    section.values["MiB held before"] = _peak(device, lambda: None)
+    for megapixels in (SMALLEST, *(one for one in _BETWEEN if one < largest_megapixels), largest_megapixels):
+        name = f"{megapixels:g} MP"
+        picture = gray_picture(round((megapixels * 1e6) ** 0.5 / 2))
+        section.values[f"MiB at the peak, {name}"] = _peak(device, _enlarging(upscaler, picture, 1))
+        tasks[name] = _enlarging(upscaler, picture, max(1, round(_LEAST_WORK / (4 * picture.size))))
+    rates = compare(tasks, rounds=rounds, warm_up=False)
+    costs = {name: 1e6 / statistics.median(values) for name, values in rates.items()}
+    section.values |= {f"microseconds per output pixel, {name}": cost for name, cost in costs.items()}
+    smallest, *others = rates
+    for name in others:
+        section.comparisons.append(
+            Comparison(
+                name=f"cost per pixel, {name} over {smallest}",
+                unit="output pixels/s",
+                measured=rates[smallest],  # cost is one over rate
+                against=rates[name],
+            )
+        )
+    section.values["cost per pixel, largest over smallest picture"] = section.comparisons[-1].ratio
+    section.values["cost per pixel, dearest over cheapest picture"] = max(costs.values()) / min(costs.values())
+
+
+def check_largest(megapixels: float) -> None:
+    """Refuse a largest picture that is none.
+
+    Raises:
+        ConfigError: If it is not larger than the smallest.
+    """
+    if not megapixels > SMALLEST:
+        raise ConfigError(
+            f"--megapixels: the largest picture must have more than {SMALLEST} megapixels, got {megapixels}; "
+            "choose e.g. 24."
+        )
+
+
+def gray_picture(side: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return a square picture of noise."""
+    return np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8)
+
+
+def _enlarging(upscaler: Upscaler, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], repeats: int) -> Task:
+    def run() -> float:
+        for _ in range(repeats):
+            upscaler.upscale(picture, 2)  # gives the result back in memory, so the device is done
+        return float(4 * picture.size * repeats)
+
+    return run
+
+
+def _peak(device: torch.device, task: Callable[[], object]) -> float:
+    """Return the MiB that were held at most while a task ran, those of everything before it included."""
+    forget_peak(device)
+    task()
+    return peak_bytes(device) / 2**20

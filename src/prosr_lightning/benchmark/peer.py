@@ -1,0 +1,106 @@
+"""Enlarging beside another program: LapSRN in OpenCV, at 4x."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from prosr_lightning.benchmark.comparing import Comparison, Section, compare
+from prosr_lightning.errors import ConfigError, MissingDependencyError
+from prosr_lightning.networks.compared import LapSRN
+from prosr_lightning.upscale.upscaler import Upscaler
+
+_NAME = "OpenCV"
+_SCALE = 4
+_SIZE = (180, 240)
+
+Export = Callable[[nn.Module, Path, str, int], Path]
+Picture = npt.NDArray[np.uint8]
+Peer = Callable[[Picture], object]
+
+
+def measure_beside_opencv(
+    network: nn.Module, device: torch.device, *, model: Path | None, export: Export, rounds: int, section: Section
+) -> None:
+    """Compare output pixels per second of a picture at 4x.
+
+    With a model, OpenCV's `dnn_superres` enlarges a colour picture with it. Without one its `dnn`, which that module
+    runs on, enlarges the luminance alone, by a LapSRN of the same layers with random weights: as much arithmetic, and
+    none of the colour.
+
+    Args:
+        network: A 2x network.
+        device: Where ours runs; OpenCV's is on the CPU, with as many threads as PyTorch.
+        model: `LapSRN_x4.pb`.
+        export: Writes a network into a folder, for "onnx" and a factor, and returns the file.
+        rounds: How often each is measured, in turns.
+        section: Takes the comparison, or the reason why there is none.
+
+    Raises:
+        ConfigError: If OpenCV cannot read the model.
+    """
+    shape = _SIZE if model is None else (*_SIZE, 3)
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    try:
+        peer = _dnn(export) if model is None else _dnn_superres(model)
+    except (ImportError, AttributeError, MissingDependencyError) as error:
+        section.skipped[_NAME] = f"pip install opencv-contrib-python-headless onnx onnxscript onnxruntime ({error})"
+        return
+    upscaler = Upscaler.from_network(network, device=device)
+    pixels = float(_SIZE[0] * _SIZE[1] * _SCALE**2)
+
+    def ours() -> float:
+        upscaler.upscale(picture, _SCALE)
+        return pixels
+
+    def theirs() -> float:
+        peer(picture)
+        return pixels
+
+    rates = compare({"ours": ours, "theirs": theirs}, rounds=rounds)
+    section.comparisons.append(
+        Comparison(
+            name="4x over OpenCV's " + ("dnn with LapSRN's layers" if model is None else "dnn_superres with LapSRN"),
+            unit="output pixels/s",
+            measured=rates["ours"],
+            against=rates["theirs"],
+            goal=1.0,
+        )
+    )
+
+
+def _dnn(export: Export) -> Peer:
+    cv2 = _opencv()
+    with tempfile.TemporaryDirectory() as folder:
+        network = cv2.dnn.readNetFromONNX(str(export(LapSRN(scale=_SCALE), Path(folder), "onnx", _SCALE)))
+
+    def enlarge(picture: Picture) -> object:
+        network.setInput(picture[None, None].astype(np.float32) / 255)
+        return network.forward()
+
+    return enlarge
+
+
+def _dnn_superres(model: Path) -> Peer:
+    peer = _opencv().dnn_superres.DnnSuperResImpl_create()
+    try:
+        peer.readModel(str(model))
+        peer.setModel("lapsrn", _SCALE)
+    except Exception as error:  # cv2.error has no stable class
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"--opencv-model must be a LapSRN_x4.pb, got {model}: {reason}; choose another.") from error
+    return cast(Peer, peer.upsample)
+
+
+def _opencv() -> Any:  # noqa: ANN401  # OpenCV ships no types for it
+    import cv2  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  # for the comparison alone
+
+    cv2.setNumThreads(torch.get_num_threads())
+    return cv2

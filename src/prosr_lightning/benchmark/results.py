@@ -1,0 +1,100 @@
+"""What a benchmark came to: plain values for a file, and a table."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.markup import escape
+from rich.table import Table
+
+from prosr_lightning import __version__
+from prosr_lightning.benchmark.comparing import Section
+from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.runs.record import describe_hardware
+
+STATISTIC = "median of the rounds"
+_PACKAGES = ("torch", "lightning", "numpy", "pillow", "onnxruntime", "openvino", "opencv-contrib-python-headless")
+
+
+def assemble(sections: Iterable[Section], *, command: str, device: torch.device) -> dict[str, Any]:
+    """Return plain values: how it was measured, and each section below its name.
+
+    Args:
+        sections: What was measured.
+        command: That a reader can run again.
+        device: Where the networks ran.
+    """
+    return {
+        "command": command,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "statistic": STATISTIC,
+        "hardware": describe_hardware(device),
+        "versions": _versions(),
+        **{section.name: section.to_dict() for section in sections},
+    }
+
+
+def write_result(result: Mapping[str, Any], path: Path) -> None:
+    """Write a result as JSON, whole or not at all.
+
+    Args:
+        result: As `assemble` returned it.
+        path: The file.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def table(result: Mapping[str, Any]) -> Table:
+    """Lay out the ratios and values of a result.
+
+    Args:
+        result: As `assemble` returned it.
+    """
+    hardware = ", ".join(f"{key} {value}" for key, value in result["hardware"].items())
+    caption = f"Ratios and rates: {result['statistic']} (lowest to highest ratio). {hardware}."
+    grid = Table(caption=caption, caption_justify="left")
+    for title in ("part", "measured", "ratio", "goal", "rates"):
+        grid.add_column(title, justify="right" if title in ("ratio", "goal") else "left")
+    for part, section in result.items():
+        if not isinstance(section, dict) or "comparisons" not in section:
+            continue
+        title = f"data, {section['settings']['workers']} processes" if part == "data_processes" else part
+        for number, row in enumerate(_rows(section)):
+            grid.add_row("" if number else title, *row)
+        grid.add_section()
+    return grid
+
+
+def _rows(section: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield what is measured, ratio, goal and rates."""
+    for one in section["comparisons"]:
+        ratio = f"{one['ratio']:.2f} ({one['lowest']:.2f} to {one['highest']:.2f})"
+        measured, against = (statistics.median(one[key]) for key in ("measured", "against"))
+        rates = f"{measured:,.4g} over {against:,.4g} {one['unit']}"
+        yield one["name"], ratio, "" if one["goal"] is None else f"{one['goal']:g}", rates
+    for name, value in section["values"].items():
+        yield name, f"{value:,.4g}", "", ""
+    for name, reason in section["skipped"].items():
+        yield name, "skipped", "", escape(reason)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"prosr_lightning": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # an extra
+            continue
+    return versions

@@ -1,0 +1,191 @@
+"""Enlarging: useful arithmetic as a fraction of what the machine can do, and engines against each other."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from prosr_lightning.benchmark.comparing import Comparison, Section, Task, compare
+from prosr_lightning.benchmark.growth import measure_growth
+from prosr_lightning.benchmark.peer import Export, measure_beside_opencv
+from prosr_lightning.benchmark.yardstick import (
+    BETTER,
+    CONVOLUTION,
+    GIGA,
+    PRODUCT,
+    convolution,
+    matrix_product,
+    wait,
+    yardstick_dtype,
+)
+from prosr_lightning.errors import MissingDependencyError, ProSRError
+from prosr_lightning.networks import multiply_adds_per_output_pixel
+from prosr_lightning.upscale.engines import TorchEngine, choose_device
+from prosr_lightning.upscale.runtimes import ExportedEngine
+
+TOLERANCE = 1e-4  # between engines; as for exported graphs
+_NARROW = "eager, bfloat16"
+_GOALS = {"eager": 0.75, "openvino": 0.88}  # on CPU, of the matrix product: the default, and the fastest in float32
+Enlarge = Callable[[Tensor], Tensor]
+
+
+def measure_upscaling(
+    network: nn.Module,
+    *,
+    export: Export,
+    device: str | torch.device = "auto",
+    size: int = 512,
+    largest_megapixels: float = 24.0,
+    rounds: int = 5,
+    opencv_model: Path | None = None,
+) -> Section:
+    """Measure engines on one window, and the whole path of the upscaler from small to large pictures.
+
+    Args:
+        network: A 2x network.
+        export: Writes a network into a folder, for "onnx" or "openvino" and a factor, and returns the file.
+        device: See `engines.choose_device`.
+        size: Side of the window, in LR pixels.
+        largest_megapixels: Output of the largest picture; the smallest has 0.1.
+        rounds: How often each is measured, in turns.
+        opencv_model: `LapSRN_x4.pb`, to compare with OpenCV's `dnn_superres` at 4x; see `peer`.
+
+    Returns:
+        The comparisons; what could not be measured is named.
+
+    Raises:
+        ConfigError: If a value is outside its range.
+        ProSRError: If an engine does not agree with PyTorch.
+    """
+    place = choose_device(device)
+    half = torch.float16 if place.type == "cuda" else torch.float32
+    section = Section(
+        name="upscale",
+        settings={
+            "size": size,
+            "device": str(place),
+            "dtype": str(half),
+            "dtype_of_yardsticks": str(yardstick_dtype(place)),
+            "largest_megapixels": largest_megapixels,
+        },
+    )
+    reference = copy.deepcopy(network).float().eval().requires_grad_(False)
+    # first, while no engine has filled the memory
+    measure_growth(reference, place, largest_megapixels=largest_megapixels, rounds=rounds, section=section)
+    window = torch.rand(1, 1, size, size)
+    with torch.inference_mode():
+        engines = _engines(reference, place, half, window, export, section)
+        _check_agreement(engines, window, reference(window), section, strict=place.type == "cpu")
+        _compare_with_yardsticks(engines, reference, window, place, rounds, section)
+    measure_beside_opencv(reference, place, model=opencv_model, export=export, rounds=rounds, section=section)
+    return section
+
+
+def _engines(
+    network: nn.Module, device: torch.device, dtype: torch.dtype, window: Tensor, export: Export, section: Section
+) -> Mapping[str, Enlarge]:
+    eager = TorchEngine(network, device=device)
+    engines: dict[str, Enlarge] = {"eager": lambda window: _by_default(eager, window)}
+    if device.type == "cpu":
+        narrow = TorchEngine(network, device=device, precision="bfloat16")
+        engines[_NARROW] = lambda window: _by_default(narrow, window)
+    if eager.bands(window, 2) is not None:
+        engines["eager, one window"] = lambda window: eager.enlarge(window, 2, exact=False)
+    compiled = _compiled(network, device, dtype, window, section)
+    if compiled is not None:
+        engines["compiled"] = compiled
+    for runtime, target in (("onnxruntime", "onnx"), ("openvino", "openvino")):
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                engine = ExportedEngine(export(network, Path(folder), target, 2), runtime=runtime)
+            engines[runtime] = lambda window, engine=engine: engine.enlarge(window, 2, exact=True)  # type: ignore[misc]  # a default binds it
+        except MissingDependencyError as error:
+            section.skipped[runtime] = str(error)
+    return engines
+
+
+def _by_default(engine: TorchEngine, image: Tensor) -> Tensor:
+    """Enlarge as the upscaler does: in bands where the engine has them."""
+    bands = engine.bands(image, 2)
+    return engine.enlarge(image, 2, exact=False) if bands is None else torch.cat(list(bands), dim=-2)
+
+
+def _compiled(
+    network: nn.Module, device: torch.device, dtype: torch.dtype, window: Tensor, section: Section
+) -> Enlarge | None:
+    """Compile with frozen weights, which lets the compiler lay them out as it likes, for one size of window."""
+    module = copy.deepcopy(network).to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
+    try:
+        from torch._inductor import config as inductor  # noqa: PLC0415  # absent where there is no compiler
+
+        run: Enlarge = torch.compile(module, dynamic=False)
+
+        @torch.inference_mode(mode=False)
+        @torch.no_grad()
+        def enlarge(window: Tensor) -> Tensor:
+            with inductor.patch(freezing=True):
+                return run(window.clone().to(device, dtype).contiguous(memory_format=torch.channels_last))
+
+        enlarge(window)
+    except Exception as error:  # noqa: BLE001  # compilers fail in many ways, and none must end a benchmark
+        reason = str(error).removeprefix("backend='inductor' raised:").strip() or repr(error)  # before torch 2.7
+        section.skipped["compiled"] = reason.splitlines()[0]
+        return None
+    return enlarge
+
+
+def _check_agreement(
+    engines: Mapping[str, Enlarge], window: Tensor, expected: Tensor, section: Section, *, strict: bool
+) -> None:
+    """Note how far each engine is from PyTorch in float32; half precision may be further."""
+    for name, enlarge in engines.items():
+        difference = float((enlarge(window).float().cpu() - expected).abs().max())
+        section.values[f"largest difference from PyTorch, {name}"] = difference
+        if strict and name != _NARROW and not difference <= TOLERANCE:
+            raise ProSRError(f"{name} must agree with PyTorch to {TOLERANCE}, got {difference:.1e}; report it.")
+
+
+def _compare_with_yardsticks(
+    engines: Mapping[str, Enlarge],
+    network: nn.Module,
+    window: Tensor,
+    device: torch.device,
+    rounds: int,
+    section: Section,
+) -> None:
+    work = 2 * multiply_adds_per_output_pixel(network, 2) * 4 * window.numel() / GIGA
+    dtype = yardstick_dtype(device)
+    tasks: dict[str, Task] = {name: _task(enlarge, window, device, work) for name, enlarge in engines.items()}
+    rates = compare(
+        tasks | {PRODUCT: matrix_product(device, dtype), CONVOLUTION: convolution(device, dtype)}, rounds=rounds
+    )
+    rates[BETTER] = tuple(max(pair) for pair in zip(rates[PRODUCT], rates[CONVOLUTION], strict=True))
+    for name in engines:
+        for yardstick in (PRODUCT, CONVOLUTION, BETTER):
+            goal = _GOALS.get(name) if yardstick == PRODUCT and device.type == "cpu" else None
+            section.comparisons.append(
+                Comparison(
+                    name=f"{name} over {yardstick}",
+                    unit="GFLOP/s",
+                    measured=rates[name],
+                    against=rates[yardstick],
+                    goal=goal,
+                )
+            )
+
+
+def _task(enlarge: Enlarge, window: Tensor, device: torch.device, work: float) -> Task:
+    repeats = 1 if device.type == "cpu" else 20
+
+    def run() -> float:
+        for _ in range(repeats):
+            enlarge(window)
+        wait(device)
+        return repeats * work
+
+    return run

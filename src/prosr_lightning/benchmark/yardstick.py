@@ -1,0 +1,70 @@
+"""What the machine can do: the rate of a large matrix product, and of the convolution that the networks consist of."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from prosr_lightning.benchmark.comparing import Task
+
+GIGA = 1e9
+PRODUCT, CONVOLUTION, BETTER = "matrix product", "convolution", "the better of both"
+
+
+def wait(device: torch.device) -> None:
+    """Wait until a device has done what it was asked."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def yardstick_dtype(device: torch.device) -> torch.dtype:
+    """Return what the yardsticks compute in: bfloat16 on CUDA, else float32."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def matrix_product(device: torch.device, dtype: torch.dtype, *, side: int | None = None) -> Task:
+    """Return a task that multiplies two square matrices and returns the GFLOP of it.
+
+    Args:
+        device: Where.
+        dtype: See `yardstick_dtype`.
+        side: Of the matrices; None takes 2048 on the CPU and 4096 elsewhere.
+    """
+    size, repeats = side or (2048 if device.type == "cpu" else 4096), _repeats(device)
+    a, b = (torch.rand(size, size, device=device, dtype=dtype) for _ in range(2))
+
+    def run() -> float:
+        for _ in range(repeats):
+            torch.mm(a, b)
+        wait(device)
+        return float(repeats * 2 * size**3 / GIGA)
+
+    return run
+
+
+def convolution(device: torch.device, dtype: torch.dtype, *, side: int | None = None) -> Task:
+    """Return a task that runs a 3x3 convolution of 64 to 64 channels, channels last, and returns the GFLOP of it.
+
+    Args:
+        device: Where.
+        dtype: As `matrix_product`.
+        side: Of the image; None takes 256 on the CPU, whose cache holds no more, and 1024 elsewhere.
+    """
+    size, repeats = side or (256 if device.type == "cpu" else 1024), _repeats(device)
+    image = torch.rand(1, 64, size, size, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    weight = torch.rand(64, 64, 3, 3, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def run() -> float:
+        for _ in range(repeats):
+            F.conv2d(image, weight, padding=1)
+        wait(device)
+        return repeats * 2 * 9 * 64 * 64 * size**2 / GIGA
+
+    return run
+
+
+def _repeats(device: torch.device) -> int:
+    return 4 if device.type == "cpu" else 50  # an accelerator is done with four before a clock can tell

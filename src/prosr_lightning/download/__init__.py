@@ -1,0 +1,141 @@
+"""Download a data set: `python -m prosr_lightning.download div2k|set5|set14|bsds100|urban100|manga109 [--root DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from prosr_lightning.download.catalogue import DATASETS
+from prosr_lightning.download.downloads import CACHE, download
+from prosr_lightning.download.transfer import Transfer
+from prosr_lightning.errors import ConfigError, ProSRError
+
+INTERRUPTED = 130  # 128 + SIGINT, the shell's convention
+_LINE_EVERY = 0.1  # without a terminal: a line at every tenth of a file
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Download the named data sets.
+
+    Args:
+        argv: The command line without the program's name; that of the process if None.
+
+    Returns:
+        The exit code: 0, 1 for an error, 130 if interrupted. A mistyped command line exits with 2.
+    """
+    arguments = _parser().parse_args(argv)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    try:
+        with _Display(console) as display:
+            transfer = Transfer(say=console.print, progress=display.show)
+            _download_all(arguments, transfer)
+    except ProSRError as error:
+        errors.print(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        errors.print(f"interrupted. {_kept(arguments.root)}")
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m prosr_lightning.download",
+        description="Download data sets into the data directory, check them and lay them out as training and "
+        "evaluation expect. What is complete is not downloaded again; what broke off is resumed.",
+    )
+    parser.add_argument("datasets", nargs="+", choices=list(DATASETS), metavar="DATASET", help=", ".join(DATASETS))
+    parser.add_argument("--root", type=Path, default=Path("data"), metavar="DIR", help="data directory [data]")
+    parser.add_argument(
+        "--url",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="address of an archive to use instead of the built-in ones; may be repeated, mirrors are tried in order. "
+        "Of DIV2K, a file name with DIV2K_train_HR or DIV2K_valid_HR serves this part only",
+    )
+    parser.add_argument(
+        "--archive",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a zip or tar downloaded by hand to unpack instead; may be repeated, as --url",
+    )
+    parser.add_argument("--force", action="store_true", help="download again and replace what is there")
+    return parser
+
+
+def _download_all(arguments: argparse.Namespace, transfer: Transfer) -> None:
+    names = list(dict.fromkeys(arguments.datasets))
+    if len(names) > 1 and (arguments.url or arguments.archive):
+        raise ConfigError(
+            f"--url and --archive must come with one data set, got {len(names)} ({', '.join(names)}); run the command "
+            f"once for each."
+        )
+    for name in names:
+        download(
+            DATASETS[name],
+            arguments.root,
+            urls=arguments.url,
+            archives=arguments.archive,
+            force=arguments.force,
+            transfer=transfer,
+        )
+
+
+def _kept(root: Path) -> str:
+    parts = sorted((root / CACHE).rglob("*.part"))
+    if not parts:
+        return "Nothing was left half-written; run the same command again."
+    listed = ", ".join(f"{path} ({path.stat().st_size / 1e6:.1f} MB)" for path in parts)
+    return f"What has arrived is kept in {listed}; run the same command again to go on from there."
+
+
+class _Display:
+    """A progress bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: dict[str, TaskID] = {}
+        self._told: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[amount]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> _Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, label: str, done: int, total: int | None, unit: str) -> None:
+        """Tell how far `label` has come."""
+        amount = _amount(done, total, unit)
+        if self._console.is_terminal:
+            if label not in self._bars:
+                self._bars[label] = self._progress.add_task(label, amount=amount)
+            self._progress.update(self._bars[label], completed=done, total=total, amount=amount)
+            return
+        reached = done / (total or 1e9)  # of an unknown size: a line at every 100 MB
+        last = self._told.get(label, 0.0)
+        if done == total or reached < last or reached >= last + _LINE_EVERY:
+            self._told[label] = reached
+            self._console.print(f"{label}: {amount}")
+
+
+def _amount(done: int, total: int | None, unit: str) -> str:
+    if unit == "files":
+        return f"{done} of {total} files"
+    return f"{done / 1e6:.1f} MB" if total is None else f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"

@@ -1,0 +1,179 @@
+"""What a training run ends with: the trained network beside bicubic, as files, a table and a picture."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.evaluate.running import evaluate_network
+from prosr_lightning.evaluate.scoring import PERCEPTUAL
+from prosr_lightning.imaging.geometry import modcrop
+from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
+from prosr_lightning.imaging.resize import bicubic_downscale
+from prosr_lightning.metrics.protocol import Protocol
+from prosr_lightning.networks.contract import SRNetwork, count_parameters
+from prosr_lightning.pictures.comparison import Panel, comparison, detailed_window
+from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+
+log = logging.getLogger(__name__)
+
+_CROP = 80  # side of the crops of the picture, in pixels of the original
+
+
+def score_run(
+    networks: Mapping[str, nn.Module],
+    benchmarks: Sequence[Benchmark],
+    scales: Sequence[int],
+    protocol: Protocol,
+    *,
+    output_dir: Path,
+    device: str | torch.device = "cpu",
+    sources: Mapping[str, str] | None = None,
+    measures: Sequence[str] = (),
+    picture: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, list[ImageScore]]:
+    """Score networks beside bicubic, write the results below `output_dir`, and print the table.
+
+    Args:
+        networks: By the name that the table gives them; the gain is that of the last.
+        benchmarks: The sets.
+        scales: The factors.
+        protocol: The convention.
+        output_dir: Gets `test/<method>/summary.csv` and the like, and `comparison.png`.
+        device: Where the network computes.
+        sources: The checkpoint of each, for the record.
+        measures: Perceptual values wanted besides, see `evaluate_network`.
+        picture: Draw crops of the first image of the first set.
+        progress: Called with (method, images done, images in all) after each image.
+
+    Returns:
+        The scores of bicubic and of every network.
+    """
+    scores: dict[str, list[ImageScore]] = {}
+    everything: dict[str, nn.Module | None] = {"bicubic": None, **networks}
+    for method, module in everything.items():
+        folder = output_dir / "test" / method
+        scores[method] = evaluate_network(
+            cast("SRNetwork | None", module),
+            benchmarks,
+            scales,
+            protocol,
+            device=device,
+            save_dir=folder / "images" if picture else None,
+            measures=measures,
+            progress=None if progress is None else functools.partial(_advance, progress, method),
+        )
+        parameters = 0 if module is None else count_parameters(module)
+        info = RunInfo(
+            method=method,
+            protocol=protocol,
+            source=(sources or {}).get(method),
+            parameters=parameters,
+            device=str(device),
+        )
+        write_results(folder, scores[method], info)
+    console = Console()
+    console.print(_table(scores, protocol))
+    for measure in measures:
+        console.print(_measure_table(scores, measure))
+    if picture:
+        path = output_dir / "comparison.png"
+        write_rgb(path, draw_comparison(scores, benchmarks[0], scales, output_dir / "test"))
+        console.print(f"Comparison picture: {path}", highlight=False, soft_wrap=True)
+    return scores
+
+
+def _advance(progress: Callable[[str, int, int], None], method: str, _: ImageScore, done: int, total: int) -> None:
+    progress(method, done, total)
+
+
+def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol) -> Table:
+    table = _empty_table(scores, f"PSNR in dB / SSIM; {protocol.describe()}{_of_bicubic(protocol)}")
+    table.add_column("gain", justify="right")
+    for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
+        gain = f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB"
+        table.add_row(*_place(rows[0]), *(f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows), gain)
+    return table
+
+
+def _of_bicubic(protocol: Protocol) -> str:
+    if protocol.bicubic_rounding == protocol.rounding:
+        return ""
+    return "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")
+
+
+def _measure_table(scores: Mapping[str, list[ImageScore]], measure: str) -> Table:
+    table = _empty_table(scores, f"{measure}; {PERCEPTUAL[measure]}")
+    for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
+        table.add_row(*_place(rows[0]), *(f"{row.perceptual[measure]:.4f}" for row in rows))
+    return table
+
+
+def _empty_table(scores: Mapping[str, list[ImageScore]], caption: str) -> Table:
+    table = Table(caption=caption, caption_justify="left")
+    table.add_column("set")
+    table.add_column("scale", justify="right")
+    for method in scores:
+        table.add_column(method, justify="right")
+    return table
+
+
+def _place(row: SummaryRow) -> tuple[str, str]:
+    return row.dataset, f"{row.scale}x"
+
+
+def draw_comparison(
+    scores: Mapping[str, list[ImageScore]],
+    benchmark: Benchmark,
+    scales: Sequence[int],
+    folder: Path,
+    *,
+    window: tuple[int, int] | None = None,
+) -> RGB8:
+    """Draw LR, every method and the original of the benchmark's first image, a row for each scale.
+
+    Args:
+        scores: By method.
+        benchmark: The set.
+        scales: The factors.
+        folder: Holds `<method>/images/`, as `evaluate_network` writes them.
+        window: Top and left of the crop; None finds the most detailed place.
+
+    Returns:
+        The drawing, `(H, W, 3)` `uint8`.
+    """
+    path = benchmark.images[0]
+    original = read_rgb(path)
+    largest = max(scales)
+    top, left = window or detailed_window(original, _CROP)
+    window = (top // largest * largest, left // largest * largest)
+    rows = []
+    for scale in scales:
+        truth = torch.from_numpy(original.copy()).permute(2, 0, 1)[None]
+        truth = modcrop(truth, scale)
+        lr = bicubic_downscale(truth.double() / 255, scale).clamp(0, 1)
+        panels = [Panel(caption=f"LR, {scale}x smaller", image=_to_rgb8(lr))]
+        for method, images in scores.items():
+            found = next(
+                one for one in images if (one.dataset, one.scale, one.image) == (benchmark.name, scale, path.stem)
+            )
+            result = read_rgb(folder / method / "images" / benchmark.name / f"x{scale}" / f"{path.stem}.png")
+            panels.append(Panel(caption=f"{method} {scale}x\n{found.psnr_db:.2f} dB", image=result))
+        panels.append(Panel(caption=f"original\n{path.stem}", image=_to_rgb8(truth.double() / 255)))
+        rows.append(panels)
+    return comparison(rows, window=window, side=_CROP)
+
+
+def _to_rgb8(image: torch.Tensor) -> RGB8:
+    return np.ascontiguousarray(image[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy())

@@ -1,0 +1,187 @@
+"""Run a method over benchmarks and score every image once at every scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.data.pairing import match_images
+from prosr_lightning.errors import ConfigError, DataError, ImageError
+from prosr_lightning.evaluate.methods import (
+    FolderMethod,
+    Method,
+    NetworkMethod,
+    Sample,
+    bicubic,
+    make_sample,
+    read_ycbcr,
+)
+from prosr_lightning.evaluate.scoring import PERCEPTUAL, Scorer
+from prosr_lightning.metrics.protocol import Protocol, Rounding
+from prosr_lightning.networks import SRNetwork, levels_up_to
+from prosr_lightning.runs.scores import ImageScore
+
+# Called after every image with its score, the number of images done and the number in all.
+Progress = Callable[[ImageScore, int, int], None]
+# Side of a tile in input pixels of a pass: whole images of every usual benchmark, and about 1 GB at 64 channels.
+DEFAULT_TILE = 512
+
+
+def evaluate_network(
+    network: SRNetwork | None,
+    benchmarks: Sequence[Benchmark],
+    scales: Sequence[int],
+    protocol: Protocol,
+    *,
+    self_ensemble: bool = False,
+    bf16: bool = False,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+    save_dir: Path | str | None = None,
+    tile: int = DEFAULT_TILE,
+    measures: Sequence[str] = (),
+) -> list[ImageScore]:
+    """Score a network, or bicubic, on benchmarks; every image is computed once at every scale.
+
+    Args:
+        network: The network, which is copied and left as it is; None for bicubic.
+        benchmarks: The sets.
+        scales: The factors; each is computed from its own LR image.
+        protocol: The convention.
+        self_ensemble: Average over the eight symmetries (networks only).
+        bf16: Compute the features in bfloat16 (networks only).
+        device: Where the network computes; scoring is done on the CPU in float64.
+        progress: Called after every image.
+        save_dir: Write each result there as `NAME/x4/image.png`.
+        tile: Side of the tiles of larger images; 0 for none. Results are the same.
+        measures: Perceptual values wanted besides: "gmsd", "high_frequency", "lpips", "dists".
+
+    Returns:
+        Scores ordered by set, scale and image.
+
+    Raises:
+        ConfigError: If an argument is not allowed.
+        DataError: If an image cannot be scored; the message names it.
+        MissingDependencyError: If a measure needs a package that is absent.
+    """
+    _check(scales, measures)
+    if network is None:
+        if self_ensemble:
+            raise ConfigError(
+                "`self_ensemble` must be false for bicubic, got true; bicubic commutes with the symmetries."
+            )
+        if bf16:
+            raise ConfigError("`bf16` must be false for bicubic, got true; it is for networks.")
+        method: Method = bicubic
+    else:
+        for scale in scales:
+            levels_up_to(scale)
+        method = NetworkMethod(network=network, device=device, self_ensemble=self_ensemble, bf16=bf16, tile=tile)
+    rounding = protocol.bicubic_rounding if network is None else protocol.rounding
+    scorer = Scorer(
+        method=method,
+        protocol=protocol,
+        rounding=rounding,
+        measures=measures,
+        save_dir=None if save_dir is None else Path(save_dir),
+    )
+    return _run(scorer, benchmarks, scales, progress)
+
+
+def evaluate_folder(
+    folder: Path | str,
+    benchmarks: Sequence[Benchmark],
+    scales: Sequence[int],
+    protocol: Protocol,
+    *,
+    progress: Progress | None = None,
+    measures: Sequence[str] = (),
+) -> list[ImageScore]:
+    """Score finished pictures; `data.pairing.match_images` says where they are looked for.
+
+    Args:
+        folder: The pictures.
+        benchmarks: The sets.
+        scales: The factors.
+        protocol: The convention; the pictures are 8-bit RGB already, so "none" and "rgb8" are the same.
+        progress: Called after every image.
+        measures: As for `evaluate_network`.
+
+    Returns:
+        Scores ordered by set, scale and image.
+
+    Raises:
+        ConfigError: If an argument is not allowed.
+        DataError: If a picture is missing, ambiguous, unreadable or of the wrong size; the message names it.
+    """
+    _check(scales, measures)
+    files: dict[tuple[Path, int], Path] = {}
+    for benchmark in benchmarks:
+        for scale in scales:
+            found = match_images(benchmark, folder, scale, several=len(scales) > 1, what="result")
+            files.update({(image, scale): path for image, path in zip(benchmark.images, found, strict=True)})
+    if len(set(files.values())) != len(files):
+        raise DataError(
+            f"{folder} must have a folder for each benchmark (such as {benchmarks[0].name}/x{scales[0]}), got one file "
+            "for several images; sort the files, or score one set at one scale."
+        )
+    rounding: Rounding = "y8" if protocol.rounding == "y8" else "none"
+    scorer = Scorer(
+        method=FolderMethod(files=files), protocol=protocol, rounding=rounding, measures=measures, timed=False
+    )
+    return _run(scorer, benchmarks, scales, progress)
+
+
+def _run(
+    scorer: Scorer, benchmarks: Sequence[Benchmark], scales: Sequence[int], progress: Progress | None
+) -> list[ImageScore]:
+    total = len(scales) * sum(len(benchmark.images) for benchmark in benchmarks)
+    given = [_given_lr(benchmark, scales) for benchmark in benchmarks]  # all found before any work
+    scores: list[ImageScore] = []
+    done = 0
+    for benchmark, lr_files in zip(benchmarks, given, strict=True):
+        of_set: list[ImageScore] = []
+        for sample in _samples(benchmark, scales, scorer.rounding, lr_files):
+            of_set.append(scorer(benchmark.name, sample))
+            done += 1
+            if progress is not None:
+                progress(of_set[-1], done, total)
+        scores += sorted(of_set, key=lambda one: scales.index(one.scale))  # stable: the images stay in order
+    return scores
+
+
+def _samples(
+    benchmark: Benchmark, scales: Sequence[int], rounding: Rounding, given: dict[tuple[Path, int], Path]
+) -> Iterator[Sample]:
+    """Read each picture once and give it at every scale."""
+    for path in benchmark.images:
+        hr = read_ycbcr(path)
+        for scale in scales:
+            try:
+                yield make_sample(path, hr, scale, rounding=rounding, lr_path=given.get((path, scale)))
+            except ImageError as error:
+                raise ImageError(f"{path} cannot be scored at {scale}x: {error}") from error
+
+
+def _given_lr(benchmark: Benchmark, scales: Sequence[int]) -> dict[tuple[Path, int], Path]:
+    if benchmark.lr_dir is None:
+        return {}
+    found: dict[tuple[Path, int], Path] = {}
+    for scale in scales:
+        paths = match_images(benchmark, benchmark.lr_dir, scale, several=len(scales) > 1, what="LR image")
+        found.update({(image, scale): path for image, path in zip(benchmark.images, paths, strict=True)})
+    return found
+
+
+def _check(scales: Sequence[int], measures: Sequence[str]) -> None:
+    wrong = [scale for scale in scales if isinstance(scale, bool) or not isinstance(scale, int) or scale < 2]
+    if wrong or not scales or len(set(scales)) != len(scales):
+        raise ConfigError(
+            f"`scales` must be different whole numbers >= 2, got {list(scales)}; choose from 2, 4, 8, 16."
+        )
+    unknown = [key for key in measures if key not in PERCEPTUAL]
+    if unknown:
+        raise ConfigError(f"`perceptual` must be from {', '.join(PERCEPTUAL)}, got {', '.join(unknown)}.")

@@ -1,0 +1,15 @@
+"""Losses: one pure function for each equation, on luminance tensors."""
+
+from __future__ import annotations
+
+from prosr_lightning.losses.content import (
+    EPS,
+    absolute_error,
+    cascade,
+    charbonnier,
+    content_loss,
+    residual_loss,
+    squared_error,
+)
+
+__all__ = ["EPS", "absolute_error", "cascade", "charbonnier", "content_loss", "residual_loss", "squared_error"]

@@ -1,0 +1,1 @@
+"""The files of users: reading, writing, formats, metadata, kinds of images, recoloring, comparison."""

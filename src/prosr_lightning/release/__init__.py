@@ -1,0 +1,193 @@
+"""Turn a checkpoint into released weights: `python -m prosr_lightning.release best.ckpt prosrn --scores RUN ...`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from prosr_lightning.config import run_reporting
+from prosr_lightning.errors import CheckpointError, ConfigError
+from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.networks.contract import count_parameters
+from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.train.checkpoints import write_portable
+
+_CARD = "MODEL_CARD.md"
+# Settings of a run that make it repeatable; paths stay out.
+_RECIPE = ("seed", "levels", "optimizer", "scheduler", "data", "trainer", "model")
+_PRIVATE = frozenset({"train_dir", "data_dir", "cache_dir", "val_sets", "default_root_dir", "generator", "_partial_"})
+
+
+def release(
+    checkpoint: Path, name: str, *, scores: Path, training_data: str, licence: str, folder: Path = RELEASED_FOLDER
+) -> Path:
+    """Write released weights with what is known of their training, and the model card of all released weights.
+
+    Args:
+        checkpoint: A checkpoint of training; its averaged weights are taken where there are any.
+        name: The released name.
+        scores: Folder with the `summary.csv` and `run.json` of an evaluation of these weights.
+        training_data: What they were trained on, in one sentence.
+        licence: Licence of the weights.
+        folder: Where released weights are.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be used or records no run.
+        ConfigError: If the scores are missing.
+        StorageError: If the folder cannot be written.
+    """
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise ConfigError(f"`name` must be of small letters, digits and _, got {name!r}; choose e.g. prosrn_x2.")
+    loaded = load_network(checkpoint)
+    config = loaded.metadata.get("config")
+    if not config:
+        raise CheckpointError(
+            f"{checkpoint} must record the configuration of its run, found none; take a checkpoint of train."
+        )
+    metadata = {
+        "name": name,
+        "training_data": training_data,
+        "licence": licence,
+        "parameters": count_parameters(loaded.network),
+        "updates": loaded.metadata.get("steps_done"),
+        "version": loaded.metadata.get("version"),
+        "start": _start(config.get("init_from")),
+        "recipe": {key: _public(config[key]) for key in _RECIPE if config.get(key) is not None},
+        **_scores(scores, checkpoint),
+    }
+    path = folder / f"{name}.safetensors"
+    save_network(path, loaded.network, metadata)
+    write_card(folder)
+    return path
+
+
+def write_card(folder: Path = RELEASED_FOLDER) -> None:
+    """Write the model card of every weights file in a folder, from what the files say of themselves.
+
+    Args:
+        folder: The folder; gets `MODEL_CARD.md`.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    sections = [_section(load_network(path).metadata) for path in sorted(folder.glob("*.safetensors"))]
+    head = (
+        "# Released weights\n\nWritten by `python -m prosr_lightning.release` from the headers of the files beside it. "
+        "Scores are PSNR in dB / SSIM on luminance.\nThe networks undo bicubic downscaling of photographs; noise, "
+        "compression and blur of another kind are outside their\ntraining. No pickled code: safetensors only.\n"
+    )
+    with atomic_path(folder / _CARD) as temporary:
+        temporary.write_text("\n".join([head, *sections]), encoding="utf-8")
+
+
+def _public(node: Any) -> Any:  # noqa: ANN401  # YAML
+    """Leave out what names folders of the machine that trained."""
+    if isinstance(node, Mapping):
+        return {key: _public(value) for key, value in node.items() if key not in _PRIVATE and value is not None}
+    return node
+
+
+def _start(init_from: object) -> str | None:
+    """Name the weights that a training began with, without the folder that they were in."""
+    return None if init_from in (None, "required") else Path(str(init_from)).name
+
+
+def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
+    try:
+        with (folder / "summary.csv").open(newline="", encoding="utf-8") as file:
+            rows = [
+                {
+                    "dataset": row["dataset"],
+                    "scale": int(row["scale"]),
+                    "psnr_db": round(float(row["psnr_db"]), 3),
+                    "ssim": round(float(row["ssim"]), 4),
+                }
+                for row in csv.DictReader(file)
+            ]
+        info = dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"`scores` must be a folder with summary.csv and run.json of an evaluation, got {folder} ({error}); "
+            "run `python -m prosr_lightning.evaluate ckpt_path=...` first."
+        ) from error
+    if not rows or not all(math.isfinite(float(row[key])) for row in rows for key in ("psnr_db", "ssim")):
+        raise ConfigError(f"`scores` must hold finite scores, got {len(rows)} rows in {folder}; evaluate again.")
+    source = info.get("source")
+    if not source or Path(source).expanduser().resolve() != checkpoint.expanduser().resolve():
+        raise ConfigError(
+            f"`scores` must be those of {checkpoint}, got those of {source or info.get('method')}; "
+            "evaluate that checkpoint."
+        )
+    protocol = info.get("protocol", {})
+    return {"scores": rows, "protocol": protocol.get("name", protocol) if isinstance(protocol, dict) else protocol}
+
+
+def _section(metadata: Mapping[str, Any]) -> str:
+    architecture = ", ".join(f"{key} {value}" for key, value in metadata["architecture"].items() if key != "name")
+    recipe = metadata.get("recipe", {})
+    data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
+    started = f"from {metadata['start']}, " if metadata.get("start") else ""
+    rate = recipe.get("optimizer", {}).get("lr")
+    copies = f" from the photographs and copies shrunk by {data['shrink']}" if data.get("shrink") else ""
+    lines = [
+        f"## {metadata.get('name', '?')}\n",
+        f"- Network: {metadata['architecture']['name']} ({architecture}), {metadata.get('parameters', 0):,} parameters",
+        f"- Training data: {metadata.get('training_data', 'not recorded')}",
+        f"- Training: {started}levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
+        f"{data.get('batch_size')} HR crops of {data.get('crop')}{copies}, "
+        f"rate {rate}, time limit {trainer.get('max_time')}, on {trainer.get('accelerator')} "
+        f"in {trainer.get('precision') or '32-true'}, seed {recipe.get('seed')}",
+        f"- Licence: {metadata.get('licence', 'not recorded')}",
+        f"- Protocol of the scores: {metadata.get('protocol', 'not recorded')}\n",
+        "| set | scale | PSNR / SSIM |",
+        "|---|---|---|",
+        *(
+            f"| {row['dataset']} | {row['scale']}x | {row['psnr_db']:.2f} / {row['ssim']:.4f} |"
+            for row in metadata.get("scores", [])
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m prosr_lightning.release", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("name", help="released name, such as prosrn")
+    parser.add_argument("--scores", type=Path, required=True, help="folder of an evaluation: summary.csv and run.json")
+    parser.add_argument("--training-data", required=True, help="what they were trained on, in one sentence")
+    parser.add_argument("--licence", default="MIT", help="of the weights; default: MIT")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        nargs=2,
+        metavar=("LAST", "COPY"),
+        help="also write the whole state in LAST, without the folders of this machine, to COPY",
+    )
+    options = parser.parse_args(arguments)
+
+    def command() -> None:
+        path = release(
+            options.checkpoint,
+            options.name,
+            scores=options.scores,
+            training_data=options.training_data,
+            licence=options.licence,
+        )
+        Console(soft_wrap=True).print(f"Released {path}", highlight=False)
+        if options.state is not None:
+            write_portable(*options.state)
+            Console(soft_wrap=True).print(f"Wrote {options.state[1]}, to go on from", highlight=False)
+
+    return run_reporting(command)

@@ -1,0 +1,60 @@
+"""Which row of a printed table a run belongs to."""
+
+from __future__ import annotations
+
+import re
+
+from prosr_lightning.runs.scored import Run
+from prosr_lightning.runs.training import Training
+
+# Table 3: A is LapSRN's own chain of convolutions, which a plain structure repeats within ProSRN.
+_TABLE3_ROWS = {"plain": "LapSRN", "residual": "Residual", "memory": "Memory"}
+
+
+def same_row(one: str, other: str) -> bool:
+    """Compare names of rows: "ProSRN (Ours 2x,4x)", "ProSRN (2x, 4x)" and "ProSRN (train 2x)" differ by table only.
+
+    Example:
+        >>> same_row("ProSRN (Ours 2x,4x)", "prosrn (2x, 4x)")
+        True
+    """
+    return _plain(one) == _plain(other)
+
+
+def rows_for(run: Run, table: int, scale: int) -> list[str]:
+    """Return the names of the rows a run may stand in, the best first.
+
+    Args:
+        run: The run.
+        table: 2 to 6.
+        scale: Of the scores.
+
+    Returns:
+        Names to compare by `same_row`; empty where the run is not what any printed row is: another depth or width, or
+        the mean over eight symmetries, or in bfloat16.
+    """
+    if run.name is not None:
+        return [run.name]
+    if run.self_ensemble or run.bf16:
+        return []
+    if run.training is not None:
+        return _rows_for_training(run.training, table)
+    trained_for_this_scale = [f"LapSRN ({scale}x)"] if same_row(run.method, "LapSRN") else []
+    return [*trained_for_this_scale, run.method]
+
+
+def _rows_for_training(training: Training, table: int) -> list[str]:
+    settings = training.settings
+    if training.method == "ProSRN":
+        if table == 3:
+            structure = settings.pop("structure", "memory")
+            row = _TABLE3_ROWS[structure] if training.levels == (2,) else None
+        else:
+            row = f"ProSRN ({','.join(f'{level}x' for level in training.levels)})"
+        return [row] if row is not None and not settings else []
+    names = [f"{training.method} ({training.levels[-1]}x)"] if training.levels else []
+    return [] if settings else [*names, training.method]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]|ours|train", "", name.casefold())

@@ -1,0 +1,42 @@
+"""Scores stand beside each other only if they were made alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.metrics.protocol import PAPER, Protocol
+from prosr_lightning.runs.scored import Run
+
+
+def common_protocol(runs: Sequence[Run]) -> Protocol:
+    """Return the protocol that all runs were scored by; `PAPER` for no runs.
+
+    Raises:
+        ConfigError: If two runs differ in protocol or in where their LR images come from.
+    """
+    for run in runs:
+        for key, mine, first in (
+            ("protocol", run.protocol.describe(), runs[0].protocol.describe()),
+            ("bicubic rounding", run.protocol.bicubic_rounding, runs[0].protocol.bicubic_rounding),
+            ("LR images", run.lr_dir or "made from the ground truth", runs[0].lr_dir or "made from the ground truth"),
+        ):
+            if mine != first:
+                raise ConfigError(
+                    f"The runs of one table or figure must have the same {key}, got {first!r} in {runs[0].folder} and "
+                    f"{mine!r} in {run.folder}; score one of them again, or report them apart."
+                )
+    return runs[0].protocol if runs else PAPER
+
+
+def describe_protocol(runs: Sequence[Run]) -> str:
+    """Return what a caption says of how our numbers came about."""
+    if not runs:
+        return "No run of ours was given"
+    protocol = common_protocol(runs)
+    text = protocol.describe()
+    if protocol.bicubic_rounding != protocol.rounding:
+        text += "; bicubic not rounded" if protocol.bicubic_rounding == "none" else "; bicubic rounded otherwise"
+    if runs[0].lr_dir:
+        text += f"; LR images from {runs[0].lr_dir}"
+    return text[0].upper() + text[1:]

@@ -1,0 +1,85 @@
+"""Every table by its number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks import count_layers, longest_path
+from prosr_lightning.report.costs import network_of, parameters_of
+from prosr_lightning.report.detail import detail_table
+from prosr_lightning.report.model import Column, Table, text_cell
+from prosr_lightning.report.published import structure_rows
+from prosr_lightning.report.race import race_table
+from prosr_lightning.report.scores import NOT_PUBLISHED, score_table
+from prosr_lightning.runs.scored import Run
+
+TABLES = ("1", "2", "3", "4", "5", "6", "race", "detail")
+_TABLE1_SCALE = 4  # its caption: "[4x upscaling]"
+
+
+def build_table(name: str, runs: Sequence[Run] = (), *, dataset: str = "Set14") -> Table:
+    """Build a table.
+
+    Args:
+        name: One of `TABLES`: the paper's number, "race" for ours with what they cost, or "detail" for perceptual
+            measures.
+        runs: Ours; Table 1 takes none.
+        dataset: Of the times in the race.
+
+    Returns:
+        The table, for `render`.
+
+    Raises:
+        ConfigError: If there is no such table, or the runs do not fit it or each other.
+    """
+    if name not in TABLES:
+        raise ConfigError(f"`table` must be one of {', '.join(TABLES)}, got {name!r}; choose one of them.")
+    if name == "1":
+        if runs:
+            raise ConfigError(
+                f"Table 1 is computed from the networks and takes no runs, got {runs[0].folder}; leave runs out."
+            )
+        return structure_table()
+    if name == "detail":
+        return detail_table(runs)
+    return race_table(runs, dataset) if name == "race" else score_table(int(name), runs)
+
+
+def structure_table() -> Table:
+    """Lay out Table 1, with the layers and parameters of our networks beside the printed ones.
+
+    Returns:
+        The table. Layers are counted twice: those that exist, and those between input and output, which differ where
+        weights are shared; "n/a" stands where this package has no such network.
+    """
+    records = []
+    for row in structure_rows():
+        network = network_of(row.method, _TABLE1_SCALE)
+        path = None if network is None else longest_path(network, _TABLE1_SCALE)
+        if network is not None and row.method == "ProSRN":
+            path = longest_path(network, 2)  # one level, which is repeated
+        parameters = parameters_of(row.method, _TABLE1_SCALE)
+        records.append(
+            {
+                "Method": row.method,
+                "Input": row.input,
+                "Mode": row.mode,
+                "Layers (paper)": str(row.layers),
+                "Layers": NOT_PUBLISHED if network is None else str(count_layers(network)),
+                "Longest path": NOT_PUBLISHED if path is None else str(path),
+                "Parameters": NOT_PUBLISHED if parameters is None else f"{parameters:,}",
+            }
+        )
+    words = ("Method", "Input", "Mode")
+    return Table(
+        title="Table 1 of the paper",
+        caption=(
+            "Structure of the methods at 4x. Layers (paper): as printed. The rest is computed from our networks. "
+            "Layers: convolutions and transposed convolutions that exist. Longest path: those from input to output, "
+            "which are more where weights are shared (of ProSRN, one 2x level). Parameters: all learned values."
+        ),
+        columns=tuple(Column(title=title, numeric=title not in words) for title in records[0]),
+        blocks=(tuple(tuple(map(text_cell, record.values())) for record in records),),
+        records=[{key: value.replace(",", "") for key, value in record.items()} for record in records],
+    )

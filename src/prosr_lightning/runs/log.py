@@ -1,0 +1,130 @@
+"""Convergence curves: validation PSNR over steps from the CSV logs of training runs (Fig. 7)."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.runs.scored import split_name
+from prosr_lightning.runs.training import read_training
+
+METRICS = Path("csv") / "metrics.csv"  # of logger=csv
+_KEY = "val/psnr"
+_PSNR = re.compile(r"val/(.+/x\d+/)?psnr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One run's validation PSNR in dB at each step it was measured at."""
+
+    label: str
+    steps: tuple[int, ...]
+    psnr_db: tuple[float, ...]
+
+
+def read_curves(words: Sequence[str]) -> list[Curve]:
+    """Read the curves of training runs.
+
+    Args:
+        words: Each the folder of a training run or of a multirun, or `NAME=folder`.
+
+    Returns:
+        Curves by depth; their names are the names given, or "depth N".
+
+    Raises:
+        ConfigError: If there is no run.
+        DataError: If a folder holds no log, or a log holds no validation.
+    """
+    if not words:
+        raise ConfigError("Figure 7 needs training runs, got none; give runs=[DIR,DIR], one for each depth.")
+    curves = []
+    for word in words:
+        name, folder = split_name(word)
+        found = (
+            [folder]
+            if (folder / METRICS).is_file()
+            else sorted(path.parents[1] for path in folder.glob(f"*/{METRICS}"))
+        )
+        if not found:
+            raise DataError(
+                f"{folder} must hold {METRICS} of a training run, "
+                f"{'found none' if folder.is_dir() else 'but there is no such folder'}; train with logger=csv."
+            )
+        curves += [_read_curve(one, name) for one in found]
+    return [curve for _, curve in sorted(curves, key=lambda pair: pair[0])]
+
+
+def _read_curve(folder: Path, name: str | None) -> tuple[int, Curve]:
+    """Return the depth, 0 where it is not known, and the curve."""
+    training = read_training(folder)
+    depth = 0 if training is None else training.depth or 0
+    label = name or (f"depth {depth}" if depth else folder.name)
+    path = folder / METRICS
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [(int(row["step"]) + 1, float(row[_KEY])) for row in csv.DictReader(file) if row.get(_KEY)]
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path} must have numbers under step and {_KEY}, but: {error!r}; train again.") from error
+    if not rows:
+        raise DataError(f"{path} must have a value of {_KEY}, found none; train until the first validation.")
+    steps, psnr_db = zip(*rows, strict=True)
+    return depth, Curve(label=label, steps=steps, psnr_db=psnr_db)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a run validated, step by step.
+
+    Attributes:
+        steps: Updates done at each validation.
+        minutes: Wall time at each; None where it is not known.
+        psnr_db: Values in dB by column of the log: `val/psnr`, and `val/SET/xN/psnr` of each set and scale.
+    """
+
+    steps: tuple[int, ...]
+    minutes: tuple[float, ...] | None
+    psnr_db: Mapping[str, tuple[float, ...]]
+
+    @property
+    def best(self) -> float | None:
+        """The largest `val/psnr`, which is that of the kept weights; None without."""
+        values = [value for value in self.psnr_db.get(_KEY, ()) if math.isfinite(value)]
+        return max(values, default=None)
+
+
+def read_progress(folder: Path, seconds: float | None = None) -> Progress | None:
+    """Read what a run validated.
+
+    Args:
+        folder: Of a training run.
+        seconds: Wall time of the training. The log does not say when a validation was; updates are taken to last
+            equally long.
+
+    Returns:
+        None if there is no log, or no validation in it.
+
+    Raises:
+        DataError: If the log cannot be read.
+    """
+    path = folder / METRICS
+    if not path.is_file():
+        return None
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        last = max((int(row["step"]) for row in rows), default=0) + 1
+        validated = [row for row in rows if row.get(_KEY)]
+        columns = [name for name in (validated[0] if validated else {}) if name and _PSNR.fullmatch(name)]
+        values = {name: tuple(float(row[name] or "nan") for row in validated) for name in columns}
+        steps = tuple(int(row["step"]) + 1 for row in validated)  # the log counts from 0
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path} must have numbers under step and {_KEY}, but: {error!r}; train again.") from error
+    if not steps:
+        return None
+    minutes = None if not seconds else tuple(seconds / 60 * step / last for step in steps)
+    return Progress(steps=steps, minutes=minutes, psnr_db=values)

@@ -1,0 +1,234 @@
+"""The folder of a sweep: one numbered folder for each job, and `sweep.csv`, a row for each of them.
+
+Each job's row comes from the `record.json` in its folder; a job that was begun and left none is "unfinished": it runs,
+or was killed. The table is written anew after each job, whole or not at all, also where jobs run side by side.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.runs.record import RunRecord, read_record
+
+TABLE = "sweep.csv"
+COMMAND = "sweep.json"  # the words of the command line, in the sweep's folder
+JOB = "job.json"  # overrides and configuration, in the job's folder
+LAST = Path("checkpoints") / "last.ckpt"
+
+_FIRST = ("job", "status", "name", "overrides", "parameters", "layers", "levels", "seed", "steps", "samples")
+_TIMES = ("seconds", "cpu_seconds")
+_END = ("error", "folder")
+_held: list[FileLock] = []  # of the sweep that this process runs; the system gives them back when it ends
+
+_LOG = Path("csv") / "metrics.csv"
+_EARLIER_LOG = Path("csv.earlier") / "metrics.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a job was started with.
+
+    Attributes:
+        overrides: Its words, as the sweeper put them together.
+        configuration: What they composed to, interpolations as they are written.
+    """
+
+    overrides: tuple[str, ...]
+    configuration: Mapping[str, Any]
+
+
+def hold(sweep: Path) -> None:
+    """Make the folder of a sweep and keep other processes from running the same jobs, until this one ends.
+
+    Where the file system has no locks, nothing keeps them from it.
+
+    Args:
+        sweep: The folder.
+
+    Raises:
+        ConfigError: If another process runs the sweep.
+    """
+    while _held:  # of an earlier sweep of this process
+        _held.pop().release()
+    sweep.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(sweep / ".running.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(f"The sweep in {sweep} must not run twice, but it is running; wait, or stop it.") from None
+    except (OSError, NotImplementedError):
+        return
+    _held.append(lock)
+
+
+def job_folders(sweep: Path) -> list[Path]:
+    """Return the folders of the jobs that were begun, by number."""
+    found = [path for path in sweep.iterdir() if path.name.isdecimal() and path.is_dir()] if sweep.is_dir() else []
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  # JSON
+    """Write plain values, whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_job(folder: Path) -> Job | None:
+    """Read what a job was started with.
+
+    Args:
+        folder: The job's.
+
+    Returns:
+        None if there is no such file.
+
+    Raises:
+        DataError: If it holds something else.
+    """
+    path = folder / JOB
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Job(overrides=tuple(values["overrides"]), configuration=dict(values["configuration"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} must say how a job was started, but: {error!r}; remove {folder}.") from error
+
+
+def read_command(sweep: Path) -> list[str] | None:
+    """Read the words that a sweep was started with; None if there is no readable file of them."""
+    try:
+        return [str(word) for word in json.loads((sweep / COMMAND).read_text(encoding="utf-8"))["command"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def sweep_rows(sweep: Path) -> list[dict[str, str]]:
+    """Return the table of a sweep.
+
+    Args:
+        sweep: Its folder.
+
+    Returns:
+        A row for each job that was begun, by number; all have the same columns: job, status (finished, stopped, failed
+        or unfinished), name, overrides, parameters, layers, levels, seed, steps, samples, seconds, cpu_seconds, each of
+        `val/...`, each of `test/...`, error, folder (relative to the sweep's).
+    """
+    rows = [_row(folder) for folder in job_folders(sweep)]
+    scores = sorted({key for row in rows for key in row if key.startswith(("val/", "test/"))}, key=_place)
+    columns = (*_FIRST, *_TIMES, *scores, *_END)
+    return [{key: row.get(key, "") for key in columns} for row in rows]
+
+
+def write_table(sweep: Path) -> Path | None:
+    """Write `sweep.csv` from the records of the jobs.
+
+    Args:
+        sweep: The folder of the sweep.
+
+    Returns:
+        The path of the table; None if no job was begun.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    path = sweep / TABLE
+    lock = FileLock(sweep / f".{TABLE}.lock")
+    with suppress(Timeout, OSError):  # a file system without locks: the last job's table is whole nevertheless
+        lock.acquire(timeout=60)
+    try:
+        rows = sweep_rows(sweep)
+        if not rows:
+            return None
+        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    finally:
+        lock.release()
+    return path
+
+
+def clear_attempt(folder: Path) -> None:
+    """Remove what an attempt left that cannot be continued, so that the next one does not take it for its own."""
+    for path in (LAST, _LOG, _EARLIER_LOG):
+        shutil.rmtree((folder / path).parent, ignore_errors=True)
+
+
+def set_log_aside(folder: Path) -> None:
+    """Keep the log of a stopped run from the logger of its continuation, which begins a file of its own."""
+    join_logs(folder)
+    if (folder / _LOG).is_file():
+        (folder / _LOG).parent.replace((folder / _EARLIER_LOG).parent)
+
+
+def join_logs(folder: Path) -> None:
+    """Put the log that was set aside before that of the continuation, up to where the continuation begins."""
+    earlier_path, path = folder / _EARLIER_LOG, folder / _LOG
+    if not earlier_path.is_file():
+        return
+    earlier, later = _read_log(earlier_path), _read_log(path)
+    begins = min((int(row["step"]) for row in later), default=None)
+    rows = [row for row in earlier if begins is None or int(row["step"]) < begins] + later
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)), restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    shutil.rmtree(earlier_path.parent)
+
+
+def _read_log(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]
+
+
+def _row(folder: Path) -> dict[str, str]:
+    row = {"job": folder.name, "status": "unfinished", "folder": folder.name}
+    try:
+        job, record = read_job(folder), read_record(folder)
+    except DataError as error:
+        return row | {"error": str(error)}
+    if record is None:
+        return row | {"overrides": " ".join(job.overrides if job is not None else ())}
+    return row | _of_record(record)
+
+
+def _of_record(record: RunRecord) -> dict[str, str]:
+    numbers = ("parameters", "layers", "seed", "steps", "samples", *_TIMES)
+    return {
+        "status": record.status,
+        "name": record.name,
+        "overrides": " ".join(record.overrides),
+        "levels": "_".join(f"x{level}" for level in record.levels),
+        "error": " ".join(record.error.split()),
+        **{key: _number(getattr(record, key)) for key in numbers},
+        **{f"val/{key.removeprefix('val/')}": _number(value) for key, value in record.val.items()},
+        **{f"test/{key.removeprefix('test/')}": _number(value) for key, value in record.test.items()},
+    }
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) and abs(value) < 1e5 else f"{value:.0f}"
+
+
+def _place(key: str) -> tuple[bool, int, str]:
+    """Order scores: validation first, its means before single sets, factors by size."""
+    parts = [f"{int(part[1:]):04}" if part[:1] == "x" and part[1:].isdecimal() else part for part in key.split("/")]
+    return key.startswith("test/"), len(parts), "/".join(parts)

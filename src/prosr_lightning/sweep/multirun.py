@@ -1,0 +1,258 @@
+"""Sweeps: `python -m prosr_lightning.train -m depth=4,6,8`.
+
+Every job has a folder and ends as a row of `sweep.csv`, also one that fails, which does not stop the others; the
+command then exits with 1. Ctrl-C and SIGTERM save the running job and stop the sweep; under a launcher that runs jobs
+elsewhere, a signal to one job stops that job alone. `sweep.resume=true` skips what finished and goes on with what did
+not, see `resuming`. A job uses one device.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, flag_override
+
+from prosr_lightning.config.messages import run_reporting, user_message
+from prosr_lightning.errors import CheckpointError, ConfigError, DataError, TrainingError
+from prosr_lightning.networks.weights import load_network
+from prosr_lightning.runs import sweeps
+from prosr_lightning.runs.record import RunRecord, read_record, write_record
+from prosr_lightning.sweep import resuming
+from prosr_lightning.sweep.devices import own_gpu, require_one_device
+
+REFUSED = 2  # exit code of a sweep of which no job was begun
+STOPPED = 130  # exit code of a sweep that a signal stopped
+
+
+class SweepFolder(Callback):
+    """Hydra's callback that chooses the folder of a sweep and sums it up at the end."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401  # Hydra's signature
+        """Refuse what cannot work, and find the sweep to go on with."""
+        if "sweep" in config and run_reporting(lambda: _prepare(config)):
+            raise SystemExit(REFUSED)  # Hydra turns other exceptions of a callback into warnings
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401  # Hydra's signature
+        """Say where the table is and how many jobs did not finish."""
+        if "sweep" in config and (code := _sum_up(Path(config.hydra.sweep.dir))):
+            raise SystemExit(code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Here:
+    """The job that this process runs."""
+
+    folder: Path
+    sweep: Path
+    job: sweeps.Job
+    title: str  # job 1 (depth=6)
+    stops_others: bool
+
+
+def run_sweep_job(cfg: DictConfig, task: Callable[[], Any]) -> Any:  # noqa: ANN401  # the task's own type
+    """Run one job unless it finished earlier, keep what became of it, and bring the sweep's table up to date.
+
+    Args:
+        cfg: Of the job; `ckpt_path` is set where an earlier attempt can be continued.
+        task: Validates and runs.
+
+    Returns:
+        What the task returns, or the best value of an earlier run; None if the job failed.
+
+    Raises:
+        SystemExit: If the job was stopped by a signal, which stops the sweep.
+    """
+    here = _here(cfg)
+    try:
+        earlier, record = sweeps.read_job(here.folder), _readable_record(here.folder)
+        if earlier is not None and record is not None and record.status == "finished":
+            _refuse_another(earlier, here)
+            _say(f"{here.title}: finished earlier, skipped")
+            return record.val.get("best")
+        _begin(cfg, here, earlier)
+        require_one_device(cfg)
+        with own_gpu(cfg, here.sweep):
+            value = task()
+        if read_record(here.folder) is None:
+            _write(cfg, here, "finished", value=value)
+    except Exception as error:  # noqa: BLE001  # the others go on
+        _after_error(cfg, here, error)
+        return None
+    finally:
+        sweeps.join_logs(here.folder)
+        sweeps.write_table(here.sweep)
+    return value
+
+
+def _prepare(config: DictConfig) -> None:
+    require_one_device(config)
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise ConfigError(
+            f"A sweep must be started as one process, got WORLD_SIZE={os.environ['WORLD_SIZE']}; start it without "
+            "torchrun or srun, and use hydra/launcher=joblib or submitit_slurm to run jobs side by side."
+        )
+    if any(word.startswith("hydra.sweep.subdir=") for word in config.hydra.overrides.hydra):
+        raise ConfigError("hydra.sweep.subdir must stay the number of the job, got another; leave it out.")
+    fixed = any(word.startswith("hydra.sweep.dir=") for word in config.hydra.overrides.hydra)
+    sweep = Path(config.hydra.sweep.dir)
+    if fixed and sweeps.job_folders(sweep) and not config.sweep.resume:
+        raise ConfigError(
+            f"hydra.sweep.dir must be empty for a new sweep, got {sweep} with jobs in it; sweep.resume=true goes on "
+            "with them."
+        )
+    if config.sweep.resume:
+        sweep = _resumed(config, sweep, fixed=fixed)
+    sweeps.hold(sweep)
+    words, earlier = resuming.command_words(config), sweeps.read_command(sweep)
+    if earlier is None or len(" ".join(words)) > len(" ".join(earlier)):
+        sweeps.write_json(sweep / sweeps.COMMAND, {"command": words})
+
+
+def _resumed(config: DictConfig, sweep: Path, *, fixed: bool) -> Path:
+    """Return the folder to go on in, and tell Hydra and the jobs of it."""
+    if fixed:
+        resuming.require_same_command(config, sweep)
+    elif (earlier := resuming.earlier_sweep(config)) is None:
+        _say(f"sweep.resume: no earlier sweep of this command in {sweep.parent}; a new one begins")
+        return sweep
+    else:
+        sweep = earlier
+        quoted = str(sweep).replace("\\", "\\\\").replace("'", "\\'")
+        with flag_override(config, ["struct", "readonly"], [False, False]):
+            config.hydra.sweep.dir = str(sweep)
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
+    resuming.require_same_jobs(config, sweep)
+    _say(f"sweep.resume: going on in {sweep}")
+    return sweep
+
+
+def _here(cfg: DictConfig) -> _Here:
+    hydra = HydraConfig.get()
+    sweep, overrides = Path(hydra.sweep.dir), tuple(hydra.overrides.task)
+    keys = resuming.swept_keys(sweeps.read_command(sweep) or [])
+    swept = ", ".join(word for word in overrides if word.partition("=")[0].lstrip("+") in keys)
+    return _Here(
+        folder=Path(hydra.runtime.output_dir),
+        sweep=sweep,
+        job=sweeps.Job(overrides=overrides, configuration=resuming.configuration_of(cfg)),
+        title=f"job {hydra.job.num}" + (f" ({swept})" if swept else ""),
+        stops_others=str(hydra.launcher._target_).endswith(".BasicLauncher"),
+    )
+
+
+def _readable_record(folder: Path) -> RunRecord | None:
+    """Return the record of a job; one that is damaged counts as none, and the job as not done."""
+    try:
+        return read_record(folder)
+    except DataError:
+        return None
+
+
+def _refuse_another(earlier: sweeps.Job, here: _Here) -> None:
+    """Stop before a finished job is replaced by another; only a sweeper that decides as it goes comes here with one."""
+    differs = resuming.difference(earlier.configuration, here.job.configuration)
+    if differs is not None:
+        _say(
+            f"error: {here.title} must be what finished in {here.folder} to count as done, but: {differs}; give the "
+            "sweeper's sampler a seed, hydra.sweeper.sampler.seed=0, in a new sweep."
+        )
+        raise SystemExit(1)
+
+
+def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.Job | None) -> None:
+    """Continue an earlier attempt from its last checkpoint where that has the same configuration."""
+    last = here.folder / sweeps.LAST
+    hindrance = _hindrance(here, earlier, last) if last.is_file() else "it has no checkpoint"
+    if hindrance is None:
+        cfg.ckpt_path = str(last)
+        sweeps.set_log_aside(here.folder)
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # that is meant
+        _say(f"{here.title}: goes on from {last}")
+    else:
+        if last.is_file():
+            _say(f"{here.title}: begins again, because {hindrance}")
+        sweeps.clear_attempt(here.folder)
+    (here.folder / "record.json").unlink(missing_ok=True)
+    content = {"overrides": list(here.job.overrides), "configuration": dict(here.job.configuration)}
+    sweeps.write_json(here.folder / sweeps.JOB, content)
+
+
+def _hindrance(here: _Here, earlier: sweeps.Job | None, last: Path) -> str | None:
+    """Return why an earlier attempt cannot be continued; None if it can."""
+    if earlier is None:
+        return f"{sweeps.JOB} is missing"
+    if (differs := resuming.difference(earlier.configuration, here.job.configuration)) is not None:
+        return differs
+    try:
+        load_network(last)
+    except CheckpointError:
+        return f"{last} is damaged"
+    return None
+
+
+def _after_error(cfg: DictConfig, here: _Here, error: Exception) -> None:
+    message = user_message(error)
+    if message is None:  # a defect keeps its traceback
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+    _say(f"error: {here.title}: {message}")
+    record = None
+    with suppress(DataError):  # which may be the error itself
+        record = read_record(here.folder)
+    status = record.status if record is not None else "stopped" if _was_stopped(error) else "failed"
+    if record is None:
+        _write(cfg, here, status, error=message)
+    if status == "stopped" and here.stops_others:
+        _say("error: The sweep was stopped; the same command with sweep.resume=true goes on with it.")
+        raise SystemExit(STOPPED)
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    while error is not None and not (isinstance(error, TrainingError) and "was stopped by" in str(error)):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _write(cfg: DictConfig, here: _Here, status: str, *, error: str = "", value: object = None) -> None:
+    """Write the record of a job whose task wrote none."""
+    val = {"best": float(value)} if isinstance(value, (int, float)) else {}
+    write_record(
+        here.folder,
+        RunRecord(
+            status=status,
+            name=here.title.partition("(")[2].rstrip(")"),
+            overrides=here.job.overrides,
+            task=str(cfg.task_name),
+            error=error,
+            val=val,
+        ),
+    )
+
+
+def _sum_up(sweep: Path) -> int:
+    """Say what became of the jobs, and return the exit code."""
+    table = sweeps.write_table(sweep)
+    rows = sweeps.sweep_rows(sweep)
+    open_jobs = [row["job"] for row in rows if row["status"] != "finished"]
+    if not open_jobs:
+        _say(f"Sweep: all {len(rows)} jobs finished. Table: {table}")
+        return 0
+    _say(
+        f"error: {len(open_jobs)} of {len(rows)} jobs did not finish ({', '.join(open_jobs)}); {table} has their "
+        "errors. The same command with sweep.resume=true runs them again."
+    )
+    return 1
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201  # the command's message to its user

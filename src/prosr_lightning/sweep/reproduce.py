@@ -1,0 +1,233 @@
+"""The paper's tables and figures from nothing: `python -m prosr_lightning.reproduce budget=cpu`, or `make reproduce`.
+
+Runs a sweep for each of Tables 2 to 4, Figure 7 and the open readings of the paper, LapSRN for comparison, and then the
+reports. What finished is not run again when the command is repeated, and a job that was stopped goes on where it was.
+
+Words, in any order:
+
+    budget=NAME    cpu (default) or paper, see conf/budget
+    minutes=N      length of each training instead of the budget's
+    steps=N        updates of each training instead of a time: the same for all, however busy the machine is
+    seeds=0,1,2    each setting with each of them (default 0); later ones can be added at the end
+    train=DIR      photographs to train on; without it budget=cpu takes those that come with scikit-image, scored on the
+                   one held out, and budget=paper DIV2K
+    data=DIR       benchmark and validation sets (default: paths.data_dir)
+    out=DIR        where everything goes (default logs/reproduce/BUDGET)
+    KEY=VALUE      anything else is a word for every training: trainer=gpu, data.num_workers=8
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from prosr_lightning.config import run_reporting
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.runs.sweeps import TABLE
+from prosr_lightning.sweep.multirun import REFUSED
+
+# Each sweep by the name of its folder. The rival of Table 2 is trained by the experiment of the race.
+SWEEPS: Mapping[str, tuple[str, ...]] = {
+    "structure_ablation": ("experiment=structure_ablation", "structure=plain,residual,memory"),
+    "mixed_levels": ("experiment=mixed_levels", "levels=x2,x2_x4,x2_x4_x8"),
+    "progressive": ("experiment=progressive",),
+    "lapsrn": ("experiment=compare", "method=lapsrn", "scale=2,4,8"),
+    "depth_sweep": ("experiment=depth_sweep", "depth=4,6,8,10,12"),
+    "skip_alternatives": ("experiment=skip_alternatives", "model.generator.skip_every=1,2"),
+    "fusion_alternatives": ("experiment=fusion_alternatives", "model.generator.fusion=conv,inception"),
+}
+# Each report by its file, with the sweeps it is made of.
+REPORTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "table2.md": ("table=2", ("progressive", "lapsrn")),
+    "table3.md": ("table=3", ("structure_ablation",)),
+    "table4.md": ("table=4", ("mixed_levels",)),
+    "table6.md": ("table=6", ("mixed_levels", "lapsrn")),
+    "skip.md": ("table=race", ("skip_alternatives",)),
+    "fusion.md": ("table=race", ("fusion_alternatives",)),
+    "figure7.png": ("figure=7", ("depth_sweep",)),
+    "report.html": ("", tuple(SWEEPS)),
+}
+
+_CPU_BATCH = 16  # conf/budget/cpu.yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to run: a command for each sweep, as words for `python -m`, and the folder of it all."""
+
+    trainings: Mapping[str, list[str]]
+    out: Path
+    train: Path | None = None
+
+
+def make_plan(words: Sequence[str]) -> Plan:
+    """Turn the words of the command line into commands.
+
+    Args:
+        words: Of the command line, see the module.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ConfigError: If a word has not the form or the value that is needed.
+
+    Example:
+        >>> plan = make_plan(["budget=cpu", "minutes=2", "seeds=0,1"])
+        >>> " ".join(plan.trainings["mixed_levels"][2:5])
+        'seed=0,1 experiment=mixed_levels levels=x2,x2_x4,x2_x4_x8'
+    """
+    given = {"budget": "cpu", "minutes": "", "steps": "", "seeds": "0", "train": "", "data": "", "out": ""}
+    others = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError(f"A word must be key=value, got {word!r}; the keys are {', '.join(given)}.")
+        if key in given:
+            given[key] = value or given[key]  # `make` passes what is not set as nothing
+        elif near := difflib.get_close_matches(key, [one for one in given if one != key], n=1, cutoff=0.8):
+            raise ConfigError(f"The word must have a known key, got {key!r}; the nearest is {near[0]!r}.")
+        else:
+            others.append(word)
+    _check(given)
+    out = Path(given["out"] or Path("logs") / "reproduce" / given["budget"]).expanduser()
+    common = [*_common(given), *others]
+    return Plan(
+        trainings={
+            name: [
+                "prosr_lightning.train",
+                "-m",
+                f"seed={given['seeds']}",  # first: seeds added at its end are jobs added at the end
+                *sweep,
+                *common,
+                f"hydra.sweep.dir={_quoted(out / name)}",
+                "sweep.resume=true",
+            ]
+            for name, sweep in SWEEPS.items()
+        },
+        out=out,
+        train=Path(given["train"]).expanduser() if given["train"] else None,
+    )
+
+
+def report_commands(out: Path) -> dict[str, list[str]]:
+    """Return the command of each report, as words for `python -m`, of the sweeps that are there.
+
+    Args:
+        out: The folder of the sweeps.
+    """
+    commands = {}
+    for file, (what, names) in REPORTS.items():
+        there = [str(out / name) for name in names if (out / name / TABLE).is_file()]
+        runs = f"{'runs' if what else 'sweep'}=[{','.join(there)}]"
+        if there:
+            commands[file] = ["prosr_lightning.report", *([what] if what else []), runs, f"out={out / file}"]
+    return commands
+
+
+def run(plan: Plan) -> int:
+    """Run the sweeps and then the reports.
+
+    Args:
+        plan: The commands.
+
+    Returns:
+        The exit code: 0; 1 if a job or a report failed, which does not stop the others; 2 if a sweep was refused, which
+        does; that of a sweep if stopped.
+
+    Raises:
+        ConfigError: If there is no such folder of photographs.
+    """
+    if plan.train is not None and not plan.train.is_dir():
+        raise ConfigError(f"`train` must be a folder of photographs, got {plan.train}; correct the path.")
+    failed = []
+    for name, command in plan.trainings.items():
+        if (code := _run(command)) == REFUSED:
+            _say(f"error: {name} was refused, see above; nothing after it was run.")
+            return code
+        if code > 1 or code < 0:
+            _say(f"Stopped during {name}; the same command goes on from there.")
+            return code if code > 0 else 128 - code
+        failed += [name] if code else []
+    failed += [file for file, command in report_commands(plan.out).items() if _run(command)]
+    if failed:
+        _say(f"error: not complete: {', '.join(failed)}; the same command runs again what did not finish.")
+    return 1 if failed else 0
+
+
+def _check(given: Mapping[str, str]) -> None:
+    if given["budget"] not in ("cpu", "paper"):
+        raise ConfigError(f"`budget` must be cpu or paper, got {given['budget']!r}; choose one of them.")
+    if given["minutes"] and given["steps"]:
+        raise ConfigError(f"One of minutes and steps may be given, got {given['minutes']} and {given['steps']}.")
+    for key in ("minutes", "steps"):
+        if given[key] and not re.fullmatch("[1-9][0-9]*", given[key]):
+            raise ConfigError(f"`{key}` must be a whole number >= 1, got {given[key]!r}; choose e.g. 10.")
+    if not re.fullmatch("[0-9]+(,[0-9]+)*", given["seeds"]):
+        raise ConfigError(
+            f"`seeds` must be whole numbers with commas between, got {given['seeds']!r}; choose e.g. 0,1."
+        )
+
+
+def _common(given: Mapping[str, str]) -> list[str]:
+    """Return the words that every sweep gets."""
+    words = [f"budget={given['budget']}"]
+    if given["budget"] == "cpu":
+        words.append("trainer=cpu")
+    if given["train"]:
+        words += ["data=folder", f"data.train_dir={_quoted(Path(given['train']))}"]
+    elif given["budget"] == "cpu":
+        words += ["data=sample", *([] if given["data"] else ["test.benchmarks=validation"])]
+    if given["data"]:
+        words.append(f"paths.data_dir={_quoted(Path(given['data']))}")
+    if given["minutes"]:
+        hours, minutes = divmod(int(given["minutes"]), 60)
+        days, hours = divmod(hours, 24)
+        words.append(f'trainer.max_time="{days:02}:{hours:02}:{minutes:02}:00"')
+    if given["steps"]:
+        words += [f"trainer.max_steps={given['steps']}", "trainer.max_epochs=-1", "trainer.max_time=null"]
+        if given["budget"] == "cpu":  # five validations, however few the steps
+            words.append(f"data.patches_per_epoch={_CPU_BATCH * max(1, int(given['steps']) // 5)}")
+    return words
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as Hydra reads it, whatever signs are in it."""
+    escaped = str(path.expanduser()).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run one command, hand Ctrl-C and SIGTERM on to it, and wait until it has saved."""
+    _say(f"$ python -m {' '.join(words)}")
+    with subprocess.Popen([sys.executable, "-m", *words], start_new_session=True) as child:
+
+        def hand_on(number: int, frame: FrameType | None) -> None:  # signal's signature
+            child.send_signal(number)
+
+        previous = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return child.wait()
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  # the command's message to its user
+
+
+def main() -> None:
+    """Reproduce as the command line says."""
+    if set(sys.argv[1:]) & {"-h", "--help"}:
+        sys.stdout.write(f"{__doc__}")
+        sys.exit(0)
+    codes: list[int] = []
+    sys.exit(run_reporting(lambda: codes.append(run(make_plan(sys.argv[1:])))) or codes[0])

@@ -1,0 +1,40 @@
+"""Create the pages that compare tracked runs: `python -m prosr_lightning.dashboard ENTITY/PROJECT`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+
+from prosr_lightning.config import run_reporting
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.tracking.comparison import create, specification
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Create a workspace and a report in Weights & Biases, or print what they would be."""
+    options = _parser().parse_args(arguments)
+    sys.exit(run_reporting(lambda: _run(options)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    if not re.fullmatch(r"[^/\s]+/[^/\s]+", options.project):
+        raise ConfigError(f"The project must be ENTITY/PROJECT, got {options.project!r}; ENTITY is your user or team.")
+    entity, project = options.project.split("/")
+    if options.dry_run:
+        text = json.dumps(specification(entity, project, name=options.name, test_set=options.test_set), indent=2)
+        print(text)  # noqa: T201  # the command's output
+        return
+    for kind, address in create(entity, project, name=options.name, test_set=options.test_set).items():
+        print(f"{kind}: {address}")  # noqa: T201  # the command's output
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="prosr-dashboard", description=__doc__)
+    parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are; logger.project of the training")
+    parser.add_argument("--name", default="Comparison", help="of the workspace and of the report")
+    parser.add_argument("--test-set", default="Set5", help="test set of the scatter plots and the table of runs")
+    parser.add_argument("--dry-run", action="store_true", help="print the specification as JSON, without network")
+    return parser

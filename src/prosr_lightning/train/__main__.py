@@ -1,0 +1,6 @@
+"""Run `python -m prosr_lightning.train`."""
+
+from prosr_lightning.train import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Settings of a training run that follow from others, and those that must be refused before any work begins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.evaluate.scoring import PERCEPTUAL
+from prosr_lightning.metrics.protocol import get_protocol
+from prosr_lightning.networks import method_name
+from prosr_lightning.networks.contract import SRNetwork, levels_up_to
+
+log = logging.getLogger(__name__)
+
+_PRECISIONS = ("32-true", "32", "bf16-mixed", "16-mixed")
+
+
+def fill_in(cfg: DictConfig) -> None:
+    """Fill in what follows from the choice of the method: levels, scales that are scored, and its name.
+
+    Args:
+        cfg: The composed `conf/train.yaml`; it is changed.
+
+    Raises:
+        ConfigError: If the network can do none of the scales, or does not read a key that was given.
+    """
+    network = cast(SRNetwork, instantiate(cfg.model.generator, _convert_="all"))
+    _require_own_depth(network)
+    if cfg.scale is not None:
+        cfg.levels = list(network.training_levels(cfg.scale))
+    if cfg.test.method is None:
+        adversarial = str(cfg.model._target_).endswith("GAN")
+        cfg.test.method = "ProSRGAN" if adversarial else method_name(type(network).__name__)
+    if isinstance(cfg.val_scales, int):
+        cfg.val_scales = [cfg.val_scales]
+    wrong = [scale for scale in cfg.val_scales or () if network.scales is not None and scale not in network.scales]
+    if wrong:
+        raise ConfigError(
+            f"`val_scales` must hold factors that this {cfg.test.method} can do, {list(network.scales or ())}, got "
+            f"{wrong}; choose some of them."
+        )
+    scales = cfg.test.scales
+    if cfg.test.benchmarks is None or network.scales is None or not OmegaConf.is_list(scales):
+        return
+    possible = [scale for scale in scales if scale in network.scales]
+    if possible and len(possible) < len(scales):
+        left_out = [scale for scale in scales if scale not in network.scales]
+        log.warning("Not scored at %s, which this %s cannot do", left_out, cfg.test.method)
+        cfg.test.scales = possible
+    elif scales and not possible:
+        raise ConfigError(
+            f"`test.scales` must hold a factor that this {cfg.test.method} can do, {list(network.scales)}, got "
+            f"{list(scales)}; choose one of them."
+        )
+
+
+def _require_own_depth(network: SRNetwork) -> None:
+    """Refuse `depth=` for a method that does not read it: a sweep would train the same network again and again."""
+    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    if type(network).__name__ != "Generator" and any(word.startswith("depth=") for word in words):
+        raise ConfigError(
+            f"`depth` belongs to method=prosrn, got it with {method_name(type(network).__name__)}; leave it out, or "
+            "see conf/method for the settings of this one."
+        )
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse before the training what would fail after it.
+
+    Args:
+        cfg: The composed `conf/train.yaml`, filled in.
+
+    Raises:
+        ConfigError: If the seed, or a key that is only read at the end, has a value that is not allowed.
+    """
+    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        raise ConfigError(f"`seed` must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}; choose one.")
+    if str(cfg.trainer.precision) not in _PRECISIONS:
+        raise ConfigError(
+            f"`trainer.precision` must be one of {', '.join(_PRECISIONS)}, got {cfg.trainer.precision}; the weights "
+            "stay in float32."
+        )
+    if cfg.val_scales is not None:
+        _require_different("val_scales", list(cfg.val_scales))
+    if cfg.test.benchmarks is None:
+        return
+    get_protocol(cfg.test.protocol)
+    scales = [cfg.test.scales] if isinstance(cfg.test.scales, int) else list(cfg.test.scales or [])
+    if not scales:
+        raise ConfigError("`test.scales` must name at least one factor, got none; choose [2, 4, 8].")
+    for scale in scales:
+        levels_up_to(scale)
+    _require_different("test.scales", scales)
+    cfg.test.scales = scales
+    if isinstance(cfg.test.perceptual, str):
+        cfg.test.perceptual = [cfg.test.perceptual]
+    method = cfg.test.method
+    if not isinstance(method, str) or Path(method).name != method or method.lower() == "bicubic":
+        raise ConfigError(f"`test.method` must be a plain name other than bicubic, got {method!r}; choose e.g. ProSRN.")
+    wrong = sorted(set(cfg.test.perceptual) - set(PERCEPTUAL))
+    if wrong:
+        raise ConfigError(f"`test.perceptual` may hold {', '.join(PERCEPTUAL)}, got {', '.join(wrong)}; leave it out.")
+
+
+def _require_different(key: str, scales: Sequence[int]) -> None:
+    if len(set(scales)) < len(scales):
+        raise ConfigError(f"`{key}` must hold different factors, got {list(scales)}; name each once.")
+
+
+def require_optimizer(cfg: DictConfig) -> None:
+    """Build the optimizer for a single number, so that its wrong settings are known before any data is read.
+
+    Args:
+        cfg: The composed `conf/train.yaml`.
+
+    Raises:
+        ConfigError: If it does not take its settings.
+    """
+    factory = instantiate(cfg.optimizer, _convert_="all")
+    try:
+        factory([torch.nn.Parameter(torch.zeros(1))])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"`optimizer` must have settings that {cfg.optimizer._target_} takes, got: {error}; compare with "
+            "conf/train.yaml."
+        ) from error

@@ -1,0 +1,200 @@
+"""Enlarge pictures from the command line: `prosr-upscale -i photo.jpg -s 4` writes photo_x4.png beside it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from prosr_lightning.errors import ProSRError
+from prosr_lightning.pictures.formats import FORMATS, write_picture
+from prosr_lightning.pictures.picture import read_picture
+from prosr_lightning.upscale.batch import Job, Naming, check_job, plan_batch
+from prosr_lightning.upscale.upscaler import ENGINES, Upscaler
+
+log = logging.getLogger("prosr_lightning.upscale")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 1 if anything failed, or 130 if it was interrupted."""
+    options = _parser().parse_args(arguments)
+    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    with _logging_to(errors, verbose=options.verbose):
+        try:
+            naming = Naming(
+                options.output, f"_x{options.scale}" if options.suffix is None else options.suffix, options.ext
+            )
+            plan = plan_batch(options.input, naming, recursive=options.recursive)
+            batch = _Batch(console, errors, options)
+            for _, failure in plan.failures:
+                batch.fail(failure)
+            batch.run(plan.jobs)
+        except ProSRError as error:
+            errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+            return 1
+        except KeyboardInterrupt:
+            errors.print("interrupted; finished pictures are kept, nothing is half-written")
+            return 130
+    return batch.summarise()
+
+
+@dataclass
+class _Batch:
+    """Enlarge one picture after the other; a bad one is named and the rest goes on."""
+
+    console: Console
+    errors: Console
+    options: argparse.Namespace
+    done: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        if not jobs:
+            return
+        options = self.options
+        upscaler = Upscaler.from_pretrained(
+            options.model,
+            device=options.device,
+            precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
+            tile=options.tile,
+            engine=options.engine,
+        )
+        pending = list(self.checked(jobs))
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        total = sum(width * height for _, width, height in pending)
+        with Progress(*columns, console=self.errors, transient=True, disable=not self.errors.is_terminal) as progress:
+            task = progress.add_task("enlarging", total=total)
+            before = 0
+            for job, width, height in pending:
+                area = width * height
+
+                def show(share: float, before: int = before, area: int = area) -> None:
+                    progress.update(task, completed=before + share * area)
+
+                with self.guarded(job.source):
+                    picture = read_picture(job.source, allow_huge=options.allow_huge)
+                    arguments = {"self_ensemble": options.tta, "on_progress": show}
+                    write_picture(job.target, upscaler.enlarge(picture, options.scale, **arguments)[-1])
+                    self.done += 1
+                before += area
+                progress.update(task, completed=before)
+
+    def checked(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, int, int]]:
+        """Yield the jobs that can begin, with their sizes, and print what they will do."""
+        scale = self.options.scale
+        for job in jobs:
+            if self.options.skip_existing and job.target.is_file():
+                self.skipped += 1
+                log.info("%s exists", job.target)
+                continue
+            with self.guarded(job.source):
+                width, height = check_job(job, scale, allow_huge=self.options.allow_huge)
+                sizes = f"{width}x{height} -> {width * scale}x{height * scale}"
+                self.console.print(f"{escape(str(job.source))}: {sizes}, {escape(str(job.target))}", highlight=False)
+                yield job, width, height
+
+    @contextmanager
+    def guarded(self, source: Path) -> Iterator[None]:
+        """Turn whatever goes wrong with one picture into one line."""
+        try:
+            yield
+        except ProSRError as error:
+            self.fail(error)
+        except MemoryError:
+            self.fail(f"{source} does not fit into memory; choose a smaller scale or split it.")
+        except Exception as error:
+            log.debug("unexpected", exc_info=True)
+            self.fail(f"{source}: unexpected {type(error).__name__}: {error}; run with -v and report it.")
+
+    def fail(self, reason: ProSRError | str) -> None:
+        self.failed.append(str(reason))
+        self.errors.print(f"[bold red]error:[/] {escape(str(reason))}", highlight=False)
+
+    def summarise(self) -> int:
+        parts = [f"{self.done} enlarged"]
+        parts += [f"{self.skipped} skipped, their results exist"] if self.skipped else []
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        self.console.print(", ".join(parts), highlight=False)
+        return 1 if self.failed else 0
+
+
+class _ToConsole(logging.Handler):
+    """Log records as lines on a rich console, above its progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(f"{record.levelname.lower()}: {escape(self.format(record))}", highlight=False)
+
+
+@contextmanager
+def _logging_to(console: Console, *, verbose: bool) -> Iterator[None]:
+    logger, handler = logging.getLogger("prosr_lightning"), _ToConsole(console)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def _tile(text: str) -> int | str:
+    if text == "auto" or text.isdecimal():
+        return text if text == "auto" else int(text)
+    raise argparse.ArgumentTypeError(f"must be auto, 0 or a number of pixels, got {text!r}; leave it out for auto")
+
+
+def _output(text: str) -> Path:
+    """Take what looks like a mistyped picture for one, not for the name of a folder."""
+    path = Path(text)
+    mistyped = path.suffix[1:].isalpha() and path.suffix.lower() not in FORMATS and not text.endswith(("/", os.sep))
+    if mistyped and not path.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"must be a folder or a file that ends in one of {', '.join(FORMATS)}, got {text!r}; "
+            "let the name of a new folder end with /"
+        )
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="prosr-upscale", description="Enlarge pictures with ProSRN or ProSRGAN.")
+    add = parser.add_argument
+    add("-i", "--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add(
+        "-o",
+        "--output",
+        type=_output,
+        metavar="PATH",
+        help="folder, or file for one picture; default: beside the input",
+    )
+    add("-s", "--scale", type=int, choices=(2, 4, 8, 16), default=4, help="default: 4")
+    add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
+    add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
+    add("--suffix", help="put after the name; default: _x4 for scale 4; may be empty with -o")
+    add("--ext", default="auto", choices=("auto", *(key.removeprefix(".") for key in FORMATS)), help="auto writes png")
+    add("-r", "--recursive", action="store_true", help="folders below folders too; the tree is mirrored in -o")
+    add("--skip-existing", action="store_true", help="leave out pictures whose result exists")
+    add("--tta", action="store_true", help="average over eight flips and turns: 8 times slower, a little better")
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument("--fp32", action="store_true", help="never compute in half precision")
+    precision.add_argument("--bf16", action="store_true", help="features in bfloat16: much faster on CPUs that have it")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add("--engine", default="torch", choices=ENGINES, help="what runs the network; default: torch")
+    add("--allow-huge", action="store_true", help="open pictures above 89 megapixels, if you trust them")
+    add("-v", "--verbose", action="store_true", help="say more, with tracebacks of unexpected errors")
+    return parser

@@ -1,0 +1,246 @@
+"""A page to try it on: `python -m prosr_lightning.web` serves one, to drop a picture on and slide over the result.
+
+The page stays on this machine: no telemetry, no public link, nothing fetched from elsewhere. It needs the extra `web`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from torch import Tensor
+
+from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
+from prosr_lightning.imaging.resize import bicubic_upscale
+from prosr_lightning.networks.weights import released_names
+from prosr_lightning.pictures.formats import write_picture
+from prosr_lightning.pictures.picture import read_picture, read_size
+from prosr_lightning.upscale.upscaler import Upscaler
+
+SCALES = (2, 4, 8, 16)
+MOST_MEGAPIXELS = 64  # as much as browsers show without trouble; the command line has no limit
+_A_DAY = 86400  # seconds; then uploads and results are removed from a server that runs on
+
+OnProgress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the page shows.
+
+    Attributes:
+        bicubic: PNG file, of the same size as `enlarged`.
+        enlarged: PNG file, named after the picture.
+        facts: One line of Markdown: the sizes, the scale and the seconds.
+    """
+
+    bicubic: Path
+    enlarged: Path
+    facts: str
+
+
+class _Bicubic:
+    """Follows `engines.Engine`, so that transparency, depth and profile are kept as the network's result keeps them."""
+
+    device = torch.device("cpu")
+
+    def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
+        return bicubic_upscale(window, factor)
+
+    def bands(self, image: Tensor, factor: int) -> None:
+        return None
+
+    def passes(self, scale: int) -> list[tuple[int, int]]:
+        return [(scale, 4)]  # twice the reach of the kernel, in pixels
+
+    def bytes_per_pixel(self, factor: int) -> int:
+        return 16 * factor**2  # input and result in float32, and room to spare
+
+
+def compare(
+    source: Path, scale: int, upscaler: Upscaler, folder: Path, *, on_progress: OnProgress | None = None
+) -> Comparison:
+    """Enlarge a picture by the network and by bicubic.
+
+    Args:
+        source: The picture.
+        scale: 2, 4, 8 or 16.
+        upscaler: Holds the network.
+        folder: Where the two PNG files go.
+        on_progress: Called with the share of the network's work done, 0 to 1.
+
+    Raises:
+        ConfigError: If `scale` is none of these.
+        ImageError: If the file is no picture, or the result would have more than 64 megapixels.
+    """
+    width, height = read_size(source)
+    _check_size(width, height, scale)
+    picture = read_picture(source)
+    start = time.perf_counter()
+    enlarged = upscaler.enlarge(picture, scale, on_progress=on_progress)[-1]
+    seconds = time.perf_counter() - start
+    result = Comparison(
+        bicubic=folder / f"{source.stem}_bicubic_x{scale}.png",
+        enlarged=folder / f"{source.stem}_x{scale}.png",
+        facts=f"**{width}x{height}** → **{width * scale}x{height * scale}** pixels ({scale}x) "
+        f"in {seconds:.1f} s on {upscaler.engine.device.type}",
+    )
+    write_picture(result.enlarged, enlarged)
+    write_picture(result.bicubic, Upscaler(_Bicubic()).enlarge(picture, scale)[-1])
+    return result
+
+
+def _check_size(width: int, height: int, scale: int) -> None:
+    megapixels = {factor: width * height * factor**2 / 1e6 for factor in (scale, *SCALES)}
+    if megapixels[scale] <= MOST_MEGAPIXELS:
+        return
+    fitting = [factor for factor in SCALES if megapixels[factor] <= MOST_MEGAPIXELS]
+    remedy = f"choose scale {fitting[-1]}" if fitting else "choose a smaller picture"
+    raise ImageError(
+        f"The result must have at most {MOST_MEGAPIXELS} megapixels on this page, got {megapixels[scale]:.1f} "
+        f"({width * scale}x{height * scale}); {remedy}, or use prosr-upscale, which has no limit."
+    )
+
+
+def choices(model: str | None = None) -> dict[str, str]:
+    """Return what the page offers: what to call each network, and where to load it from; the first is preselected.
+
+    Args:
+        model: Released name or weights file, offered first; without one, prosrn is.
+
+    Raises:
+        CheckpointError: If there is nothing to offer.
+    """
+    names = sorted(released_names(), key=lambda name: name != "prosrn")
+    offered = {} if model is None else {Path(model).name: model}
+    offered.update({name: name for name in names if name not in offered})
+    if not offered:
+        raise CheckpointError("This installation must have released weights, found none; name a file with --model.")
+    return offered
+
+
+def build_page(models: Mapping[str, str]) -> Any:  # noqa: ANN401  # gradio is optional
+    """Return the page, a `gradio.Blocks`; its files go to the folder that GRADIO_TEMP_DIR names.
+
+    Args:
+        models: See `choices`.
+
+    Raises:
+        MissingDependencyError: If gradio is not installed.
+    """
+    gr = _gradio()
+    with gr.Blocks(title="ProSR", analytics_enabled=False, delete_cache=(_A_DAY, _A_DAY)) as page:
+        gr.Markdown("# ProSR\nDrop a picture, choose how much larger it shall be, compare with bicubic.")
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300):
+                picture = gr.Image(type="filepath", image_mode=None, sources=["upload", "clipboard"], label="Picture")
+                # gradio would open the file; read_picture reads more formats and has clearer messages
+                picture.preprocess = lambda payload: payload.path if payload else None
+                scale = gr.Radio([(f"{scale}x", scale) for scale in SCALES], value=4, label="Scale")
+                model = gr.Dropdown(list(models), value=next(iter(models)), label="Model")
+                button = gr.Button("Enlarge", variant="primary")
+            with gr.Column(scale=2, min_width=300):
+                slider = gr.ImageSlider(
+                    label="Bicubic | network", interactive=False, buttons=["fullscreen"], max_height=520
+                )
+                facts = gr.Markdown()
+                download = gr.DownloadButton("Download PNG", interactive=False)
+        button.click(_handler(gr, models), [picture, scale, model], [slider, download, facts], api_name="enlarge")
+    return page
+
+
+def _handler(gr: Any, models: Mapping[str, str]) -> Callable[..., Iterator[tuple[Any, ...]]]:  # noqa: ANN401
+    """Return what the button does."""
+    load = lru_cache(maxsize=2)(Upscaler.from_pretrained)
+    bar = gr.Progress()
+
+    def enlarge(source: str | None, scale: int, model: str, progress: Any = bar) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        try:
+            if source is None:
+                raise ImageError("There must be a picture to enlarge, found none; drop one on the left.")
+            with tempfile.TemporaryDirectory() as folder:  # until gradio has copied the files
+                result = compare(Path(source), scale, load(models[model]), Path(folder), on_progress=progress)
+                files = str(result.bicubic), str(result.enlarged)
+                yield files, gr.DownloadButton(value=files[1], interactive=True), f"{result.facts}, {model}"
+        except ProSRError as error:
+            text = str(error).replace(str(source), Path(source or "").name)  # not the path on the server
+            raise gr.Error(html.escape(text, quote=False), duration=None, print_exception=False) from error
+
+    return enlarge
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the page until interrupted and return the exit code."""
+    options = _parser().parse_args(arguments)
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        models = choices(options.model)
+        Upscaler.from_pretrained(next(iter(models.values())))  # a wrong name or file is told now, not in the browser
+        with tempfile.TemporaryDirectory(prefix="prosr-web-") as folder:
+            os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and results are removed when the server ends
+            _serve(build_page(models), host=options.host, port=options.port)
+    except ProSRError as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _serve(page: Any, *, host: str, port: int) -> None:  # noqa: ANN401  # gradio is optional
+    gr = _gradio()
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            show_error=True,  # says what is wrong; without it the page says "Error"
+            ssr_mode=False,  # needs Node
+            footer_links=[],
+            max_file_size="100mb",
+            theme=gr.themes.Default(
+                font=["system-ui", "sans-serif"], font_mono="monospace"
+            ),  # its own come from Google
+        )
+    except (OSError, ValueError, OverflowError) as error:  # in use, unknown, above 65535
+        raise ConfigError(
+            f"`--host` and `--port` must be free on this machine, got {host}:{port}; choose another port."
+        ) from error
+    Console(soft_wrap=True).print(f"Open {page.local_url} in a browser; Ctrl-C ends the server.", highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the pictures are removed then too
+    page.block_thread()
+
+
+def _gradio() -> Any:  # noqa: ANN401  # a module that may be absent
+    silent = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    os.environ.update(silent)  # read when gradio is imported
+    try:
+        import gradio  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"The web page needs gradio, which is not there ({error}); run `pip install prosr-lightning[web]`."
+        ) from error
+    return gradio
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="prosr-web", description="Serve a page to enlarge pictures on.")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on; default: this machine only")
+    add("--port", type=int, default=7860, help="default: 7860")
+    add("--model", metavar="NAME", help="released weights or a file, offered first; default: prosrn")
+    return parser

@@ -1,0 +1,103 @@
+"""Engines: precision, devices, and what is said when one is not there."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from prosr_lightning.errors import ConfigError, MissingDependencyError
+from prosr_lightning.networks import Generator
+from prosr_lightning.upscale.engines import choose_device
+from prosr_lightning.upscale.upscaler import Upscaler
+
+
+def lively() -> Generator:
+    """Return a small network that does something, without blowing values up."""
+    torch.manual_seed(0)
+    network = Generator(depth=1, channels=4)
+    with torch.no_grad():
+        network.fusion.weight.normal_(std=0.05)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return Upscaler.from_network(lively(), device="cpu", tile=16)
+
+
+class Fragile(Generator):
+    """A network that half precision cannot hold."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(lr) + 0 * (lr.mean() + 70000)  # above float16's 65504
+
+
+def test_values_that_are_not_finite_in_half_precision_are_redone(caplog: pytest.LogCaptureFixture) -> None:
+    network = Fragile(depth=1, channels=4)
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    with caplog.at_level(logging.WARNING):
+        result = Upscaler.from_network(network, device="cpu", precision="float16", tile=16).upscale(image, 2)
+    expected = Upscaler.from_network(network, device="cpu", tile=16).upscale(image, 2)
+    assert np.array_equal(result, expected)
+    assert [record.message for record in caplog.records] == [
+        "torch.float16 gave values that are not finite; those tiles are redone in float32."
+    ]
+
+
+def test_half_precision_is_close(upscaler: Upscaler) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    half = Upscaler.from_network(lively(), device="cpu", precision="float16").upscale(image, 2)
+    assert np.abs(half.astype(int) - upscaler.upscale(image, 2)).max() <= 2
+
+
+@pytest.mark.parametrize("tile", ["auto", 16])
+def test_the_image_itself_keeps_its_digits_in_bfloat16(tile: int | str) -> None:
+    ramp = np.linspace(0, 1, 60 * 40, dtype=np.float64).reshape(60, 40)
+    bilinear = Generator(depth=1, channels=4)  # untrained: no residual
+    exact = Upscaler.from_network(bilinear, device="cpu", tile=tile).upscale(ramp, 2)
+    half = Upscaler.from_network(bilinear, device="cpu", tile=tile, precision="bfloat16").upscale(ramp, 2)
+    assert np.abs(half - exact).max() < 1e-6  # bfloat16 would be off by 2e-3
+
+    features = Upscaler.from_network(lively(), device="cpu", tile=tile, precision="bfloat16").upscale(ramp, 2)
+    expected = Upscaler.from_network(lively(), device="cpu", tile=tile).upscale(ramp, 2)
+    assert 0 < np.abs(features - expected).max() < 4e-3
+
+
+def test_the_given_network_is_not_changed() -> None:
+    network = Generator(depth=1, channels=4)
+    Upscaler.from_network(network, device="cpu", precision="float16")
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tile": 8}, "`tile`"),
+        ({"tile": "big"}, "`tile`"),
+        ({"precision": "int8"}, "`precision`"),
+        ({"device": "quantum"}, "`device`"),
+        ({"device": "cuda:99"}, "`device`"),
+    ],
+)
+def test_wrong_settings_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Upscaler.from_network(lively(), **arguments)  # type: ignore[arg-type]
+
+
+def test_engines_that_are_unknown_or_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="torch, onnxruntime, openvino"):
+        Upscaler.from_pretrained("prosrn", engine="tpu")
+    for engine in ("onnxruntime", "openvino"):
+        monkeypatch.setitem(__import__("sys").modules, engine, None)
+        with pytest.raises(MissingDependencyError, match=f"pip install {engine}"):
+            Upscaler.from_pretrained(tmp_path / "a.onnx", engine=engine)
+
+
+def test_the_automatic_device_is_there() -> None:
+    assert torch.zeros(1, device=choose_device("auto")).sum().item() == 0
