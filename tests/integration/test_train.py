@@ -18,6 +18,7 @@ from PIL import Image
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.errors import CheckpointError, ProSRError
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.runs.record import read_record
 from prosr_lightning.train import train
 from prosr_lightning.train.checkpoints import write_portable
 
@@ -239,6 +240,14 @@ def message(smoke, *overrides, **options) -> str:
             "`trainer.max_time` must be days, hours, minutes and seconds, such as 00:00:10:00",
         ),
         (["data.shrink=[0.5,0.5]"], "`shrink` must be different factors between 0 and 1, got [0.5, 0.5]"),
+        (
+            ["experiment=prosrgan", "trainer.accumulate_grad_batches=2"],
+            "two networks are trained in turn, got 2; set model.accumulate_grad_batches=2 instead",
+        ),
+        (
+            ["experiment=prosrgan", "trainer.gradient_clip_val=0.5"],
+            "two networks are trained in turn, got 0.5; set model.gradient_clip_val=0.5 instead",
+        ),
         (["ckpt_path="], "ckpt_path must be a checkpoint or `last`, got nothing"),
     ],
 )
@@ -373,6 +382,7 @@ def test_a_stopped_command_leaves_a_checkpoint_to_go_on_from(run_module, tmp_pat
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"
     steps = torch.load(path, weights_only=True)["prosr"]["steps_done"]
     assert steps > 0
+    assert read_record(tmp_path / "run").samples == 2 * steps, "the batch after which it stopped counts"
     load_network(path)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
-from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader, next_position
+from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
-from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
+from prosr_lightning.data.validation import ShardSampler, ValidationImages, readable, require_readable
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.degradation import Bicubic, Degradation
 from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
@@ -84,8 +85,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
-        if isinstance(self.shrink, int | float):
-            self.shrink = [self.shrink]
+        self.shrink = _several(self.shrink)
         factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
         if not factors or len(set(self.shrink)) < len(self.shrink):
             raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
@@ -99,7 +99,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         self.progress: Progress | None = None
         self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None
-        self._resume_at: dict[str, int] | None = None
+        self.begun: BatchKey | None = None  # the newest batch that the training took, since it was begun or resumed
+        self._begin_at: Position = {"epoch": 0, "batch": 0}
 
     @abc.abstractmethod
     def training_photographs(self) -> list[Path]:
@@ -125,24 +126,36 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             self._images = self._load_images()
 
     def setup(self, stage: str) -> None:
-        """Open the cache that `prepare_data` filled."""
-        if stage == "fit" and self._images is None:
-            self._images = self._load_images()
+        """Open the cache that `prepare_data` filled, and begin at the first batch."""
+        if stage == "fit":
+            self.load_state_dict({"epoch": 0, "batch": 0})
+            if self._images is None:
+                self._images = self._load_images()
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> Position:
         """Return where the next training batch stands; Lightning keeps it in the checkpoint."""
-        return next_position(*self._position())
+        if self.begun is None:
+            return self._begin_at
+        assert self.trainer is not None
+        (epoch, number, step), batches = self.begun, int(self.trainer.num_training_batches)
+        if step + 1 >= batches:
+            return {"epoch": epoch + 1, "batch": 0, "number": 0, "batches": batches}
+        rank, world_size = self._place()
+        return {"epoch": epoch, "batch": step + 1, "number": number - rank + world_size, "batches": batches}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: Position) -> None:
         """Go on where a checkpoint stopped, in the middle of an epoch or at its end."""
-        self._resume_at = state_dict
+        self._begin_at, self.begun = state_dict, None
+
+    def num_batches(self) -> int:
+        """Return the batches of an epoch on each device, before any limit of the trainer."""
+        return max(1, self.patches_per_epoch // (self.batch_size * self._place()[1]))
 
     def train_dataloader(self) -> PatchLoader:
         """Return the loader of raw batches; `on_after_batch_transfer` finishes them."""
         assert self._images is not None, "setup() comes first"
         rank, world_size = self._place()
-        batches = max(1, self.patches_per_epoch // (self.batch_size * world_size))
-        loader = PatchLoader(
+        return PatchLoader(
             dataset=PatchBatches(
                 images=self._images,
                 crop=self.crop,
@@ -151,14 +164,12 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 batch_size=self.batch_size,
                 seed=self.seed,
             ),
-            sampler=EpochSampler(batches=batches, rank=rank, world_size=world_size),
+            sampler=EpochSampler(batches=self.num_batches(), begin=self._begin_epoch, rank=rank, world_size=world_size),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
-            position=self._position,
+            position=self.state_dict,
+            resume=self.load_state_dict,
         )
-        if self._resume_at is not None:
-            loader.load_state_dict(self._resume_at)
-        return loader
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return the loader of whole images, dealt out to the devices without counting any twice."""
@@ -174,13 +185,12 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             hr, draw = batch["hr"], (batch["number"],)
             lr = {scale: self.degradation(modcrop(hr, scale), scale, draw=draw) for scale in self.val_scales}
             return {**batch, "lr": lr}
-        patches, codes = batch
+        patches, codes, self.begun = batch
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
         hr = patches.float().div_(255)
-        lr, targets = level_pyramid(
-            hr, scale=self.scale, levels=self.levels, degradation=self.degradation, draw=(self.seed, *key)
-        )
+        draw = (self.seed, batch[-1].epoch, batch[-1].number)
+        lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels, degradation=self.degradation, draw=draw)
         return {"lr": lr, "hr": targets}
 
     def _validation_images(self) -> ValidationImages:
@@ -195,13 +205,12 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             progress=self.progress,
         )
 
+    def _begin_epoch(self) -> Position:
+        """Return where the next iteration begins; not from its count, since Lightning makes more than it uses."""
+        return self._begin_at if self.begun is None else {"epoch": self.begun.epoch + 1, "batch": 0}
+
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-    def _position(self) -> tuple[int, int]:
-        """Tell a checkpoint how far the run is: batches begun in all, and batches of an epoch."""
-        assert self.trainer is not None
-        return self.trainer.fit_loop.epoch_loop.total_batch_idx + 1, int(self.trainer.num_training_batches)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -229,28 +238,26 @@ class FolderDataModule(PatchDataModule):
     """Train on any folder of photographs, with all folders below it.
 
     Args:
-        train_dir: The folder.
-        include: Patterns of files or folders to take; empty takes all.
-        exclude: Patterns of files or folders to leave out.
+        train_dir: The folder, or several.
+        include: Patterns of files or folders to take, or a single one; empty takes all.
+        exclude: The same of those to leave out.
         data_dir: Where the validation sets are.
         val_sets: Names of data sets, or folders, to validate on. None takes Kodak24 where `data_dir` has it, and
-            otherwise keeps every 20th photograph of `train_dir` out of training for it.
+            otherwise keeps every 20th photograph of `train_dir` out of training for it; `on_bad_image` holds for these.
 
     Raises:
         DataError: If `train_dir` is not given.
     """
 
-    train_dir: Path | str | None
+    train_dir: Path | str | Sequence[Path | str] | None
     data_dir: Path | str
-    val_sets: Sequence[str] | None = None
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
+    val_sets: Sequence[str] | str | None = None
+    include: Sequence[str] | str = ()
+    exclude: Sequence[str] | str = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.val_sets, str):
-            self.val_sets = [self.val_sets]
-        if self.train_dir is None:
+        if not self.train_dir:
             raise DataError("data.train_dir must name a folder of images, got nothing; add data.train_dir=DIR.")
 
     def training_photographs(self) -> list[Path]:
@@ -261,22 +268,38 @@ class FolderDataModule(PatchDataModule):
 
     def validation_sets(self) -> list[Benchmark]:
         """Return the sets named by `val_sets`, or what its default finds."""
-        names = self.val_sets
-        if names is None:
-            if not self._validates_on_kodak():
-                return [Benchmark(name="held_out", images=tuple(self._photographs()[::_HOLD_OUT_EVERY]))]
-            names = [_VALIDATION_SET]
+        if self.val_sets is None and not self._validates_on_kodak():
+            return [Benchmark(name="held_out", images=self._held_out)]
+        names = [_VALIDATION_SET] if self.val_sets is None else _several(self.val_sets)
         return [find_dataset(name, Path(self.data_dir).expanduser()) for name in names]
 
+    @cached_property
+    def _held_out(self) -> tuple[Path, ...]:
+        photographs = self._photographs()[::_HOLD_OUT_EVERY]
+        if self.on_bad_image == "stop":
+            return tuple(photographs)
+        usable = readable(photographs)
+        if not usable:
+            raise DataError(
+                f"Of the {len(photographs)} photographs held out for validation one must be usable, got none; repair "
+                "them, or choose data.val_sets."
+            )
+        return usable
+
     def _photographs(self) -> list[Path]:
-        assert self.train_dir is not None
-        return folder_images(Path(self.train_dir).expanduser(), include=self.include, exclude=self.exclude)
+        folders = [Path(folder).expanduser() for folder in _several(self.train_dir)]
+        return folder_images(folders, include=_several(self.include), exclude=_several(self.exclude))
 
     def _validates_on_kodak(self) -> bool | None:
         """Tell whether the default finds its validation set; None if `val_sets` names others."""
         if self.val_sets is not None:
             return None
         return (Path(self.data_dir).expanduser() / _VALIDATION_SET).is_dir()
+
+
+def _several(value: Any) -> list[Any]:  # noqa: ANN401  # one of anything
+    """Return a list where one value was given instead of several."""
+    return [value] if value is None or isinstance(value, str | Path | int | float) else list(value)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -17,23 +17,43 @@ from prosr_lightning.imaging.resize import symmetric_index
 
 
 class BatchKey(NamedTuple):
-    """Which batch of a training run: `number` counts over all devices within the epoch."""
+    """Which batch of a training run.
+
+    Attributes:
+        epoch: Counts from 0.
+        number: Counts over all devices within the epoch; epoch and number are never used twice in a run.
+        step: Counts on each device within the epoch.
+    """
 
     epoch: int
     number: int
+    step: int = 0
 
 
-def next_position(begun: int, batches: int) -> dict[str, int]:
-    """Return epoch and number of the next batch of a device.
+# Where the next batch of a run stands, as a checkpoint keeps it: its epoch, its step ("batch"), its number on the first
+# device and the batches of an epoch on each device. Older checkpoints have the first two alone.
+Position = dict[str, int]
+RawBatch = tuple[Tensor, Tensor, BatchKey]
+
+
+def fit_position(position: Position, batches: int) -> Position:
+    """Return where a run goes on whose epochs have another number of batches than before.
+
+    The same share of the epoch counts as done, rounded down, and numbers go on from those that were used: no batch is
+    drawn twice.
 
     Args:
-        begun: Batches begun since the start of the run.
-        batches: Batches of an epoch.
+        position: Of the earlier run, complete.
+        batches: Batches of an epoch on each device from now on.
+
+    Example:
+        >>> fit_position({"epoch": 2, "batch": 3, "number": 3, "batches": 4}, batches=8)
+        {'epoch': 2, 'batch': 6, 'number': 3, 'batches': 8}
     """
-    return {"epoch": begun // batches, "batch": begun % batches}
+    return {**position, "batch": position["batch"] * batches // position["batches"], "batches": batches}
 
 
-class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
+class PatchBatches(Dataset[RawBatch]):
     """Cut batches of HR patches, with their surroundings, from cached photographs.
 
     Every aligned position in every photograph is equally likely. A batch is a function of `(seed, epoch, number)`, so
@@ -66,16 +86,16 @@ class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
         self._ends = np.cumsum(rows * self._columns)
         self._open: dict[int, Luminance] = {}
 
-    def __getitem__(self, key: BatchKey) -> tuple[Tensor, Tensor]:
-        """Return HR patches `(N, 1, S + 2m, S + 2m)` `uint8` and symmetry codes `(N,)` (see `imaging.geometry`)."""
-        random = np.random.default_rng((self.seed, key[0], key[1]))
+    def __getitem__(self, key: BatchKey) -> RawBatch:
+        """Return HR patches `(N, 1, S + 2m, S + 2m)` `uint8`, their symmetry codes `(N,)` and the key."""
+        random = np.random.default_rng((self.seed, key.epoch, key.number))
         positions = random.integers(self._ends[-1], size=self.batch_size)
         codes = random.integers(NUM_SYMMETRIES, size=self.batch_size)
         side = self.crop + 2 * self.margin
         patches = np.empty((self.batch_size, 1, side, side), dtype=np.uint8)
         for patch, position in zip(patches, positions, strict=True):
             self._cut(patch[0], int(position))
-        return torch.from_numpy(patches), torch.from_numpy(codes)
+        return torch.from_numpy(patches), torch.from_numpy(codes), key
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open memory maps behind: a worker process maps the files itself."""
@@ -105,32 +125,30 @@ class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
 
 
 class EpochSampler(Sampler[BatchKey]):
-    """Give this device its share of the batches of one epoch after the other, from where a resumed run stopped.
-
-    It counts the epochs itself: Lightning counts one more when a run ends in the middle of an epoch.
+    """Give this device its share of the batches of one epoch, or of what is left of it.
 
     Args:
         batches: Batches of an epoch on each device.
+        begin: Returns where to begin; asked for each iteration.
         rank: Number of this device.
         world_size: Number of devices.
     """
 
-    def __init__(self, *, batches: int, rank: int = 0, world_size: int = 1) -> None:
-        self.batches, self.rank, self.world_size = batches, rank, world_size
-        self.epoch = 0
-        self.start = 0
+    def __init__(self, *, batches: int, begin: Callable[[], Position], rank: int = 0, world_size: int = 1) -> None:
+        self.batches, self.begin, self.rank, self.world_size = batches, begin, rank, world_size
 
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[BatchKey]:
-        epoch, start = self.epoch, self.start  # at the first batch: a loader with workers makes one iterator too many
-        self.epoch, self.start = epoch + 1, 0
+        position = self.begin()
+        start = position["batch"]
+        number = position.get("number", start * self.world_size)
         for step in range(start, self.batches):
-            yield BatchKey(epoch, step * self.world_size + self.rank)
+            yield BatchKey(position["epoch"], number + (step - start) * self.world_size + self.rank, step)
 
 
-class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
+class PatchLoader(DataLoader[RawBatch]):
     """A loader of ready batches that can be stopped and resumed in the middle of an epoch.
 
     Args:
@@ -138,8 +156,9 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
         sampler: Their order.
         num_workers: Worker processes; 0 cuts in the training process.
         pin_memory: Page-lock the batches for a GPU.
-        position: Returns (batches begun since the start of the run, batches of an epoch); asked when a checkpoint is
-            saved, because batches that are cut ahead of their use do not count.
+        position: Returns where the next batch stands; asked when a checkpoint is saved, because batches that are cut
+            ahead of their use do not count.
+        resume: Called with the position at which the sampler shall begin.
     """
 
     def __init__(
@@ -149,7 +168,8 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
         sampler: EpochSampler,
         num_workers: int,
         pin_memory: bool,
-        position: Callable[[], tuple[int, int]],
+        position: Callable[[], Position],
+        resume: Callable[[Position], None],
     ) -> None:
         super().__init__(
             dataset,
@@ -159,13 +179,12 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
         )
-        self.position = position
+        self.position, self.resume = position, resume
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> Position:
         """Return where the next batch stands; Lightning restores it only in the middle of an epoch."""
-        return next_position(*self.position())
+        return self.position()
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: Position) -> None:
         """Begin the next iteration where `state` says."""
-        assert isinstance(self.sampler, EpochSampler)
-        self.sampler.epoch, self.sampler.start = state["epoch"], state["batch"]
+        self.resume(state)

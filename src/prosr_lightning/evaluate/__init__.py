@@ -211,8 +211,6 @@ def main(cfg: DictConfig) -> None:
     for key, example in (("benchmarks", "[Set5]"), ("scales", "[2,4,8]")):
         if not settings[key]:
             raise ConfigError(f"`{key}` must name at least one, got {settings[key]!r}; choose e.g. {key}={example}.")
-    if isinstance(settings["perceptual"], str):
-        settings["perceptual"] = [settings["perceptual"]]
     options = EvaluateOptions(
         data_dir=Path(cfg.paths.data_dir),
         output_dir=Path(cfg.paths.output_dir),

@@ -24,6 +24,7 @@ from prosr_lightning.config import hydra_main, user_message
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_name, find_dataset
 from prosr_lightning.data.datamodule import PatchDataModule
+from prosr_lightning.data.resuming import EpochCounts
 from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluate.after_training import score_run
 from prosr_lightning.imaging.degradation import Degradation
@@ -68,7 +69,7 @@ def train(cfg: DictConfig) -> float | None:
     module = _module(cfg)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
     meter = RunMeter()
-    callbacks = [*_callbacks(cfg, logger), meter]
+    callbacks = [meter, EpochCounts(), *_callbacks(cfg, logger)]  # the meter counts a batch before others save
     trainer: Trainer = instantiate(
         cfg.trainer,
         _convert_="all",
