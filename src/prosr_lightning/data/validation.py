@@ -37,7 +37,7 @@ class ValidationImages(Dataset[dict[str, Any]]):
         return len(self.items)
 
     def __getitem__(self, key: tuple[int, bool]) -> dict[str, Any]:
-        """Return `hr`, luminance `(1, 1, H, W)` float32, the names `set` and `image`, `number` in the set, and `counts`.
+        """Return `hr`, luminance `(1, 1, H, W)` float32, `set`, `image` and its `number` in the set, and `counts`.
 
         `counts` is False for the fillers that keep the devices in step; they must not enter a mean.
         """

@@ -12,7 +12,7 @@ from prosr_lightning.imaging.degradation import Bicubic, Degradation, Draw, patc
 
 
 def level_pyramid(
-    patches: Tensor, *, scale: int, levels: Sequence[int], degradation: Degradation, draw: Draw = ()
+    patches: Tensor, *, scale: int, levels: Sequence[int], degradation: Degradation | None = None, draw: Draw = ()
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """Make the network's input and the ground truth of its levels (docs/paper-notes.md, entry 8).
 
@@ -21,7 +21,7 @@ def level_pyramid(
             every side; floating point, S a multiple of `scale`, cut at positions that are multiples of `scale`.
         scale: Total factor between LR and HR.
         levels: Factors of the supervised levels, each a divisor of `scale`.
-        degradation: Makes LR. The levels are clean whatever it is.
+        degradation: Makes LR; None for bicubic. The levels are clean whatever it is.
         draw: See `Degradation`.
 
     Returns:
@@ -31,6 +31,7 @@ def level_pyramid(
     Raises:
         ConfigError: If the patch, a level or the margin does not fit `scale`, or LR comes out in another size.
     """
+    degradation = degradation or Bicubic()
     margin = degradation.margin(scale)
     if margin < patch_margin(scale) or margin % scale:
         raise ConfigError(
