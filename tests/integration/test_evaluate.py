@@ -200,7 +200,7 @@ def test_set14_at_8x_needs_less_than_1_5_gb(data_dir):
         ("benchmarks=null", "`benchmarks` must name at least one, got None"),
         ("scales=null", "`scales` must name at least one, got None"),
         ("scales=[]", "`scales` must name at least one"),
-        ("tile=abc", "tile must be a whole number, got 'abc'"),
+        ("tile=abc", "`tile` must be auto, 0 or at least 16 pixels, got 'abc'"),
         ("self_ensemble=abc", "self_ensemble must be true or false, got 'abc'"),
     ],
 )

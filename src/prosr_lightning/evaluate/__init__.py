@@ -26,6 +26,7 @@ from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import SRNetwork, count_parameters
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+from prosr_lightning.upscale.chain import require_tile
 from prosr_lightning.upscale.engines import choose_device
 
 
@@ -68,6 +69,7 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         CheckpointError: If the weights cannot be loaded.
     """
     _check_source(options)
+    require_tile(options.tile)
     protocol = get_protocol(options.protocol, rounding=options.rounding, ssim=options.ssim)
     benchmarks = find_benchmarks(options.benchmarks, options.data_dir, lr_dir=options.lr_dir)
     scales = [options.scales] if isinstance(options.scales, int) else list(options.scales)
