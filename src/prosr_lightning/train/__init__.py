@@ -35,7 +35,7 @@ from prosr_lightning.runs.record import RunRecord, describe_hardware, write_reco
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
-from prosr_lightning.train.checking import check, fill_in, require_optimizer
+from prosr_lightning.train.checking import check, fill_in, require_optimizer, say_recipe
 from prosr_lightning.train.checkpoints import AtomicCheckpointIO
 from prosr_lightning.train.identity import identity_of
 from prosr_lightning.train.starting import require_start, resume_from, start_from, start_of
@@ -59,6 +59,7 @@ def train(cfg: DictConfig) -> float | None:
     """
     fill_in(cfg)
     check(cfg)
+    rank_zero_only(say_recipe)(cfg)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     require_optimizer(cfg)
     checkpoint = resume_from(cfg)
