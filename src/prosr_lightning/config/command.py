@@ -86,7 +86,8 @@ def _wrap(word: str, config_name: str) -> str:
     if not (equals and plain.isidentifier() and (conf_dir() / plain).is_dir()):
         return word
     primary = OmegaConf.load(conf_dir() / f"{config_name}.yaml")
-    if plain not in primary:
+    assert isinstance(primary, DictConfig)
+    if plain not in primary or OmegaConf.is_dict(primary[plain]):
         return word
     if value[:1] not in "'\"" and value not in ("null", "~"):  # a name, whatever signs are in it
         value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

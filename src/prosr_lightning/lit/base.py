@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from prosr_lightning import __version__
+from prosr_lightning.data.resuming import EpochCounts
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
+from prosr_lightning.lit.limits import EndOfRun
+from prosr_lightning.lit.optimizers import average_of
 from prosr_lightning.metrics import psnr
 from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
@@ -28,6 +32,7 @@ class LitSuperResolution(LightningModule):
     """
 
     advice = "Try a lower optimizer.lr, trainer.gradient_clip_val=0.1 or trainer.precision=32-true"  # on NaN
+    clipping_key = "trainer.gradient_clip_val"  # where the clipping of gradients is set
 
     def __init__(
         self,
@@ -72,6 +77,10 @@ class LitSuperResolution(LightningModule):
         if self.ema_generator is not None:
             self.ema_generator.module.load_state_dict(network.state_dict())
 
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what every run needs, however its trainer was made."""
+        return [EndOfRun(), EpochCounts()]
+
     def setup(self, stage: str) -> None:
         """Prepare one mean per validation set and scale, the same on every device."""
         datamodule = getattr(self.trainer, "datamodule", None)
@@ -79,6 +88,22 @@ class LitSuperResolution(LightningModule):
             for one in datamodule.validation_sets():
                 for scale in self.val_scales:
                     self.val_psnr[_metric_key(one.name, scale)] = MeanMetric().to(self.device)
+
+    def on_fit_start(self) -> None:
+        """Refuse an optimizer that averages the weights without a place for its average.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        if self.ema_generator is None and self._optimizer_average() is not None:
+            raise ConfigError(
+                "`ema_decay` must be above 0 with a schedule-free optimizer, whose average stands in the place of the "
+                "moving one, got 0; leave it at 0.999."
+            )
+
+    def on_validation_start(self) -> None:
+        """Take over the average of an optimizer that keeps one."""
+        self.take_optimizer_average()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Enlarge one image at every scale and score it, unrounded, by the convention of the tables."""
@@ -109,11 +134,40 @@ class LitSuperResolution(LightningModule):
 
         Not a hook of Lightning's, because callbacks that save at the end of a batch run before the module's own hook.
         """
-        if self.ema_generator is not None:
-            self._update_average(self.ema_generator)
+        if self.ema_generator is not None and self._optimizer_average() is None:
+            self._update_average(self.ema_generator.module)
         self.steps_done += 1
         if self.steps_done % self.check_finite_every == 0:
             self.require_finite()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, also for a fused optimizer under bfloat16 autocast, where it refuses.
+
+        It refuses because such an optimizer undoes the scaling of the loss by itself; without a scaler there is none.
+
+        Args:
+            optimizer: Its parameters have the gradients.
+            gradient_clip_val: Largest norm or value; None or 0 does not clip.
+            gradient_clip_algorithm: "value", or else the norm.
+
+        Raises:
+            ConfigError: With a scaler (precision 16-mixed), where clipping would see scaled gradients.
+        """
+        if not gradient_clip_val:
+            return
+        plugin = self.trainer.precision_plugin
+        if getattr(plugin, "scaler", None) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            raise ConfigError(
+                f"`{self.clipping_key}` must be null with a fused optimizer in float16, got {gradient_clip_val}; "
+                "set optimizer.fused=false or trainer.precision=bf16-mixed."
+            )
+        clip = plugin.clip_grad_by_value if gradient_clip_algorithm == "value" else plugin.clip_grad_by_norm
+        clip(optimizer, gradient_clip_val)
 
     def note_loss(self, loss: Tensor) -> None:
         """Remember, without waiting for the device, the first training batch whose loss is not finite."""
@@ -138,6 +192,7 @@ class LitSuperResolution(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds the network and the run, as plain values."""
         self.require_finite()
+        self.take_optimizer_average()  # in place: the state dict of the checkpoint is already that of these tensors
         checkpoint["prosr"] = {
             "architecture": cast(SRNetwork, self.generator).architecture,
             "config": self.run_config,
@@ -177,6 +232,21 @@ class LitSuperResolution(LightningModule):
         self.steps_done = stored["steps_done"]
 
     @torch.no_grad()
+    def take_optimizer_average(self) -> None:
+        """Let the average of a schedule-free optimizer be the network to validate and keep (`lit.optimizers`)."""
+        average = self._optimizer_average()
+        if average is not None and self.ema_generator is not None:
+            averaged = self.ema_generator.module
+            for kept, own in zip(averaged.parameters(), self.generator.parameters(), strict=True):
+                kept.copy_(average(own))
+            self._copy_buffers(averaged)
+
+    def _optimizer_average(self) -> Callable[[nn.Parameter], Tensor] | None:
+        """Return what the generator's optimizer averages by; None where it does not."""
+        optimizers = self.trainer.optimizers
+        return average_of(optimizers[0]) if optimizers else None  # of a ProSRGAN too the generator's comes first
+
+    @torch.no_grad()
     def _update_average(self, averaged: nn.Module) -> None:
         """Move the average along; its memory grows with the run, so that the random start is soon forgotten.
 
@@ -184,6 +254,12 @@ class LitSuperResolution(LightningModule):
         """
         keep = min(self.ema_decay, (1 + self.steps_done) / (10 + self.steps_done))  # TensorFlow's warm-up
         torch._foreach_lerp_(list(averaged.parameters()), list(self.generator.parameters()), 1 - keep)
+        self._copy_buffers(averaged)
+
+    def _copy_buffers(self, averaged: nn.Module) -> None:
+        """Take over what is no parameter: the statistics of batch norm, which are averages already, and its counts."""
+        for kept, own in zip(averaged.buffers(), self.generator.buffers(), strict=True):
+            kept.copy_(own)
 
 
 def _check_levels(levels: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Optimizers of the compared methods that torch does not have; `conf/recipe` uses them."""
+"""Optimizers that torch does not have, or not in this form; `conf/optimizer` and `conf/recipe` use them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 import torch
-from torch import nn
-from torch.optim import SGD
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
 
 from prosr_lightning.errors import ConfigError
+
+_IMAGE_SIDE = 4  # most channels of an image, or of the four that a pixel shuffle lays out
 
 
 class AdjustablyClippedSGD(SGD):
@@ -95,3 +97,105 @@ def sgd_by_layer(
     rates = ((weights, lr), (biases, bias_lr), (last, last_lr))
     groups: list[dict[str, Any]] = [{"params": group, "lr": rate} for group, rate in rates if group]
     return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
+
+
+def schedule_free(
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float = 2e-3,
+    warmup_steps: int = 200,
+    betas: tuple[float, float] = (0.9, 0.999),
+    weight_decay: float = 0.0,
+    fused: bool = True,
+) -> Optimizer:
+    """Return schedule-free AdamW (Defazio et al. 2024), whose rate never falls: it averages the weights instead.
+
+    The parameters are those of the gradient, y in the paper; the average x, which is what to validate and keep, comes
+    from `average_of`. A run needs no length in advance, and can always be gone on with.
+
+    Args:
+        parameters: The parameters.
+        lr: The rate, one to ten times that of Adam.
+        warmup_steps: Updates over which the rate rises linearly.
+        betas: Interpolation between average and base iterate, and decay of the squared gradients.
+        weight_decay: Decoupled, at y.
+        fused: Update all parameters in one call.
+
+    Returns:
+        `pytorch_optimizer.ScheduleFreeAdamW`.
+    """
+    from pytorch_optimizer import ScheduleFreeAdamW  # noqa: PLC0415  # two seconds, for those who use it
+
+    return ScheduleFreeAdamW(
+        list(parameters),
+        lr=lr,
+        warmup_steps=warmup_steps,
+        betas=betas,
+        weight_decay=weight_decay,
+        foreach=True if fused else None,
+    )
+
+
+def muon(
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float = 5e-3,
+    adamw_lr: float = 1e-3,
+    momentum: float = 0.95,
+    weight_decay: float = 0.0,
+    fused: bool = True,
+) -> Optimizer:
+    """Return Muon (Jordan et al. 2024) for the kernels between features, and AdamW for everything else.
+
+    Muon orthogonalises the update of a matrix; a kernel `(O, I, h, w)` counts as the matrix `(O, I h w)`. Entry and
+    last layers, which have the image on one side, and biases are no such matrices.
+
+    Args:
+        parameters: The parameters.
+        lr: The rate of Muon.
+        adamw_lr: The rate of AdamW.
+        momentum: Of Muon.
+        weight_decay: Decoupled, of all.
+        fused: Update all parameters in one call.
+
+    Returns:
+        `pytorch_optimizer.Muon`, with two groups of parameters.
+    """
+    from pytorch_optimizer import Muon  # noqa: PLC0415  # as above
+
+    everything = list(parameters)
+    kernels = [one for one in everything if one.ndim == 4 and min(one.shape[:2]) > _IMAGE_SIDE]
+    others = [one for one in everything if not any(one is kernel for kernel in kernels)]
+    groups: list[dict[str, Any]] = [{"params": others, "use_muon": False, "lr": adamw_lr}]
+    if kernels:
+        groups.insert(0, {"params": kernels, "use_muon": True, "lr": lr})
+    return Muon(
+        groups,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        adamw_lr=adamw_lr,
+        adamw_wd=weight_decay,
+        foreach=True if fused else None,
+    )
+
+
+def average_of(optimizer: Optimizer) -> Callable[[nn.Parameter], Tensor] | None:
+    """Return what gives the average x of a parameter y that a schedule-free optimizer follows; None for another.
+
+    It is `x = y + (1 - 1 / beta1) (z - y)`, with the base iterate z of the optimizer's state.
+
+    Args:
+        optimizer: Any optimizer.
+    """
+    groups = {id(one): group for group in optimizer.param_groups for one in group["params"]}
+    if not all("train_mode" in group for group in optimizer.param_groups):
+        return None
+
+    def average(parameter: nn.Parameter) -> Tensor:
+        z = optimizer.state[parameter].get("z")
+        if z is None:  # before the first update
+            return parameter.detach()
+        return torch.lerp(parameter.detach(), z, 1 - 1 / groups[id(parameter)]["betas"][0])
+
+    return average

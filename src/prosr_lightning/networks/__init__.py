@@ -22,6 +22,8 @@ from prosr_lightning.networks.compared import (
 from prosr_lightning.networks.complexity import executed_layers, longest_path, multiply_adds_per_output_pixel
 from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters, levels_up_to
 from prosr_lightning.networks.generator import Generator
+from prosr_lightning.networks.progressive import ProgressiveNetwork
+from prosr_lightning.networks.subpixel import SubPixelGenerator
 
 __all__ = [
     "DRCN",
@@ -33,8 +35,10 @@ __all__ = [
     "Generator",
     "LapSRN",
     "MSLapSRN",
+    "ProgressiveNetwork",
     "SRNetwork",
     "SRResNet",
+    "SubPixelGenerator",
     "build_network",
     "count_layers",
     "count_parameters",
@@ -45,7 +49,11 @@ __all__ = [
     "multiply_adds_per_output_pixel",
 ]
 
-_METHODS = {"Generator": "ProSRN", "MSLapSRN": "MS-LapSRN"}  # the others are called what their classes are
+_METHODS = {
+    "Generator": "ProSRN",
+    "MSLapSRN": "MS-LapSRN",
+    "SubPixelGenerator": "ProSRN (sub-pixel)",
+}  # the others are called what their classes are
 
 
 def method_name(network: str) -> str:

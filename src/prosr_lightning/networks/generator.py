@@ -17,13 +17,13 @@ from prosr_lightning.networks.blocks import (
     ResidualStructure,
     bilinear_kernel,
 )
-from prosr_lightning.networks.contract import levels_up_to
+from prosr_lightning.networks.progressive import Layer, ProgressiveNetwork, bilinear_enlargement
 
 _STRUCTURES = ("plain", "residual", "memory")
 _FUSIONS = ("conv", "inception")
 
 
-class Generator(nn.Module):
+class Generator(ProgressiveNetwork):
     """Enlarge a luminance image by 2: learned bilinear branch plus residual image (Sec. 2.2.2, Fig. 3).
 
     `sr = image_up(lr) + fusion(feature_up(features(entry(lr))))`. The defaults give the 14 layers of Table 1 and
@@ -50,8 +50,6 @@ class Generator(nn.Module):
         [(1, 1, 10, 14), (1, 1, 20, 28)]
     """
 
-    step_scale = 2  # one `forward`; larger scales repeat it (imaging.tiling)
-
     def __init__(
         self,
         *,
@@ -75,50 +73,33 @@ class Generator(nn.Module):
             if fusion == "conv"
             else InceptionFusion(channels=channels, negative_slope=negative_slope)
         )
-        self.image_up = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=3, bias=False)  # padding 1 after F.pad by 1
+        self.image_up = bilinear_enlargement()
         self._initialise()
 
-    def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge by 2, one level of Fig. 2.
-
-        Args:
-            lr: Luminance `(N, 1, H, W)`, floating point, nominally in `[0, 1]`; any H and W from 1 up.
-
-        Returns:
-            Luminance `(N, 1, 2H, 2W)`, not clamped.
-        """
+    def residual(self, lr: Tensor) -> Tensor:
+        """Return the residual image `(N, 1, 2H, 2W)` of luminance `(N, 1, H, W)`."""
         features = self.features(self.activate(self.entry(lr)))
-        residual = self.fusion(self.activate(self.feature_up(features)))
-        return self._enlarged(lr) + residual  # type: ignore[no-any-return]  # nn.Module is untyped
+        return self.fusion(self.activate(self.feature_up(features)))  # type: ignore[no-any-return]  # nn.Module is untyped
 
-    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
-        """Apply the network log2(scale) times, each sub-SR image being the next level's input (Sec. 2.1, Fig. 2).
-
-        Args:
-            lr: Luminance `(N, 1, H, W)`.
-            scale: Total factor, a power of two from 2 up.
-            detach_between_levels: Stop the gradient between levels (docs/paper-notes.md, entry 8).
-
-        Returns:
-            The image of every level, `(N, 1, 2H, 2W)` first and `(N, 1, scale * H, scale * W)` last.
-
-        Raises:
-            ConfigError: If `scale` is not a power of two from 2 up.
-        """
-        images: list[Tensor] = []
-        for _ in levels_up_to(scale):
-            images.append(self(lr))
-            lr = images[-1].detach() if detach_between_levels else images[-1]
-        return images
-
-    def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[list[Tensor]]:
-        """Return, for every level, the images that its ground truth supervises: one, the level's own."""
-        return [[image] for image in self.progressive(lr, scale, detach_between_levels=detach_between_levels)]
-
-    @property
-    def scales(self) -> None:
-        """None: every power of two."""
-        return
+    def layers(self) -> tuple[Layer, ...] | None:
+        """Return the layers in order; None with the inception block, which is no chain."""
+        if not isinstance(self.fusion, ConvFusion):
+            return None
+        activation, shortcuts = self.activate, self.features.shortcuts
+        return (
+            Layer(convolution=self.entry, activation=activation),
+            *(
+                # the feature extraction counts its own layers from 0, and the entry comes before them
+                Layer(
+                    convolution=convolution,
+                    shortcut=shortcuts[number] + 1 if number in shortcuts else None,
+                    activation=activation,
+                )
+                for number, convolution in enumerate(self.features.convolutions)
+            ),
+            Layer(convolution=self.feature_up, activation=activation),
+            Layer(convolution=self.fusion),
+        )
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -138,18 +119,6 @@ class Generator(nn.Module):
         """How many `lr` pixels away from its own position an input pixel can still change one 2x output."""
         up_and_fusion = (self.fusion.radius + 2) // 2  # 4x4 stride-2 kernel, then fusion at the high resolution
         return 1 + self.depth + up_and_fusion
-
-    def training_levels(self, scale: int) -> tuple[int, ...]:
-        """Return the factors supervised when training up to `scale`: all of them (Eq. 9)."""
-        return levels_up_to(scale)
-
-    def _enlarged(self, lr: Tensor) -> Tensor:
-        """Enlarge the image itself, in full precision also under autocast: bfloat16 has fewer digits than 8 bits."""
-        padded = F.pad(lr, (1, 1, 1, 1), mode="replicate")
-        if lr.is_meta or not torch.is_autocast_enabled(lr.device.type):
-            return self.image_up(padded)  # type: ignore[no-any-return]  # nn.Module is untyped
-        with torch.autocast(lr.device.type, enabled=False):
-            return self.image_up(padded.to(self.image_up.weight.dtype))  # type: ignore[no-any-return]  # as above
 
     def activate(self, features: Tensor) -> Tensor:
         """Apply the LeakyReLU of every layer, in place."""
@@ -177,7 +146,6 @@ class Generator(nn.Module):
         self.feature_up.weight.zero_()
         self.feature_up.weight[range(self.channels), range(self.channels)] = bilinear_kernel()
         nn.init.zeros_(self.feature_up.bias)  # type: ignore[arg-type]  # it has a bias
-        self.image_up.weight.copy_(bilinear_kernel())
         last = self.fusion.merge if isinstance(self.fusion, InceptionFusion) else self.fusion
         nn.init.zeros_(last.weight)
 

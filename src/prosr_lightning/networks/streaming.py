@@ -1,4 +1,4 @@
-"""The generator in bands of rows from top to bottom, each layer keeping the rows that its next band needs.
+"""A network in bands of rows from top to bottom, each layer keeping the rows that its next band needs.
 
 A tile of a large image has to compute the surroundings of its border again; a band does not, because every layer still
 has the rows above it. So a pixel costs the same in an image of any height, and what is held is a few bands, small
@@ -9,22 +9,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr_lightning.networks.blocks import ConvFusion
-from prosr_lightning.networks.generator import Generator
+from prosr_lightning.networks.progressive import Layer, ProgressiveNetwork
 
 
-def streams(network: nn.Module) -> bool:
-    """Tell whether `stream` can run a network: a `Generator` itself, no subclass, whose fusion is one convolution."""
-    return type(network) is Generator and isinstance(network.fusion, ConvFusion)
+def streams(network: nn.Module) -> TypeGuard[ProgressiveNetwork]:
+    """Tell whether `stream` can run a network: one that names its layers, and computes what they do.
+
+    A subclass that has a `forward` or a `residual` of its own below the class which names the layers does something
+    else than they do.
+    """
+    if not isinstance(network, ProgressiveNetwork) or network.layers() is None:
+        return False
+    kind = type(network)
+    named = next(one for one in kind.__mro__ if "layers" in vars(one))
+    below = kind.__mro__[: kind.__mro__.index(named)]
+    return not any(name in vars(one) for one in below for name in ("forward", "residual", "enlarged"))
 
 
-def stream(network: Generator, lr: Tensor, *, rows: int, half: bool = False) -> Iterator[Tensor]:
+def stream(network: ProgressiveNetwork, lr: Tensor, *, rows: int, half: bool = False) -> Iterator[Tensor]:
     """Enlarge by 2, handing over each band of rows as soon as it is known; call it without gradients.
 
     Args:
@@ -38,6 +46,7 @@ def stream(network: Generator, lr: Tensor, *, rows: int, half: bool = False) -> 
         `(N, 1, h, 2W)` from top to bottom, 2H rows in all.
 
     Example:
+        >>> from prosr_lightning.networks import Generator
         >>> network = Generator(depth=2, channels=8)
         >>> lr = torch.rand(1, 1, 20, 6)
         >>> torch.allclose(torch.cat(list(stream(network, lr, rows=4)), dim=-2), network(lr), atol=1e-6)
@@ -51,7 +60,9 @@ def stream(network: Generator, lr: Tensor, *, rows: int, half: bool = False) -> 
         begin = end
 
 
-def stream_strips(network: Generator, lr: Tensor, *, width: int, pixels: int, half: bool = False) -> Iterator[Tensor]:
+def stream_strips(
+    network: ProgressiveNetwork, lr: Tensor, *, width: int, pixels: int, half: bool = False
+) -> Iterator[Tensor]:
     """Enlarge by 2 as `stream` does, with wide images cut into strips that go down side by side.
 
     Args:
@@ -123,46 +134,52 @@ class _Shortcut:
         self._first = before
 
 
-class _Pipeline:
-    """One image on its way through a generator."""
+class _Stage:
+    """One layer on the way of an image: its window, and the count of the rows that it has given."""
 
-    def __init__(self, network: Generator, *, half: bool) -> None:
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        convolution = layer.convolution
+        run = _transposed(convolution) if isinstance(convolution, nn.ConvTranspose2d) else _convolution(convolution)
+        self.window = _Window(run)
+        self.done = 0
+
+
+class _Pipeline:
+    """One image on its way through a network."""
+
+    def __init__(self, network: ProgressiveNetwork, *, half: bool) -> None:
         self._half = half
-        self._activate = network.activate
-        self._entry = _Window(_convolution(network.entry))
-        self._layers = [_Window(_convolution(layer)) for layer in network.features.convolutions]
-        self._sources = network.features.shortcuts
-        self._shortcuts = {
-            source: _Shortcut(last_user=max(user for user, other in self._sources.items() if other == source))
-            for source in set(self._sources.values())
-        }
-        self._done = [0] * len(self._layers)
-        self._feature_up = _Window(_transposed(network.feature_up))
-        self._fusion = _Window(_convolution(cast(ConvFusion, network.fusion)))
+        layers = network.layers()
+        assert layers is not None, "`streams` is asked before"
+        self._stages = [_Stage(layer) for layer in layers]
+        last_users = {layer.shortcut: number for number, layer in enumerate(layers) if layer.shortcut is not None}
+        self._shortcuts = {source: _Shortcut(last_user=user) for source, user in last_users.items()}
         self._image_up = _Window(_transposed(network.image_up, sides=1), replicate=True)
         self._images: list[Tensor] = []  # enlarged rows that wait for their residual
 
     def __call__(self, lr: Tensor, *, last: bool) -> Tensor:
+        rows = lr
         with torch.autocast(lr.device.type, dtype=torch.bfloat16, enabled=self._half):
-            features = self._activate(self._entry(lr, last=last))
-            for number, layer in enumerate(self._layers):
-                features = self._layer(number, layer, features, last=last)
-            enlarged = self._activate(self._feature_up(features, last=last))
-            residual = self._fusion(enlarged, last=last)
-        return self._image(lr, residual.shape[-2], last=last).add_(residual)
+            for number, stage in enumerate(self._stages):
+                rows = self._run(number, stage, rows, last=last)
+        return self._image(lr, rows.shape[-2], last=last).add_(rows)
 
-    def _layer(self, number: int, layer: _Window, features: Tensor, *, last: bool) -> Tensor:
+    def _run(self, number: int, stage: _Stage, rows: Tensor, *, last: bool) -> Tensor:
+        layer = stage.layer
         if number in self._shortcuts:
-            self._shortcuts[number].keep(features)
-        features = layer(features, last=last)
-        begin = self._done[number]
-        self._done[number] = begin + features.shape[-2]
-        if number in self._sources:
-            shortcut = self._shortcuts[self._sources[number]]
-            features.add_(shortcut.rows(begin, features.shape[-2]))
+            self._shortcuts[number].keep(rows)
+        rows = stage.window(rows, last=last)
+        begin = stage.done
+        stage.done += rows.shape[-2]
+        if layer.shortcut is not None:
+            shortcut = self._shortcuts[layer.shortcut]
+            rows = layer.combine(rows, shortcut.rows(begin, rows.shape[-2]))
             if number == shortcut.last_user:
-                shortcut.forget(self._done[number])
-        return self._activate(features)
+                shortcut.forget(stage.done)
+        if layer.activation is not None:
+            rows = layer.activation(rows)
+        return rows if layer.shuffle == 1 else F.pixel_shuffle(rows, layer.shuffle)
 
     def _image(self, lr: Tensor, rows: int, *, last: bool) -> Tensor:
         self._images.append(self._image_up(F.pad(lr, (1, 1, 0, 0), mode="replicate"), last=last))

@@ -137,7 +137,11 @@ def run_name(config: Mapping[str, Any], overrides: Sequence[str]) -> str:
     """
     network = config["model"]["generator"]
     kind = str(network["_target_"]).rpartition(".")[-1]
-    first = f"{network['structure']}-d{network['depth']}" if kind == "Generator" else method_name(kind).lower()
+    first = method_name(kind).lower()
+    if kind == "Generator":
+        first = f"{network['structure']}-d{network['depth']}"
+    elif kind == "SubPixelGenerator":
+        first = f"subpixel-d{network['depth']}-c{network['channels']}"
     parts = ["gan"] if str(config["model"].get("_target_", "")).endswith("GAN") else []
     parts += [first, "_".join(f"x{level}" for level in config["levels"])]
     for word in overrides:

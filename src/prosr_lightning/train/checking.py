@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.scoring import PERCEPTUAL
 from prosr_lightning.metrics.protocol import get_protocol
-from prosr_lightning.networks import method_name
+from prosr_lightning.networks import ProgressiveNetwork, method_name
 from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def fill_in(cfg: DictConfig) -> None:
 def _require_own_depth(network: SRNetwork) -> None:
     """Refuse `depth=` for a method that does not read it: a sweep would train the same network again and again."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    if type(network).__name__ != "Generator" and any(word.startswith("depth=") for word in words):
+    if not isinstance(network, ProgressiveNetwork) and any(word.startswith("depth=") for word in words):
         raise ConfigError(
             f"`depth` belongs to method=prosrn, got it with {method_name(type(network).__name__)}; leave it out, or "
             "see conf/method for the settings of this one."

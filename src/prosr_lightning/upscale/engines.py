@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.tiling import passes
-from prosr_lightning.networks import Generator, SRNetwork
+from prosr_lightning.networks import ProgressiveNetwork, SRNetwork
 from prosr_lightning.networks.streaming import stream_strips, streams
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class TorchEngine:
         device: "auto" takes CUDA, then MPS, then the CPU; or any name that PyTorch knows.
         precision: "auto" is float16 on CUDA for 8-bit pictures and float32 everywhere else; or "float32", "float16",
             "bfloat16". In float32 TF32 is off. With bfloat16, which has fewer digits than 8-bit pixels, only the
-            convolutions of features are in it, and the image stays in float32 (for `Generator`).
+            convolutions of features are in it, and the image stays in float32 (for a `ProgressiveNetwork`).
 
     Raises:
         ConfigError: If the device or the precision is unknown or not there.
@@ -71,6 +71,8 @@ class TorchEngine:
             )
         self.device, self.precision = choose_device(device), precision
         original = copy.deepcopy(network).eval().requires_grad_(False)
+        if isinstance(original, ProgressiveNetwork):
+            original = original.folded()
         self._networks = {torch.float32: self._placed(original.float())}
         self._warned = False
 
@@ -92,7 +94,7 @@ class TorchEngine:
             return None
         pixels = _BAND_PIXELS + _BAND_PIXELS_OF_A_THREAD * torch.get_num_threads()
         half = dtype == torch.bfloat16
-        return stream_strips(cast(Generator, network), image, width=_STRIP_WIDTH, pixels=pixels, half=half)
+        return stream_strips(network, image, width=_STRIP_WIDTH, pixels=pixels, half=half)
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
         """Return the factor and the halo of each pass."""

@@ -116,7 +116,10 @@ def test_a_target_that_cannot_be_imported_is_named():
         ("trainer.max_epoch=3", "the nearest valid key is 'trainer.max_epochs'"),
         (("method=srcnn", "scale=2", "structure=plain"), "`structure` belongs to method=prosrn"),
         ("experiment=prosn", "got 'prosn'; the nearest is 'prosrn'"),
-        ("structure=memry", "`structure` must be one of memory, plain, residual, got 'memry'; the nearest is 'memory'"),
+        (
+            "structure=memry",
+            "`structure` must be one of memory, plain, residual, subpixel, got 'memry'; the nearest is 'memory'",
+        ),
     ],
 )
 def test_a_wrong_override_is_explained(override, expected):

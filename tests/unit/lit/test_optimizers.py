@@ -1,10 +1,110 @@
+"""Optimizers that average the weights, treat kernels as matrices, or have a rate for each kind of layer."""
+
 from __future__ import annotations
+
+from functools import partial
 
 import pytest
 import torch
 
-from prosr_lightning.lit.optimizers import sgd_by_layer
-from prosr_lightning.networks import ESPCN, SRCNN, LapSRN, MSLapSRN
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.lit.optimizers import average_of, muon, schedule_free, sgd_by_layer
+from prosr_lightning.networks import ESPCN, SRCNN, LapSRN, MSLapSRN, SubPixelGenerator
+
+
+def make_network() -> SubPixelGenerator:
+    torch.manual_seed(0)
+    return SubPixelGenerator(depth=2, channels=8)
+
+
+def train(network, optimizer, steps: int) -> None:
+    for step in range(steps):
+        generator = torch.Generator().manual_seed(step)
+        lr = torch.rand(2, 1, 8, 8, generator=generator)
+        optimizer.zero_grad()
+        (network(lr) - torch.rand(2, 1, 16, 16, generator=generator)).square().mean().backward()
+        optimizer.step()
+
+
+def test_the_average_is_the_mean_of_the_base_iterates():
+    network = make_network()
+    optimizer = schedule_free(network.parameters(), lr=1e-2, warmup_steps=0)
+    iterates = []
+    for _ in range(5):
+        train(network, optimizer, 1)
+        iterates.append([optimizer.state[one]["z"].clone() for one in network.parameters()])
+    average = average_of(optimizer)
+    for number, parameter in enumerate(network.parameters()):
+        expected = torch.stack([values[number] for values in iterates]).mean(0)
+        torch.testing.assert_close(average(parameter), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_other_optimizers_have_no_average():
+    assert average_of(torch.optim.Adam(make_network().parameters())) is None
+
+
+def test_muon_gets_the_kernels_between_features_and_adamw_the_rest():
+    network = make_network()
+    kernels, others = muon(network.parameters()).param_groups
+    by_muon = {name for name, value in network.named_parameters() if any(value is one for one in kernels["params"])}
+    assert by_muon == {"convs.0.weight", "convs.1.weight", "merge.weight"}
+    assert len(others["params"]) == len(list(network.parameters())) - 3
+    assert (kernels["use_muon"], others["use_muon"]) == (True, False)
+
+
+@pytest.mark.parametrize("factory", [schedule_free, muon])
+def test_they_lower_a_loss(factory):
+    network = make_network()
+    optimizer = factory(network.parameters())
+    lr, hr = torch.rand(2, 1, 8, 8), torch.rand(2, 1, 16, 16)
+    before = (network(lr) - hr).square().mean().item()
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (network(lr) - hr).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.9 * before
+
+
+@pytest.mark.parametrize("factory", [schedule_free, muon])
+@pytest.mark.parametrize("split", [3, 4])
+def test_resuming_is_bit_exact(make_module, make_data, make_trainer, tmp_path, factory, split):
+    def run(max_steps, ckpt_path=None):
+        trainer = make_trainer(max_epochs=-1, max_steps=max_steps)
+        module = make_module(generator=make_network(), optimizer=partial(factory, lr=1e-3))
+        trainer.fit(module, datamodule=make_data(), ckpt_path=ckpt_path, weights_only=True)
+        return trainer, module
+
+    _, whole = run(7)
+    run(split)[0].save_checkpoint(tmp_path / "part.ckpt")
+    _, resumed = run(7, tmp_path / "part.ckpt")
+    for (key, expected), value in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(expected, value), key
+
+
+def test_what_is_validated_and_saved_is_the_average(make_module, make_data, make_trainer, tmp_path):
+    module = make_module(generator=make_network(), optimizer=partial(schedule_free, lr=1e-3, warmup_steps=0))
+    trainer = make_trainer()
+    trainer.fit(module, datamodule=make_data())
+    average = average_of(trainer.optimizers[0])
+    expected = [average(one) for one in module.generator.parameters()]
+    assert not all(torch.equal(one, own) for one, own in zip(expected, module.generator.parameters(), strict=True))
+    for value, kept in zip(expected, module.network.parameters(), strict=True):
+        torch.testing.assert_close(kept, value)
+
+    with torch.no_grad():
+        for kept in module.network.parameters():
+            kept.zero_()  # as after further updates: out of date
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    state = torch.load(tmp_path / "run.ckpt", weights_only=True)["state_dict"]
+    for (name, _), value in zip(module.generator.named_parameters(), expected, strict=True):
+        torch.testing.assert_close(state[f"ema_generator.module.{name}"], value)
+
+
+def test_an_average_needs_its_place(make_module, make_data, make_trainer):
+    module = make_module(optimizer=partial(schedule_free, lr=1e-3), ema_decay=0)
+    with pytest.raises(ConfigError, match="`ema_decay` must be above 0 with a schedule-free optimizer"):
+        make_trainer().fit(module, datamodule=make_data())
 
 
 def rates(network, **settings):
