@@ -42,6 +42,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     Args:
         levels: Factors of the supervised levels; the largest is the scale of LR.
         crop: Side S of the HR patch, a multiple of that scale.
+        lr_crop: Side of the LR patch; replaces `crop` by `lr_crop` times that scale.
         batch_size: Patches in a batch on each device.
         patches_per_epoch: Patches of an epoch over all devices (125,000 in Sec. 4.2), drawn anew in each.
         num_workers: Worker processes of each device; 0 cuts the patches in the training process.
@@ -52,6 +53,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         on_bad_image: "stop" or "skip", see `LuminanceCache.load`.
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
+        redraw: Draw new patches in each epoch; False repeats those of the first.
         degradation: Makes LR, for training and for validation.
 
     Raises:
@@ -69,6 +71,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     on_bad_image: str = "stop"
     val_limit: int | None = None
     seed: int = 0
+    lr_crop: int | None = None
+    redraw: bool = True
     degradation: Degradation = field(default_factory=Bicubic)
 
     def __post_init__(self) -> None:
@@ -78,10 +82,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         for level in self.levels:
             levels_up_to(level)  # each must be a power of two
         self.scale = max(self.levels)
-        limits = {"batch_size": 1, "patches_per_epoch": 1, "crop": 1, "num_workers": 0, "val_limit": 1}
+        limits = {"batch_size": 1, "patches_per_epoch": 1, "crop": 1, "num_workers": 0, "val_limit": 1, "lr_crop": 1}
         for name, least in limits.items():
             value = getattr(self, name)
-            if name == "val_limit" and value is None:
+            if name in ("val_limit", "lr_crop") and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
@@ -89,6 +93,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
         if not factors or len(set(self.shrink)) < len(self.shrink):
             raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
+        if self.lr_crop is not None:
+            self.crop = self.lr_crop * self.scale
         if self.crop % self.scale:
             raise ConfigError(
                 f"`crop` must be a multiple of the largest level, {self.scale}, got {self.crop}; "
@@ -163,6 +169,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 margin=self.degradation.margin(self.scale),
                 batch_size=self.batch_size,
                 seed=self.seed,
+                redraw=self.redraw,
             ),
             sampler=EpochSampler(batches=self.num_batches(), begin=self._begin_epoch, rank=rank, world_size=world_size),
             num_workers=self.num_workers,
@@ -189,7 +196,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
         hr = patches.float().div_(255)
-        draw = (self.seed, batch[-1].epoch, batch[-1].number)
+        draw = (self.seed, self.begun.epoch if self.redraw else 0, self.begun.number)
         lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels, degradation=self.degradation, draw=draw)
         return {"lr": lr, "hr": targets}
 

@@ -66,13 +66,22 @@ class PatchBatches(Dataset[RawBatch]):
         batch_size: Patches in a batch.
         margin: Pixels around a patch, see `Degradation.margin`.
         seed: Seed of the run.
+        redraw: Draw new patches in each epoch; False repeats those of the first.
 
     Raises:
         ConfigError: If `crop` is not a multiple of `scale`.
     """
 
     def __init__(
-        self, *, images: Sequence[CachedImage], crop: int, scale: int, margin: int, batch_size: int, seed: int
+        self,
+        *,
+        images: Sequence[CachedImage],
+        crop: int,
+        scale: int,
+        margin: int,
+        batch_size: int,
+        seed: int,
+        redraw: bool = True,
     ) -> None:
         if crop < scale or crop % scale:
             raise ConfigError(
@@ -81,6 +90,7 @@ class PatchBatches(Dataset[RawBatch]):
             )
         self.images = list(images)
         self.crop, self.scale, self.margin, self.batch_size, self.seed = crop, scale, margin, batch_size, seed
+        self.redraw = redraw
         self._columns = np.array([(image.width // scale * scale - crop) // scale + 1 for image in self.images])
         rows = np.array([(image.height // scale * scale - crop) // scale + 1 for image in self.images])
         self._ends = np.cumsum(rows * self._columns)
@@ -88,7 +98,7 @@ class PatchBatches(Dataset[RawBatch]):
 
     def __getitem__(self, key: BatchKey) -> RawBatch:
         """Return HR patches `(N, 1, S + 2m, S + 2m)` `uint8`, their symmetry codes `(N,)` and the key."""
-        random = np.random.default_rng((self.seed, key.epoch, key.number))
+        random = np.random.default_rng((self.seed, key.epoch if self.redraw else 0, key.number))
         positions = random.integers(self._ends[-1], size=self.batch_size)
         codes = random.integers(NUM_SYMMETRIES, size=self.batch_size)
         side = self.crop + 2 * self.margin

@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from prosr_lightning import __version__
+from prosr_lightning.data.resuming import EpochCounts
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
+from prosr_lightning.lit.limits import EndOfRun
 from prosr_lightning.lit.optimizers import average_of
 from prosr_lightning.metrics import psnr
 from prosr_lightning.networks.contract import SRNetwork, levels_up_to
@@ -28,6 +31,7 @@ class LitSuperResolution(LightningModule):
     """
 
     advice = "Try a lower optimizer.lr, trainer.gradient_clip_val=0.1 or trainer.precision=32-true"  # on NaN
+    clipping_key = "trainer.gradient_clip_val"  # where the clipping of gradients is set
 
     def __init__(
         self,
@@ -71,6 +75,10 @@ class LitSuperResolution(LightningModule):
         self.generator.load_state_dict(network.state_dict())
         if self.ema_generator is not None:
             self.ema_generator.module.load_state_dict(network.state_dict())
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what every run needs, however its trainer was made."""
+        return [EndOfRun(), EpochCounts()]
 
     def setup(self, stage: str) -> None:
         """Prepare one mean per validation set and scale, the same on every device."""
@@ -127,10 +135,39 @@ class LitSuperResolution(LightningModule):
         Not a hook of Lightning's, because callbacks that save at the end of a batch run before the module's own hook.
         """
         if self.ema_generator is not None and self._optimizer_average() is None:
-            self._update_average(self.ema_generator)
+            self._update_average(self.ema_generator.module)
         self.steps_done += 1
         if self.steps_done % self.check_finite_every == 0:
             self.require_finite()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, also for a fused optimizer under bfloat16 autocast, where it refuses.
+
+        It refuses because such an optimizer undoes the scaling of the loss by itself; without a scaler there is none.
+
+        Args:
+            optimizer: Its parameters have the gradients.
+            gradient_clip_val: Largest norm or value; None or 0 does not clip.
+            gradient_clip_algorithm: "value", or else the norm.
+
+        Raises:
+            ConfigError: With a scaler (precision 16-mixed), where clipping would see scaled gradients.
+        """
+        if not gradient_clip_val:
+            return
+        plugin = self.trainer.precision_plugin
+        if getattr(plugin, "scaler", None) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            raise ConfigError(
+                f"`{self.clipping_key}` must be null with a fused optimizer in float16, got {gradient_clip_val}; "
+                "set optimizer.fused=false or trainer.precision=bf16-mixed."
+            )
+        clip = plugin.clip_grad_by_value if gradient_clip_algorithm == "value" else plugin.clip_grad_by_norm
+        clip(optimizer, gradient_clip_val)
 
     def note_loss(self, loss: Tensor) -> None:
         """Remember, without waiting for the device, the first training batch whose loss is not finite."""
@@ -202,8 +239,7 @@ class LitSuperResolution(LightningModule):
             averaged = self.ema_generator.module
             for kept, own in zip(averaged.parameters(), self.generator.parameters(), strict=True):
                 kept.copy_(average(own))
-            for kept_buffer, buffer in zip(averaged.buffers(), self.generator.buffers(), strict=True):
-                kept_buffer.copy_(buffer)
+            self._copy_buffers(averaged)
 
     def _optimizer_average(self) -> Callable[[nn.Parameter], Tensor] | None:
         """Return what the generator's optimizer averages by; None where it does not."""
@@ -218,6 +254,12 @@ class LitSuperResolution(LightningModule):
         """
         keep = min(self.ema_decay, (1 + self.steps_done) / (10 + self.steps_done))  # TensorFlow's warm-up
         torch._foreach_lerp_(list(averaged.parameters()), list(self.generator.parameters()), 1 - keep)
+        self._copy_buffers(averaged)
+
+    def _copy_buffers(self, averaged: nn.Module) -> None:
+        """Take over what is no parameter: the statistics of batch norm, which are averages already, and its counts."""
+        for kept, own in zip(averaged.buffers(), self.generator.buffers(), strict=True):
+            kept.copy_(own)
 
 
 def _check_levels(levels: Sequence[int]) -> None:

@@ -18,7 +18,7 @@ from prosr_lightning.lit.base import Batch, LitSuperResolution
 from prosr_lightning.lit.criterion import DetailCriterion
 from prosr_lightning.lit.prosrn import OptimizerFactory, SchedulerFactory
 from prosr_lightning.lit.residuals import Level, require_base, residual_levels
-from prosr_lightning.lit.schedules import advance_schedule
+from prosr_lightning.lit.schedules import advance_schedules
 from prosr_lightning.lit.watch import BalanceWatch
 from prosr_lightning.losses import EPS, cascade, residual_loss
 from prosr_lightning.losses.adversarial import (
@@ -78,6 +78,7 @@ class LitProSRGAN(LitSuperResolution):
     """
 
     advice = "Try a lower optimizer.lr, model.gradient_clip_val=0.1 or model.discriminator.norm=spectral"
+    clipping_key = "model.gradient_clip_val"
 
     def __init__(
         self,
@@ -113,6 +114,11 @@ class LitProSRGAN(LitSuperResolution):
         require_kind(adversarial)
         require_objective(objective)
         require_base(residual_base)
+        if discriminator_optimizer is not None and not callable(discriminator_optimizer):
+            raise ConfigError(
+                "`discriminator_optimizer` must be null, as `optimizer`, or a whole node with _target_, got "
+                f"{discriminator_optimizer}; conf/model/prosrgan.yaml has one to copy."
+            )
         _check(weight, gradient_clip_val, accumulate_grad_batches, pretrain_epochs)
         self.automatic_optimization = False
         self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
@@ -139,8 +145,7 @@ class LitProSRGAN(LitSuperResolution):
                 self._update(optimizer_g, self._generator_step(levels), batch_idx)
         if self._window_ends(batch_idx):
             self.finish_step()
-            for scheduler in cast(list[LRScheduler], self.lr_schedulers() or []):
-                advance_schedule(scheduler, self.trainer)
+            advance_schedules(cast(list[LRScheduler], self.lr_schedulers() or []), self.trainer)
 
     def reconstruct(self, batch: Batch) -> dict[int, Level]:
         """Return G(x), x' and r of every trained level, from one pass of the generator."""
@@ -213,8 +218,7 @@ class LitProSRGAN(LitSuperResolution):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient of the network whose turn it is, after any unscaling of mixed precision."""
-        if self.gradient_clip_val is not None:
-            self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip_val, gradient_clip_algorithm="norm")
+        self.configure_gradient_clipping(optimizer, self.gradient_clip_val)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizers of generator and discriminator, in this order, and a schedule for each."""

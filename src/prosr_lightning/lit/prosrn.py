@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,7 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.lit.base import Batch, LitSuperResolution
-from prosr_lightning.lit.schedules import advance_schedule, run_progress
+from prosr_lightning.lit.limits import run_progress
+from prosr_lightning.lit.schedules import advance_schedules
 from prosr_lightning.losses import EPS, cascade, content_loss
 from prosr_lightning.networks.contract import SRNetwork
 
@@ -122,35 +122,6 @@ class LitProSRN(LitSuperResolution):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.finish_step()
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as Lightning does, also for a fused optimizer under bfloat16 autocast, where it refuses.
-
-        It refuses because such an optimizer undoes the scaling of the loss by itself; without a scaler there is none.
-
-        Raises:
-            ConfigError: With a scaler (precision 16-mixed), where clipping would see scaled gradients.
-        """
-        plugin = self.trainer.precision_plugin
-        fused_amp = isinstance(plugin, MixedPrecision) and getattr(optimizer, "_step_supports_amp_scaling", False)
-        if not fused_amp or not gradient_clip_val:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
-        if cast(MixedPrecision, plugin).scaler is not None:
-            raise ConfigError(
-                f"`trainer.gradient_clip_val` must be null with a fused optimizer in float16, got {gradient_clip_val}; "
-                "set optimizer.fused=false or trainer.precision=bf16-mixed."
-            )
-        parameters = [one for group in optimizer.param_groups for one in group["params"]]
-        if gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-        else:
-            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
-
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:  # noqa: ANN401  # Lightning's signature
         """Step the schedule by the share of the run that is done."""
-        advance_schedule(scheduler, self.trainer)
+        advance_schedules([scheduler], self.trainer)

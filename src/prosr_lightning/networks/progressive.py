@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr_lightning.networks.blocks import bilinear_kernel
+from prosr_lightning.networks.blocks import ImageConvTranspose2d, bilinear_kernel
 from prosr_lightning.networks.contract import levels_up_to
 
 
@@ -36,7 +36,7 @@ class Layer:
 
 def bilinear_enlargement() -> nn.ConvTranspose2d:
     """Return the layer of the enlarged image: a learned 4x4 transposed convolution that starts as bilinear."""
-    layer = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=3, bias=False)  # padding 1 after F.pad by 1
+    layer = ImageConvTranspose2d(1, 1, 4, stride=2, padding=3, bias=False)  # padding 1 after F.pad by 1
     with torch.no_grad():
         layer.weight.copy_(bilinear_kernel())
     return layer
@@ -86,11 +86,7 @@ class ProgressiveNetwork(nn.Module, ABC):
 
     def enlarged(self, lr: Tensor) -> Tensor:
         """Enlarge the image itself, in full precision also under autocast: bfloat16 has fewer digits than 8 bits."""
-        padded = F.pad(lr, (1, 1, 1, 1), mode="replicate")
-        if lr.is_meta or not torch.is_autocast_enabled(lr.device.type):
-            return self.image_up(padded)  # type: ignore[no-any-return]  # nn.Module is untyped
-        with torch.autocast(lr.device.type, enabled=False):
-            return self.image_up(padded.to(self.image_up.weight.dtype))  # type: ignore[no-any-return]  # as above
+        return self.image_up(F.pad(lr, (1, 1, 1, 1), mode="replicate"))  # type: ignore[no-any-return]  # nn.Module is untyped
 
     def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
         """Apply the network log2(scale) times, each sub-SR image being the next level's input (Sec. 2.1, Fig. 2).

@@ -24,7 +24,6 @@ from prosr_lightning.config import hydra_main, user_message
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_name, find_dataset
 from prosr_lightning.data.datamodule import PatchDataModule
-from prosr_lightning.data.resuming import EpochCounts
 from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluate.after_training import score_run
 from prosr_lightning.imaging.degradation import Degradation
@@ -36,7 +35,7 @@ from prosr_lightning.runs.record import RunRecord, describe_hardware, write_reco
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
-from prosr_lightning.train.checking import check, fill_in, require_optimizer
+from prosr_lightning.train.checking import check, fill_in, require_optimizer, say_recipe
 from prosr_lightning.train.checkpoints import AtomicCheckpointIO
 from prosr_lightning.train.identity import identity_of
 from prosr_lightning.train.starting import require_start, resume_from, start_from, start_of
@@ -60,6 +59,7 @@ def train(cfg: DictConfig) -> float | None:
     """
     fill_in(cfg)
     check(cfg)
+    rank_zero_only(say_recipe)(cfg)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     require_optimizer(cfg)
     checkpoint = resume_from(cfg)
@@ -69,7 +69,7 @@ def train(cfg: DictConfig) -> float | None:
     module = _module(cfg)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
     meter = RunMeter()
-    callbacks = [meter, EpochCounts(), *_callbacks(cfg, logger)]  # the meter counts a batch before others save
+    callbacks = [meter, *_callbacks(cfg, logger)]  # the meter counts a batch before others save
     trainer: Trainer = instantiate(
         cfg.trainer,
         _convert_="all",
@@ -90,8 +90,7 @@ def train(cfg: DictConfig) -> float | None:
         datamodule.progress = None
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         if trainer.is_global_zero:
-            where = best.best_model_path if best is not None and best.best_model_path else "not kept"
-            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, where)
+            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, _where(best))
             test = _score(cfg, module, benchmarks, degradation, best)
     except BaseException as error:
         _keep_record(cfg, module, trainer, meter, best, error=error)
@@ -231,6 +230,15 @@ def _score(
     for row in summarise(scores[cfg.test.method]):
         means |= {f"{row.dataset}/x{row.scale}/psnr": row.psnr_db, f"{row.dataset}/x{row.scale}/ssim": row.ssim}
     return means
+
+
+def _where(best: ModelCheckpoint | None) -> str:
+    """Say where the best weights are, and of which update, or that there are none."""
+    if best is None or not best.best_model_path:
+        return "not kept"
+    path = Path(best.best_model_path)
+    steps = load_network(path).metadata.get("steps_done") if path.is_file() else None
+    return f"{path}, of update {steps}" if steps is not None else str(path)
 
 
 def _best(callbacks: list[Callback]) -> ModelCheckpoint | None:

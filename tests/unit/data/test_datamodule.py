@@ -71,6 +71,25 @@ def test_factors_of_copies_that_do_not_shrink_are_refused(make, shrink):
         make(shrink=shrink)
 
 
+def test_the_crop_can_be_given_in_lr_pixels(make):
+    data = make(val_sets=[], lr_crop=3)
+    assert data.crop == 12
+    assert data.on_after_batch_transfer(first_batch(data), 0)["lr"].shape == (3, 1, 3, 3)
+
+
+@pytest.mark.parametrize("redraw", [True, False])
+def test_patches_are_drawn_anew_in_each_epoch_or_not(make, redraw):
+    data = make(val_sets=[], redraw=redraw, patches_per_epoch=6)
+    data.prepare_data()
+    data.setup("fit")
+    epochs = []
+    for _ in range(2):
+        epochs.append([batch[0] for batch in data.train_dataloader()])
+        data.load_state_dict({"epoch": 1, "batch": 0})
+    assert torch.equal(torch.cat(epochs[0]), torch.cat(epochs[1])) is not redraw
+    assert not torch.equal(*epochs[0]), "two batches of an epoch differ"
+
+
 def test_an_epoch_has_the_patches_asked_for(make):
     data = make(val_sets=[], patches_per_epoch=10, batch_size=3)
     first_batch(data)
@@ -231,6 +250,7 @@ def test_devices_count_every_image_once(length, world_size):
         ({"crop": True}, "`crop` must be a whole number >= 1, got True"),
         ({"patches_per_epoch": 0}, "`patches_per_epoch` must be a whole number >= 1"),
         ({"num_workers": -1}, "`num_workers` must be a whole number >= 0, got -1"),
+        ({"lr_crop": 0}, "`lr_crop` must be a whole number >= 1, got 0"),
         ({"val_limit": 0}, "`val_limit` must be a whole number >= 1, got 0"),
         ({"on_bad_image": "ignore"}, "`on_bad_image` must be stop or skip, got 'ignore'"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from prosr_lightning.networks.blocks import full_precision
 from prosr_lightning.networks.compared.base import DirectNetwork, require_counts, zero_biases
 
 
@@ -45,7 +46,8 @@ class ESPCN(DirectNetwork):
 
     def enlarge(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.layers(lr)
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.layers(lr)
         return sr
 
     @property

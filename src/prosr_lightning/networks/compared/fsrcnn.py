@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks.blocks import full_precision
 from prosr_lightning.networks.compared.base import DirectNetwork, require_counts, zero_biases
 
 _KERNEL = 9  # of the transposed convolution (Sec. 3.2)
@@ -55,7 +56,8 @@ class FSRCNN(DirectNetwork):
 
     def enlarge(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.up(self.layers(lr))
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.up(self.layers(lr))
         return sr
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr_lightning.networks.blocks import bilinear_kernel
+from prosr_lightning.networks.blocks import ImageConvTranspose2d, bilinear_kernel
 from prosr_lightning.networks.compared.base import ComparedNetwork, require_counts, zero_biases
 from prosr_lightning.networks.contract import levels_up_to
 
@@ -106,7 +106,7 @@ class PyramidLevel(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
         self.feature_up = FeatureUp(channels=channels)
         self.residual = nn.Conv2d(channels, 1, 3, padding=1)
-        self.image_up = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
+        self.image_up = ImageConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
 
     def forward(self, features: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """Map features `(N, C, H, W)` and image `(N, 1, H, W)` to the same of twice the size."""

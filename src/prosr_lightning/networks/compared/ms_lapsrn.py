@@ -7,6 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prosr_lightning.networks.blocks import ImageConvTranspose2d
 from prosr_lightning.networks.compared.base import ComparedNetwork, require_counts
 from prosr_lightning.networks.compared.lapsrn import ENTRY_STD, NEGATIVE_SLOPE, FeatureUp, initialise_pyramid
 from prosr_lightning.networks.contract import levels_up_to
@@ -39,7 +40,7 @@ class MSLapSRN(ComparedNetwork):
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
         self.feature_up = FeatureUp(channels=channels)
         self.residual = nn.Conv2d(channels, 1, 3, padding=1)
-        self.image_up = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
+        self.image_up = ImageConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
         initialise_pyramid(self)
         nn.init.normal_(self.entry.weight, std=ENTRY_STD)
 

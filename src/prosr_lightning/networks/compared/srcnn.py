@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.resize import bicubic_upscale
+from prosr_lightning.networks.blocks import full_precision
 from prosr_lightning.networks.compared.base import DirectNetwork, radius_before_bicubic, require_counts, zero_biases
 
 
@@ -49,7 +50,8 @@ class SRCNN(DirectNetwork):
 
     def enlarge(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.layers(bicubic_upscale(lr, self.scale))
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.layers(bicubic_upscale(lr, self.scale))
         return sr
 
     @property
