@@ -189,16 +189,21 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401  # Lightning's signature
         """Augment the HR patches and make their pyramid, or the LR images of a validation image, on the device."""
         if isinstance(batch, dict):
-            hr, draw = batch["hr"], (batch["number"],)
-            lr = {scale: self.degradation(modcrop(hr, scale), scale, draw=draw) for scale in self.val_scales}
-            return {**batch, "lr": lr}
+            return self._with_lr(batch)
         patches, codes, self.begun = batch
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
         hr = patches.float().div_(255)
         draw = (self.seed, self.begun.epoch if self.redraw else 0, self.begun.number)
-        lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels, degradation=self.degradation, draw=draw)
-        return {"lr": lr, "hr": targets}
+        lr, levels = level_pyramid(hr, scale=self.scale, levels=self.levels, degradation=self.degradation, draw=draw)
+        return {"lr": lr, "hr": levels}
+
+    def _with_lr(self, image: dict[str, Any]) -> dict[str, Any]:
+        hr, draw = image["hr"], (image["number"],)
+        return {
+            **image,
+            "lr": {scale: self.degradation(modcrop(hr, scale), scale, draw=draw) for scale in self.val_scales},
+        }
 
     def _validation_images(self) -> ValidationImages:
         return ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
