@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prosr_lightning.errors import ImageError
 from prosr_lightning.imaging.color import rgb_to_ycbcr
@@ -107,7 +106,7 @@ class NetworkMethod:
     """Enlarge as `prosr-upscale` does, in full precision, each scale from its own LR image.
 
     Args:
-        network: Any `SRNetwork`; it is copied, not changed.
+        network: It is copied, not changed.
         device: See `upscale.engines.choose_device`.
         self_ensemble: See `upscale.chain.Chain`.
         bf16: Compute the features in bfloat16, see `upscale.engines.TorchEngine`.
@@ -119,7 +118,7 @@ class NetworkMethod:
     ) -> None:
         require_tile(tile)
         precision = "bfloat16" if bf16 else "float32"
-        self.engine = TorchEngine(cast("nn.Module", network), device=device, precision=precision)
+        self.engine = TorchEngine(network, device=device, precision=precision)
         self.self_ensemble, self.tile = self_ensemble, tile
 
     @torch.inference_mode()

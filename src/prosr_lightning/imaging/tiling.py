@@ -12,7 +12,6 @@ import gc
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -25,23 +24,6 @@ Step = Callable[[Tensor], Tensor]
 OnTile = Callable[[int], None]
 
 SMALLEST_TILE = 16
-
-
-class Progressive(Protocol):
-    """The part of `networks.contract.SRNetwork` that tiling needs.
-
-    A network that also has `step_scale = 2` enlarges by repeating its `forward`, and is tiled pass by pass. Any other
-    is tiled as a whole, with twice its radius where it goes through several levels: r + r/2 + r/4 + ... < 2r.
-    """
-
-    def progressive(self, lr: Tensor, scale: int) -> list[Tensor]:
-        """Return the image of every level, smallest first."""
-        ...
-
-    @property
-    def receptive_radius(self) -> int:
-        """The radius, in `lr` pixels, of one pass."""
-        ...
 
 
 def enlarge_bands(
@@ -87,18 +69,6 @@ def enlarge_bands(
             continue
         yield top * factor, band
         top = bottom
-
-
-def passes(network: Progressive, scale: int) -> list[tuple[int, int]]:
-    """Return the factor and the halo of each pass that enlarges by `scale` in all.
-
-    Args:
-        network: See `Progressive`.
-        scale: Total factor, a power of two from 2 up.
-    """
-    if getattr(network, "step_scale", None) == 2:
-        return [(2, network.receptive_radius)] * (scale.bit_length() - 1)
-    return [(scale, network.receptive_radius * (1 if scale == 2 else 2))]
 
 
 def _share(length: int, side: int) -> int:

@@ -40,7 +40,7 @@ def planes() -> Tensor:
 def test_bands_are_every_level_row_by_row(engine: TorchEngine, planes: Tensor, tile: int | str) -> None:
     bands = list(Chain(engine, scale=8, tile=tile).bands(planes, every_level=True))
     assert [band.scale for band in bands] == sorted(band.scale for band in bands)
-    for scale, expected in zip((2, 4, 8), lively().progressive(planes, 8), strict=True):
+    for scale, expected in zip((2, 4, 8), lively().progressive(planes, 8).values(), strict=True):
         level = [band for band in bands if band.scale == scale]
         tops = [0, *torch.tensor([band.rows.shape[-2] for band in level]).cumsum(0).tolist()]
         assert [band.top for band in level] == tops[:-1]
@@ -56,7 +56,7 @@ def test_the_self_ensemble_is_the_mean_of_whole_chains(engine: TorchEngine, plan
     turned = [
         torch.rot90(side, turns, (2, 3)) for side in (planes, planes.flip(-1)) for turns in range(4)
     ]  # the eight symmetries, by other means than the chain's
-    levels = [network.progressive(one, 4) for one in turned]
+    levels = [list(network.progressive(one, 4).values()) for one in turned]
     back = [
         torch.stack(
             [torch.rot90(level[number], -turns, (2, 3)) for turns, level in enumerate(levels[:4])]
