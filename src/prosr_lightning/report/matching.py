@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.runs.scored import Run
 from prosr_lightning.runs.training import Training
 
@@ -32,11 +31,11 @@ def rows_for(run: Run, table: int, scale: int) -> list[str]:
 
     Returns:
         Names to compare by `same_row`; empty where the run is not what any printed row is: another depth or width, or
-        the mean over eight symmetries, in bfloat16, or from other LR images than bicubic ones.
+        the mean over eight symmetries, or in bfloat16.
     """
     if run.name is not None:
         return [run.name]
-    if run.self_ensemble or run.bf16 or run.degradation != BICUBIC:
+    if run.self_ensemble or run.bf16:
         return []
     if run.training is not None:
         return _rows_for_training(run.training, table)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from prosr_lightning.errors import DataError
-from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.metrics.protocol import Protocol
 from prosr_lightning.runs.training import Training, read_training
 
@@ -38,7 +37,6 @@ class Run:
         self_ensemble: Whether each result is the mean over the eight symmetries.
         bf16: Whether features were computed in bfloat16.
         lr_dir: Folder of given LR images; None if they were made from the ground truth.
-        degradation: Name of what made them from it.
         parameters: Learned values; None if not known.
         training: How the network was trained, where its run folder can be found.
         scores: By set and scale.
@@ -52,7 +50,6 @@ class Run:
     self_ensemble: bool
     bf16: bool
     lr_dir: str | None
-    degradation: str
     parameters: int | None
     training: Training | None
     scores: Mapping[tuple[str, int], Score]
@@ -68,7 +65,6 @@ class Run:
         if self.name is not None:
             return self.name
         ensemble = (", x8 self-ensemble" if self.self_ensemble else "") + (", bfloat16" if self.bf16 else "")
-        ensemble += "" if self.degradation == BICUBIC else f", LR by {self.degradation}"
         if self.is_bicubic:
             return "Bicubic" + ensemble
         if self.training is None:
@@ -149,7 +145,6 @@ def _read_run(folder: Path, name: str | None) -> Run:
         self_ensemble=bool(info.get("self_ensemble", False)),
         bf16=bool(info.get("bf16", False)),
         lr_dir=info.get("lr_dir"),
-        degradation=str(info.get("degradation", BICUBIC)),
         parameters=info.get("parameters"),
         training=training,
         scores=_read_scores(folder),
