@@ -19,7 +19,7 @@ from prosr_lightning.networks.compared import (
     MSLapSRN,
     SRResNet,
 )
-from prosr_lightning.networks.complexity import executed_layers, longest_path, multiply_adds_per_output_pixel
+from prosr_lightning.networks.complexity import longest_path, multiply_adds_per_output_pixel
 from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters, levels_up_to
 from prosr_lightning.networks.generator import Generator
 from prosr_lightning.networks.progressive import ProgressiveNetwork
@@ -42,7 +42,6 @@ __all__ = [
     "build_network",
     "count_layers",
     "count_parameters",
-    "executed_layers",
     "levels_up_to",
     "longest_path",
     "method_name",
