@@ -28,6 +28,7 @@ from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluate.after_training import score_run
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
+from prosr_lightning.networks import SRNetwork, method_name
 from prosr_lightning.networks.contract import count_layers, count_parameters
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.runs.record import RunRecord, describe_hardware, write_record
@@ -128,7 +129,9 @@ def _keep_record(
         task=str(cfg.task_name),
         error="" if error is None else user_message(error) or f"{type(error).__name__}: {error}",
         seed=cfg.seed,
+        method="ProSRGAN" if str(cfg.model._target_).endswith("GAN") else method_name(type(module.generator).__name__),
         network=type(module.generator).__name__,
+        architecture=cast(SRNetwork, module.generator).architecture,
         parameters=count_parameters(module.generator),
         layers=count_layers(module.generator),
         levels=tuple(module.levels),
@@ -138,8 +141,11 @@ def _keep_record(
         cpu_seconds=round(meter.cpu_seconds, 2),
         val=val,
         test=test or {},
+        protocol=str(cfg.test.protocol),
         checkpoint=Path(path).relative_to(folder).as_posix() if path and Path(path).is_relative_to(folder) else path,
         hardware=describe_hardware(module.device),
+        config=module.run_config,
+        choices=dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {},
     )
     if trainer.is_global_zero:
         try:
