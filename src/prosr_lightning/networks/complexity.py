@@ -23,11 +23,11 @@ from prosr_lightning.networks.contract import SRNetwork
 _SIDE = 64  # of the LR image that nothing is computed on: it lives on the "meta" device
 
 
-def multiply_adds_per_output_pixel(network: nn.Module, scale: int) -> float:
+def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
     """Count the multiply-adds of all convolutions executed for one pixel of the enlarged image.
 
     Args:
-        network: A network of this package; it is neither run nor changed.
+        network: It is neither run nor changed.
         scale: Total factor.
 
     Returns:
@@ -41,11 +41,11 @@ def multiply_adds_per_output_pixel(network: nn.Module, scale: int) -> float:
     return multiply_adds / sr.numel()
 
 
-def longest_path(network: nn.Module, scale: int) -> int:
+def longest_path(network: SRNetwork, scale: int) -> int:
     """Count the convolutions on the longest way from the input to the last image.
 
     Args:
-        network: A network of this package; it is neither run nor changed.
+        network: It is neither run nor changed.
         scale: Total factor.
 
     Returns:
@@ -71,11 +71,9 @@ def longest_path(network: nn.Module, scale: int) -> int:
     return depths[output]
 
 
-def _run(network: nn.Module, scale: int) -> tuple[int, Tensor]:
+def _run(network: SRNetwork, scale: int) -> tuple[int, Tensor]:
     """Return the multiply-adds of all convolutions, and the last image, of a pass on "meta", without numbers."""
     ghost = copy.deepcopy(network).to("meta").eval().requires_grad_(True)
-    if not isinstance(ghost, SRNetwork):
-        raise TypeError(f"{type(network).__name__} is not an SRNetwork")
     multiply_adds: list[int] = []
 
     def count(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -85,8 +83,8 @@ def _run(network: nn.Module, scale: int) -> tuple[int, Tensor]:
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             layer.register_forward_hook(count)
     with torch.enable_grad():
-        images = ghost.progressive(torch.empty(1, 1, _SIDE, _SIDE, device="meta"), scale)
-    return sum(multiply_adds), images[-1]
+        sr = ghost.enlarge(torch.empty(1, 1, _SIDE, _SIDE, device="meta"), scale)
+    return sum(multiply_adds), sr
 
 
 def _multiply_adds(layer: nn.Conv2d | nn.ConvTranspose2d, before: Tensor, after: Tensor) -> int:

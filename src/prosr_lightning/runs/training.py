@@ -6,12 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from prosr_lightning.errors import DataError
-from prosr_lightning.networks import SRNetwork, method_name
 from prosr_lightning.runs.record import RunRecord, read_record
 
 HYDRA = ".hydra"
@@ -38,24 +37,22 @@ def read_training(folder: Path, read: Callable[[Path], RunRecord | None] = read_
     if not isinstance(generator, dict):
         return record  # another command's folder, such as that of evaluate
     record = record or RunRecord(status="unfinished", name="")
-    name = str(generator.get("_target_", "")).rpartition(".")[-1]
-    adversarial = str(config["model"].get("_target_", "")).endswith("GAN")
     seed, scale = config.get("seed"), config.get("scale")
     record = replace(
         record,
         overrides=record.overrides or tuple(map(str, _load(folder / HYDRA / "overrides.yaml"))),
         task=record.task or str(config.get("task_name") or ""),
         seed=seed if record.seed is None and isinstance(seed, int) else record.seed,
-        method="ProSRGAN" if adversarial else method_name(name),
-        architecture={"name": name, **{key: value for key, value in generator.items() if key != "_target_"}},
+        architecture=generator,
         levels=record.levels or tuple(config.get("levels") or ()),
         config=config,
         choices=_plain(OmegaConf.select(_load(folder / HYDRA / "hydra.yaml"), "hydra.runtime.choices") or {}),
     )
     network = record.build()
     if isinstance(scale, int) and network is not None:  # replaces the levels by those that the method learns for it
-        return replace(record, levels=tuple(cast("SRNetwork", network).training_levels(scale)))
-    return record
+        record = replace(record, levels=network.training_levels(scale))
+    own = str(generator.get("_target_", "")).rpartition(".")[-1] if network is None else network.title
+    return replace(record, method="ProSRGAN" if config["model"].get("discriminator") else own)
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401  # a DictConfig or a ListConfig

@@ -28,7 +28,6 @@ from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluate.after_training import score_run
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
-from prosr_lightning.networks import SRNetwork, method_name
 from prosr_lightning.networks.contract import count_layers, count_parameters
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.runs.record import RunRecord, describe_hardware, write_record
@@ -88,8 +87,7 @@ def train(cfg: DictConfig) -> float | None:
         datamodule.progress = None
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         if trainer.is_global_zero:
-            where = best.best_model_path if best is not None and best.best_model_path else "not kept"
-            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, where)
+            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, _where(best))
             test = _score(cfg, module, benchmarks, best)
     except BaseException as error:
         _keep_record(cfg, module, trainer, meter, best, error=error)
@@ -129,9 +127,9 @@ def _keep_record(
         task=str(cfg.task_name),
         error="" if error is None else user_message(error) or f"{type(error).__name__}: {error}",
         seed=cfg.seed,
-        method="ProSRGAN" if str(cfg.model._target_).endswith("GAN") else method_name(type(module.generator).__name__),
+        method=module.title or module.generator.title,
         network=type(module.generator).__name__,
-        architecture=cast(SRNetwork, module.generator).architecture,
+        architecture=module.generator.architecture,
         parameters=count_parameters(module.generator),
         layers=count_layers(module.generator),
         levels=tuple(module.levels),
@@ -229,6 +227,15 @@ def _score(
     for row in summarise(scores[cfg.test.method]):
         means |= {f"{row.dataset}/x{row.scale}/psnr": row.psnr_db, f"{row.dataset}/x{row.scale}/ssim": row.ssim}
     return means
+
+
+def _where(best: ModelCheckpoint | None) -> str:
+    """Say where the best weights are, and of which update, or that there are none."""
+    if best is None or not best.best_model_path:
+        return "not kept"
+    path = Path(best.best_model_path)
+    steps = load_network(path).metadata.get("steps_done") if path.is_file() else None
+    return f"{path}, of update {steps}" if steps is not None else str(path)
 
 
 def _best(callbacks: list[Callback]) -> ModelCheckpoint | None:

@@ -47,11 +47,11 @@ def write_run(
 
 def write_training(
     folder: Path, generator: str = "Generator\n    depth: ${depth}\n    structure: memory", *, depth: int = 10,
-    levels: Sequence[int] = (2,), seed: int = 0, module: str = "prosrn.LitProSRN",
+    levels: Sequence[int] = (2,), seed: int = 0, more: str = "",
 ) -> Path:  # fmt: skip
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text(
-        f"seed: {seed}\ndepth: {depth}\nlevels: {list(levels)}\nmodel:\n  _target_: prosr_lightning.lit.{module}\n"
+        f"seed: {seed}\ndepth: {depth}\nlevels: {list(levels)}\nmodel:\n{more}"
         f"  generator:\n    _target_: prosr_lightning.networks.{generator}\n"
         "paths:\n  output_dir: ${hydra:runtime.output_dir}\n"  # unresolvable outside Hydra, as in real runs
     )
@@ -509,7 +509,7 @@ def test_a_training_run_is_read_with_what_it_trained(tmp_path: Path):
 
 
 def test_an_evaluated_checkpoint_knows_its_training(tmp_path: Path):
-    folder = write_training(tmp_path / "run", module="prosrgan.LitProSRGAN")
+    folder = write_training(tmp_path / "run", more="  discriminator:\n    channels: 64\n")
     scores = write_run(tmp_path / "eval", {("Set5", 4): (29.0, 0.8)}, source=str(folder / "checkpoints" / "best.ckpt"))
     (found,) = read_runs([str(scores)])
     assert found.training is not None
