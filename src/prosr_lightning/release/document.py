@@ -16,6 +16,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.report.published import SETS, published_scores
+from prosr_lightning.tables import Table, render
 
 BEGIN, END = "<!-- scores: make docs -->", "<!-- end of scores -->"
 _README = Path("README.md")
@@ -41,16 +42,13 @@ def scores_table(name: str = "prosrn") -> str:
     ours: _Scores = {(row["dataset"], row["scale"]): (row["psnr_db"], row["ssim"]) for row in metadata["scores"]}
     row = f"ProSRN ({', '.join(f'{level}x' for level in metadata['recipe']['levels'])})"
     bicubic, paper, rival = _published(6, "Bicubic"), _published(4, row), _published(6, "LapSRN")
-    lines = [
-        f"| set | scale | bicubic | `{name}` | gain | the paper's {row} | distance | LapSRN, published |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for place in sorted(ours, key=lambda one: (one[1], SETS.index(one[0]))):
-        dataset, scale = place
+    rows = []
+    for place in sorted(ours, key=lambda place: (place[1], SETS.index(place[0]))):
         gain, distance = (_difference(ours[place], other.get(place)) for other in (bicubic, paper))
-        cells = [_cell(one.get(place)) for one in (bicubic, ours)] + [gain, _cell(paper.get(place)), distance]
-        lines.append(f"| {' | '.join([dataset, f'{scale}x', *cells, _cell(rival.get(place))])} |")
-    return "\n".join(lines)
+        scores = [_cell(known.get(place)) for known in (bicubic, ours, paper, rival)]
+        rows.append([place[0], f"{place[1]}x", *scores[:2], gain, scores[2], distance, scores[3]])
+    titles = ("set", "scale", "bicubic", name, "gain", f"the paper's {row}", "distance", "LapSRN, published")
+    return render(Table.of_text(titles, rows)).rstrip("\n")
 
 
 def write_scores(readme: Path, name: str = "prosrn") -> None:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeVar
 
 import torch
@@ -17,12 +18,12 @@ from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.metrics.protocol import Protocol
 from prosr_lightning.runs.record import RunRecord
 from prosr_lightning.runs.training import read_training
+from prosr_lightning.tables import csv_text
 
 PER_IMAGE = "per_image.csv"
 SUMMARY = "summary.csv"
 INFO = "run.json"
-_PER_IMAGE_COLUMNS = ("dataset", "scale", "image", "psnr_db", "ssim", "seconds")
-_SUMMARY_COLUMNS = ("dataset", "scale", "psnr_db", "ssim")
+_COLUMNS = ("dataset", "scale", "image", "psnr_db", "ssim", "seconds")  # of each image, before perceptual values
 _T = TypeVar("_T")
 
 
@@ -159,11 +160,11 @@ def summarise(scores: Iterable[ImageScore]) -> list[SummaryRow]:
         SummaryRow(
             dataset=dataset,
             scale=scale,
-            psnr_db=_mean([one.psnr_db for one in group]),
-            ssim=_mean([one.ssim for one in group]),
+            psnr_db=fmean(one.psnr_db for one in group),
+            ssim=fmean(one.ssim for one in group),
             num_images=len(group),
-            seconds=_mean([one.seconds for one in group]),
-            perceptual={key: _mean([one.perceptual[key] for one in group]) for key in group[0].perceptual},
+            seconds=fmean(one.seconds for one in group),
+            perceptual={key: fmean(one.perceptual[key] for one in group) for key in group[0].perceptual},
         )
         for (dataset, scale), group in groups.items()
     ]
@@ -182,34 +183,32 @@ def write_results(folder: Path | str, scores: Sequence[ImageScore], info: RunInf
     Raises:
         StorageError: If the folder cannot be written.
     """
-    folder, rows = Path(folder), summarise(scores)
-    extra = list(scores[0].perceptual) if scores else []
-    _write_csv(
-        folder / PER_IMAGE,
-        (*_PER_IMAGE_COLUMNS, *extra),
-        [
-            (
-                *_numbers(one.dataset, one.scale, one.image, one.psnr_db, one.ssim),
-                _seconds(one.seconds),
-                *(f"{one.perceptual[key]:.6f}" for key in extra),
-            )
-            for one in scores
-        ],
-    )
-    _write_csv(
-        folder / SUMMARY,
-        _SUMMARY_COLUMNS,
-        [_numbers(row.dataset, row.scale, row.psnr_db, row.ssim) for row in rows],
-    )
-    if extra:
-        _write_csv(
-            folder / "perceptual.csv",
-            ("dataset", "scale", *extra),
-            [(row.dataset, row.scale, *(f"{row.perceptual[key]:.6f}" for key in extra)) for row in rows],
-        )
+    files = {PER_IMAGE: [_record(score) for score in scores], SUMMARY: [_record(row) for row in summarise(scores)]}
+    if scores and scores[0].perceptual:
+        files["perceptual.csv"] = [_place(row) | _perceptual(row) for row in summarise(scores)]
+    for name, records in files.items():
+        with atomic_path(Path(folder) / name) as temporary:
+            temporary.write_text(csv_text(records), encoding="utf-8", newline="")
     content = {**asdict(info), "caption": info.caption, "torch": torch.__version__}
-    with atomic_path(folder / INFO) as temporary:
+    with atomic_path(Path(folder) / INFO) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _record(score: ImageScore | SummaryRow) -> dict[str, str]:
+    """Return the fields of a line of a file, PSNR and SSIM with 6 and 7 digits."""
+    values = {"psnr_db": f"{score.psnr_db:.6f}", "ssim": f"{score.ssim:.7f}"}
+    if isinstance(score, SummaryRow):
+        return _place(score) | values
+    seconds = "" if math.isnan(score.seconds) else f"{score.seconds:.4f}"
+    return _place(score) | {"image": score.image, **values, "seconds": seconds} | _perceptual(score)
+
+
+def _place(score: ImageScore | SummaryRow) -> dict[str, str]:
+    return {"dataset": score.dataset, "scale": str(score.scale)}
+
+
+def _perceptual(score: ImageScore | SummaryRow) -> dict[str, str]:
+    return {name: f"{value:.6f}" for name, value in score.perceptual.items()}
 
 
 def read_runs(words: Iterable[str]) -> list[Run]:
@@ -307,7 +306,7 @@ def read_images(folder: Path) -> list[ImageScore]:
 
 
 def _image_score(row: dict[str, str]) -> ImageScore:
-    perceptual = {key: float(value) for key, value in row.items() if key not in _PER_IMAGE_COLUMNS}
+    perceptual = {key: float(value) for key, value in row.items() if key not in _COLUMNS}
     seconds = float(row.get("seconds") or "nan")
     return ImageScore(image=row["image"], seconds=seconds, perceptual=perceptual, **_score(row))
 
@@ -348,24 +347,3 @@ def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that a class has a field for; files of other versions have others."""
     names = {one.name for one in fields(kind)}
     return {key: value for key, value in content.items() if key in names}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _numbers(*fields: str | float) -> tuple[str, ...]:
-    """Write the last two fields with 6 and 7 digits: PSNR and SSIM."""
-    *names, psnr_db, ssim = fields
-    return (*map(str, names), f"{psnr_db:.6f}", f"{ssim:.7f}")
-
-
-def _seconds(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4f}"
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
