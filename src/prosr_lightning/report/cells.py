@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol as Shape
 
+from prosr_lightning.report.published import PublishedScore
+from prosr_lightning.runs.scores import SummaryRow
 from prosr_lightning.tables import Cell, Value, mark_values, text_cell
 
 
-class Scored(Shape):
-    """What has PSNR in dB and SSIM."""
-
-    @property
-    def psnr_db(self) -> float: ...  # noqa: D102
-    @property
-    def ssim(self) -> float: ...  # noqa: D102
-
-
 def score_cells(
-    scores: Sequence[Scored | None], absent: str, doubts: Sequence[tuple[str, str]] | None = None
+    scores: Sequence[SummaryRow | PublishedScore | None], absent: str, doubts: Sequence[tuple[str, str]] | None = None
 ) -> list[Cell]:
     """Return "PSNR / SSIM" of each row of a column, the best and the second best of both marked.
 

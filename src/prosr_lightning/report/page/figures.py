@@ -49,7 +49,9 @@ def draw_figures(
     Returns:
         Drawings under "convergence", "scatters" and "sizes" (None where no count is known).
     """
-    places = {place for one in alike[0] if (run := one.mean_run()) is not None for place in run.scores}
+    places = {
+        place for configuration in alike[0] if (run := configuration.mean_run()) is not None for place in run.scores
+    }
     ranked = sorted(places, key=lambda place: (place != first, place_order(place)))
     scatters = [_scatter(*alike, *place) for place in ranked[:_MOST_SCATTERS]]
     sizes = _parameters(configurations)
@@ -81,11 +83,13 @@ def _convergence(configurations: Sequence[Configuration], metrics: Sequence[str]
     charts = []
     for at, metric in enumerate(metrics):
         curves = []
-        for number, one in enumerate(configurations):
-            logged = [(job, job.progress) for job in one.jobs if job.progress and metric in job.progress.psnr_db]
+        for number, configuration in enumerate(configurations):
+            logged = [
+                (job, job.progress) for job in configuration.jobs if job.progress and metric in job.progress.psnr_db
+            ]
             for job, progress in logged:
-                who = one.label if len(logged) == 1 else f"{one.label}, seed {job.record.seed}"
-                curves.append((number, one.label, who, progress))
+                who = configuration.label if len(logged) == 1 else f"{configuration.label}, seed {job.record.seed}"
+                curves.append((number, configuration.label, who, progress))
         timed = all(progress.minutes is not None for *_, progress in curves)
         for unit in ("updates", "minutes") if timed else ("updates",):
             key = f"convergence-{unit}" + (f"-{at + 1}" if at else "")
@@ -99,11 +103,11 @@ def _scatter(configurations: Sequence[Configuration], numbers: Sequence[int], da
     Means over seeds are drawn. None where no configuration was scored there or no cost is known.
     """
     runs, colours = [], {}
-    for one, number in zip(configurations, numbers, strict=True):
-        run = one.mean_run()
+    for configuration, number in zip(configurations, numbers, strict=True):
+        run = configuration.mean_run()
         if run is not None and (dataset, scale) in run.scores:
-            runs.append(replace(run, name=one.label))
-            colours[one.label] = number
+            runs.append(replace(run, name=configuration.label))
+            colours[configuration.label] = number
     if not runs:
         return None
     if runs[0].info.protocol == PAPER and any(printed.dataset == dataset for printed in published_scores(6)):
@@ -119,21 +123,21 @@ def _scatter(configurations: Sequence[Configuration], numbers: Sequence[int], da
 def _parameters(configurations: Sequence[Configuration]) -> dict[int, tuple[str, dict[int, int]]]:
     """Return label and counts by the number of the configuration; those with equal counts share a line."""
     lines: dict[int, tuple[str, dict[int, int]]] = {}
-    for number, one in enumerate(configurations):
-        counts = _counts(one)
+    for number, configuration in enumerate(configurations):
+        counts = _counts(configuration)
         same = next((first for first, (_, others) in lines.items() if others == counts), None)
         if same is not None:
-            lines[same] = (f"{lines[same][0]}; {one.label}", counts)
+            lines[same] = (f"{lines[same][0]}; {configuration.label}", counts)
         elif counts:
-            lines[number] = (one.label, counts)
+            lines[number] = (configuration.label, counts)
     return lines
 
 
-def _counts(one: Configuration) -> dict[int, int]:
+def _counts(configuration: Configuration) -> dict[int, int]:
     """Return the parameters of a configuration's network at each scale that it can do."""
-    record = next((job.record for job in one.jobs if job.record.architecture), None)
+    record = next((job.record for job in configuration.jobs if job.record.architecture), None)
     network = None if record is None else record.build()
-    parameters = one.jobs[0].parameters if network is None else count_parameters(network)
+    parameters = configuration.jobs[0].parameters if network is None else count_parameters(network)
     scale = None if record is None else record.architecture.get("scale")
     scales = (scale,) if isinstance(scale, int) else SCALES
     return dict.fromkeys(scales, parameters) if parameters else {}

@@ -79,7 +79,7 @@ def make_gallery(configurations: Sequence[Configuration], folder: Path, *, count
         StorageError: If a picture cannot be written.
     """
     networks, notes = _networks(configurations)
-    runs = [job.run for one in configurations for job in one.scored]
+    runs = [job.run for configuration in configurations for job in configuration.scored]
     protocol = next((run.info.protocol for run in runs if run is not None), PAPER)
     if not networks or not count:
         return Gallery(pictures=(), source="", protocol=protocol, notes=tuple(notes))
@@ -101,12 +101,12 @@ def _networks(configurations: Sequence[Configuration]) -> tuple[dict[str, SRNetw
     """Load the best weights of each configuration; say what is missing."""
     networks: dict[str, SRNetwork] = {}
     notes: list[str] = []
-    for one in configurations:
+    for configuration in configurations:
         if len(networks) == _MOST:
             notes.append(f"Only the first {_MOST} configurations are shown.")
             break
         network, problem = None, "no weights"
-        for job in one.jobs:
+        for job in configuration.jobs:
             path = job.folder / (job.record.checkpoint or "checkpoints/best.ckpt")
             if not path.is_file():
                 problem = f"{path} is missing"
@@ -117,9 +117,9 @@ def _networks(configurations: Sequence[Configuration]) -> tuple[dict[str, SRNetw
             except CheckpointError as error:
                 problem = str(error)
         if network is not None:
-            networks[one.label] = network
+            networks[configuration.label] = network
         else:
-            notes.append(f"{one.label} is not shown: {problem}.")
+            notes.append(f"{configuration.label} is not shown: {problem}.")
     return networks, notes
 
 

@@ -70,7 +70,7 @@ def write_page(
         "failures": [(job, _complaint(job)) for job in jobs if _complaint(job)],
         "gallery": _gallery(configurations, images, pictures, scale),
         "metrics": metrics,
-        "several_seeds": any(len(one.scored) > 1 for one in configurations),
+        "several_seeds": any(len(configuration.scored) > 1 for configuration in configurations),
         "version": __version__,
         "made": datetime.now().astimezone(),
         **draw_figures(configurations, alike[0] if alike else ([], []), metrics, images, (dataset, scale)),
@@ -160,7 +160,11 @@ def _tiles(
         total = sum(minutes)
         text = f"{total / 60:.1f} h" if total >= 90 else f"{total:.1f} min"
         tiles.append(("Training time", text, f"over {len(minutes)} jobs"))
-    best = {one.label: value.mean for one in configurations if (value := one.spread(best_validation)) is not None}
+    best = {
+        configuration.label: value.mean
+        for configuration in configurations
+        if (value := configuration.spread(best_validation)) is not None
+    }
     if best and comparable:
         label = max(best, key=lambda name: best[name])
         tiles.append(("Best validation", f"{best[label]:.2f} dB", label))
@@ -174,10 +178,10 @@ def _tiles(
 def _scored_alike(configurations: Sequence[Configuration]) -> list[tuple[list[Configuration], list[int]]]:
     """Return the scored configurations, and the numbers of their colours, by convention; the paper's first."""
     groups: dict[tuple[str, str, str], tuple[list[Configuration], list[int]]] = {}
-    for number, one in enumerate(configurations):
-        if one.scored:
-            members, numbers = groups.setdefault(convention(one.scored[0]), ([], []))
-            members.append(one)
+    for number, configuration in enumerate(configurations):
+        if configuration.scored:
+            members, numbers = groups.setdefault(convention(configuration.scored[0]), ([], []))
+            members.append(configuration)
             numbers.append(number)
     paper = (PAPER.describe(), PAPER.bicubic_rounding, "")
     return [groups[key] for key in sorted(groups, key=lambda key: key != paper)]
