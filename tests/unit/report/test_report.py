@@ -59,7 +59,9 @@ def write_training(
 
 
 def run(method: str = "theirs", scores: Scores | None = None, **fields) -> Run:
-    told = {key: fields.pop(key) for key in ("protocol", "self_ensemble", "bf16", "lr_dir") if key in fields}
+    told = {
+        key: fields.pop(key) for key in ("protocol", "self_ensemble", "bf16", "lr_dir", "degradation") if key in fields
+    }
     values = {
         "folder": Path("logs") / method, "run_folder": Path("logs") / method, "name": None, "training": None,
         "info": RunInfo(**{"method": method, "protocol": PAPER, **told}),
@@ -269,6 +271,9 @@ def test_names_of_rows():
     assert rows_for(run("VDSR", self_ensemble=True), 6, 4) == []  # not what the paper's row is
     assert rows_for(run("VDSR", bf16=True), 6, 4) == []
     assert rows_for(run("VDSR", degradation="soft"), 6, 4) == []
+    soft = replace(prosrn(), config={"degradation": {"_target_": "mine.Soft"}})  # scored on bicubic LR images
+    assert rows_for(run("m", training=soft), 4, 2) == []
+    assert run("m", training=soft).label == "ProSRN (2x), degradation=mine.Soft"
     assert rows_for(run("LapSRN"), 2, 8) == ["LapSRN (8x)", "LapSRN"]
     assert rows_for(run("x", name="Memory"), 3, 2) == ["Memory"]
 
