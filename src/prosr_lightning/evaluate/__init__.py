@@ -36,6 +36,7 @@ class EvaluateOptions:
     output_dir: Path
     method: str | None = None
     ckpt_path: str | None = None
+    trusted_networks: str | Sequence[str] = ()
     sr_dir: str | None = None
     benchmarks: str | Sequence[str] = "all"
     scales: int | Sequence[int] = (2, 4, 8)
@@ -175,7 +176,8 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
         return None, options.sr_dir, None, Path(options.sr_dir).name
     if options.ckpt_path is None:
         return None, None, 0, "bicubic"
-    loaded = load_network(options.ckpt_path, device=device)
+    trust = options.trusted_networks
+    loaded = load_network(options.ckpt_path, device=device, trust=[trust] if isinstance(trust, str) else trust)
     network = loaded.network
     path = Path(options.ckpt_path)
     name = path.stem
