@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="prosr-export", description="Export a network for other programs.")
     add = parser.add_argument
     add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
-    add("--trust", action="append", default=[], metavar="PACKAGE.CLASS", help=TRUST_HELP)
+    add("--trust", action="append", default=[], metavar="CLASS", help=TRUST_HELP)
     add("-f", "--format", default="onnx", choices=tuple(FORMATS), help="default: onnx")
     add("-g", "--graph", default="both", choices=("both", *GRAPHS), help="step: luminance; rgb: the whole way")
     add("-s", "--scale", type=int, default=4, choices=(2, 4, 8, 16), help="of the rgb graph; default: 4")

@@ -83,6 +83,16 @@ def module_class(cfg: DictConfig) -> type[LitSuperResolution]:
     return kind
 
 
+def trusted(cfg: DictConfig) -> list[str]:
+    """Return the networks that files may ask for in this run: what the configuration builds, and what the user named.
+
+    Args:
+        cfg: The composed `conf/train.yaml`.
+    """
+    named = cfg.trusted_networks
+    return [cfg.model.generator._target_, *([named] if isinstance(named, str) else named)]
+
+
 def _require_own_depth(network: SRNetwork) -> None:
     """Refuse `depth=` for a method that does not read it: a sweep would train the same network again and again."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []

@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("-s", "--scale", type=int, choices=(2, 4, 8, 16), default=4, help="default: 4")
     add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
-    add("--trust", action="append", default=[], metavar="PACKAGE.CLASS", help=TRUST_HELP)
+    add("--trust", action="append", default=[], metavar="CLASS", help=TRUST_HELP)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
     add("--suffix", help="put after the name; default: _x4 for scale 4; may be empty with -o")
     add("--ext", default="auto", choices=("auto", *(key.removeprefix(".") for key in FORMATS)), help="auto writes png")
