@@ -133,6 +133,6 @@ def test_the_other_commands_of_the_page_work(project, command):
     if "second" in command:
         assert list((folder / "second").rglob("metrics.csv"))
     if "contrast" in command and "evaluate" in command:
-        with (folder / "summary.csv").open() as file:
+        with (folder / "perceptual.csv").open() as file:
             (row,) = csv.DictReader(file)
         assert 0.5 < float(row["contrast"]) < 1.0, done.stdout  # bicubic loses contrast

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluate.running import evaluate_network
-from prosr_lightning.evaluate.scoring import PERCEPTUAL
+from prosr_lightning.evaluate.scoring import find_measure
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
 from prosr_lightning.imaging.resize import bicubic_downscale
@@ -112,9 +112,10 @@ def _of_bicubic(protocol: Protocol) -> str:
 
 
 def _measure_table(scores: Mapping[str, list[ImageScore]], measure: str) -> Table:
-    table = _empty_table(scores, f"{measure}; {PERCEPTUAL[measure]}")
+    wanted = find_measure(measure)
+    table = _empty_table(scores, f"{wanted.name}; {wanted.meaning}")
     for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
-        table.add_row(*_place(rows[0]), *(f"{row.perceptual[measure]:.4f}" for row in rows))
+        table.add_row(*_place(rows[0]), *(f"{row.perceptual[wanted.name]:.4f}" for row in rows))
     return table
 
 

@@ -12,7 +12,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.scoring import PERCEPTUAL
+from prosr_lightning.evaluate.scoring import find_measure
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import ProgressiveNetwork, SRNetwork, levels_up_to
@@ -136,9 +136,8 @@ def check(cfg: DictConfig) -> None:
     method = cfg.test.method
     if not isinstance(method, str) or Path(method).name != method or method.lower() == "bicubic":
         raise ConfigError(f"`test.method` must be a plain name other than bicubic, got {method!r}; choose e.g. ProSRN.")
-    wrong = sorted(set(cfg.test.perceptual) - set(PERCEPTUAL))
-    if wrong:
-        raise ConfigError(f"`test.perceptual` may hold {', '.join(PERCEPTUAL)}, got {', '.join(wrong)}; leave it out.")
+    for measure in cfg.test.perceptual:
+        find_measure(measure)
 
 
 def _require_different(key: str, scales: Sequence[int]) -> None:
