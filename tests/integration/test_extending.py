@@ -99,8 +99,8 @@ def test_an_own_network_trains_is_scored_enlarges_exports_and_stands_in_the_race
     [
         "upscale -i photographs/0.png -o refused -s 2 --model runs/tiny/checkpoints/best.ckpt",
         "export --model runs/tiny/checkpoints/best.ckpt -s 2",
-        "evaluate ckpt_path=runs/tiny/checkpoints/best.ckpt benchmarks=[photographs] scales=[2]",
-        "train init_from=runs/tiny/checkpoints/best.ckpt debug=null budget=cpu data=sample trainer=cpu",
+        "evaluate ckpt_path=runs/tiny/checkpoints/best.ckpt benchmarks=[$PWD/photographs] scales=[2]",
+        "train init_from=runs/tiny/checkpoints/best.ckpt debug=smoke budget=cpu data=sample trainer=cpu",
     ],
 )
 def test_a_file_alone_decides_nothing(project, command):

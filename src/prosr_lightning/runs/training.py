@@ -10,7 +10,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.errors import CheckpointError, DataError
-from prosr_lightning.networks import build_network
+from prosr_lightning.networks import build_network, network_class
 from prosr_lightning.networks.architecture import TARGET
 
 
@@ -52,10 +52,10 @@ def read_training(folder: Path) -> Training | None:
         folder: Of a training run.
 
     Returns:
-        None where the folder is no training run's.
+        None where the folder is no training run's, or that of a network which is not ours.
 
     Raises:
-        DataError: If its configuration cannot be read or describes no network of this package.
+        DataError: If its configuration cannot be read or does not fit the network that it names.
     """
     path = folder / ".hydra" / "config.yaml"
     if not path.is_file():
@@ -71,6 +71,9 @@ def read_training(folder: Path) -> Training | None:
         adversarial = OmegaConf.select(cfg, "model.discriminator") is not None
     except Exception as error:  # YAML's and OmegaConf's errors have no common base
         raise DataError(f"{path} must be a run's configuration, but: {_first_line(error)}; repair it.") from error
+    target = str(generator.get(TARGET))
+    if network_class(target) is None and not target.startswith("prosr_lightning."):
+        return None  # a network of the user's own: its scores say all that is known of it
     try:
         network = build_network(generator)
     except CheckpointError as error:
