@@ -56,8 +56,9 @@ class AdjustablyClippedSGD(SGD):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        scale = float(getattr(self, "grad_scale", None) or 1)  # in float16, a fused step undoes it after the clipping
         for group in self.param_groups:
-            limit = self.clip / max(float(group["lr"]), 1e-12)
+            limit = scale * self.clip / max(float(group["lr"]), 1e-12)
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.grad.clamp_(-limit, limit)

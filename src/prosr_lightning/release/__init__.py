@@ -51,6 +51,7 @@ def release(
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise ConfigError(f"`name` must be of small letters, digits and _, got {name!r}; choose e.g. prosrn_x2.")
     loaded = load_network(checkpoint)
+    network = loaded.network.folded()  # what only helped the training stays behind
     config = loaded.metadata.get("config")
     if not config:
         raise CheckpointError(
@@ -60,7 +61,7 @@ def release(
         "name": name,
         "training_data": training_data,
         "licence": licence,
-        "parameters": count_parameters(loaded.network),
+        "parameters": count_parameters(network),
         "updates": loaded.metadata.get("steps_done"),
         "version": loaded.metadata.get("version"),
         "start": _start(config.get("init_from")),
@@ -68,7 +69,7 @@ def release(
         **_scores(scores, checkpoint),
     }
     path = folder / f"{name}.safetensors"
-    save_network(path, loaded.network, metadata)
+    save_network(path, network, metadata)
     write_card(folder)
     return path
 

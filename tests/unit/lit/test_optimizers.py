@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.lit.optimizers import average_of, compact_state, muon, schedule_free
+from prosr_lightning.lit.optimizers import AdjustablyClippedSGD, average_of, compact_state, muon, schedule_free
 from prosr_lightning.networks import SubPixelGenerator
 
 
@@ -37,6 +37,17 @@ def test_the_average_is_the_mean_of_the_base_iterates():
     for number, parameter in enumerate(network.parameters()):
         expected = torch.stack([values[number] for values in iterates]).mean(0)
         torch.testing.assert_close(average(parameter), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_vdsr_clips_the_gradient_and_not_its_scale(fused):
+    """A fused step undoes the scaling of float16 by itself, so what is clipped before it is still scaled."""
+    weight = torch.nn.Parameter(torch.zeros(3))
+    optimizer = AdjustablyClippedSGD([weight], lr=0.1, clip=0.01, momentum=0.0, weight_decay=0.0, fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaler.scale((weight * torch.tensor([0.05, 5.0, -5.0])).sum()).backward()
+    scaler.step(optimizer) if fused else (scaler.unscale_(optimizer), scaler.step(optimizer))
+    torch.testing.assert_close(weight.detach(), torch.tensor([-0.005, -0.01, 0.01]))
 
 
 def test_other_optimizers_have_no_average():
