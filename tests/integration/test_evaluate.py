@@ -21,6 +21,7 @@ from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluate import EvaluateOptions, main, results_table, run
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
+from prosr_lightning.tables import terminal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -80,7 +81,7 @@ def test_bicubic_a_network_and_its_saved_pictures(options, weights, tmp_path):
 def test_the_table_carries_its_protocol(options):
     rows, info = run(dataclasses.replace(options, method="bicubic", protocol="standard", perceptual=["gmsd"]))
     console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  # closed with the process
-    console.print(results_table(rows, info))
+    console.print(terminal(results_table(rows, info)))
     console.file.close()
     text = console.export_text()
     assert "protocol standard" in text

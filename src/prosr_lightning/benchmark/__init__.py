@@ -36,6 +36,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.export import export_network
 from prosr_lightning.networks import Generator, SRNetwork
 from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.tables import terminal
 from prosr_lightning.upscale.engines import choose_device
 
 log = logging.getLogger(__name__)
@@ -235,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = options.output or Path("logs") / "benchmark" / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}.json"
         write_result(result, path)
         console = Console()
-        console.print(table(result))
+        console.print(terminal(table(result)))
         console.print(f"Written to {path}", highlight=False, soft_wrap=True)
 
     return run_reporting(command)

@@ -14,7 +14,6 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 
 from prosr_lightning.config import hydra_main
 from prosr_lightning.console import progress_bar
@@ -25,6 +24,7 @@ from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import SRNetwork, count_parameters
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+from prosr_lightning.tables import Table, terminal
 from prosr_lightning.upscale.chain import require_tile
 from prosr_lightning.upscale.engines import choose_device
 
@@ -98,19 +98,15 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
 
 
 def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
-    """Lay the means out for a terminal, with the protocol in the caption.
+    """Lay the means out, with the protocol in the caption.
 
     Args:
         rows: The means.
         info: What the run was.
     """
     extra = list(rows[0].perceptual) if rows else []
-    table = Table(caption=info.caption, caption_justify="left")
-    table.add_column("Set")
-    for title in ("Scale", "PSNR (dB)", "SSIM", *extra, "Images", "s / image"):
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(
+    lines = [
+        (
             row.dataset,
             f"{row.scale}x",
             f"{row.psnr_db:.2f}",
@@ -119,7 +115,10 @@ def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
             str(row.num_images),
             "" if row.seconds != row.seconds else f"{row.seconds:.2f}",  # not a number for finished pictures
         )
-    return table
+        for row in rows
+    ]
+    titles = ("Set", "Scale", "PSNR (dB)", "SSIM", *extra, "Images", "s / image")
+    return Table.of_text(titles, lines, caption=info.caption)
 
 
 def _score(
@@ -217,6 +216,6 @@ def main(cfg: DictConfig) -> None:
     )
     rows, info = run(options)
     console = Console()
-    console.print(results_table(rows, info))
+    console.print(terminal(results_table(rows, info)))
     console.print(f"Run folder: {options.output_dir}", highlight=False, soft_wrap=True)
     _log(instantiate(cfg.logger, _convert_="all"), rows, info)

@@ -17,6 +17,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, released_names
 from prosr_lightning.report.published import SETS, published_scores
+from prosr_lightning.tables import Table, render
 
 BEGIN, END = "<!-- scores: make docs -->", "<!-- end of scores -->"
 _README = Path("README.md")
@@ -38,7 +39,7 @@ def scores_table(names: Sequence[str] | None = None) -> str:
     Raises:
         ConfigError: If weights have no scores, or none by the protocol of the paper's tables.
     """
-    columns = {f"`{name}`": _ours(name) for name in names or prosrn_names()}
+    columns = {name: _ours(name) for name in names or prosrn_names()}
     places = set.intersection(*(set(scores) for scores in columns.values()))
     paper: _Scores = {}
     for row in (row for table in (4, 6) for row in published_scores(table) if row.method.startswith("ProSRN")):
@@ -51,11 +52,11 @@ def scores_table(names: Sequence[str] | None = None) -> str:
         "the paper's best ProSRN": paper,
         "LapSRN, published": rival,
     }
-    lines = [f"| set | scale | {' | '.join(every)} |", "|---" * (len(every) + 2) + "|"]
-    for place in sorted(places, key=lambda place: (place[1], SETS.index(place[0]))):
-        cells = [_cell(scores.get(place)) for scores in every.values()]
-        lines.append(f"| {' | '.join([place[0], f'{place[1]}x', *cells])} |")
-    return "\n".join(lines)
+    rows = [
+        [place[0], f"{place[1]}x", *(_cell(scores.get(place)) for scores in every.values())]
+        for place in sorted(places, key=lambda place: (place[1], SETS.index(place[0])))
+    ]
+    return render(Table.of_text(("set", "scale", *every), rows)).rstrip("\n")
 
 
 def prosrn_names() -> list[str]:
