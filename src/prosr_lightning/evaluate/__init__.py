@@ -21,7 +21,7 @@ from prosr_lightning.data.benchmarks import Benchmark, find_benchmarks
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.running import Progress, evaluate_folder, evaluate_network
 from prosr_lightning.metrics.protocol import get_protocol
-from prosr_lightning.networks import SRNetwork, count_parameters
+from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.tables import Table, terminal
@@ -79,6 +79,7 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         protocol=protocol,
         source=source,
         parameters=parameters,
+        multiply_adds={} if network is None else multiply_adds_by_scale(network, scales),
         self_ensemble=options.self_ensemble,
         bf16=options.bf16,
         lr_dir=options.lr_dir,

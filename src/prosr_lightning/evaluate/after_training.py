@@ -18,7 +18,7 @@ from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.metrics.protocol import Protocol
-from prosr_lightning.networks.contract import SRNetwork, count_parameters
+from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
 from prosr_lightning.pictures.comparison import Panel, comparison, detailed_window
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.tables import Table, terminal
@@ -78,6 +78,7 @@ def score_run(
             protocol=protocol,
             source=(sources or {}).get(method),
             parameters=parameters,
+            multiply_adds={} if module is None else multiply_adds_by_scale(module, scales),
             device=str(device),
         )
         write_results(folder, scores[method], info)
