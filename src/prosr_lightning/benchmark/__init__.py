@@ -174,7 +174,7 @@ def _data(options: argparse.Namespace) -> list[Section]:
         photographs, held_out = sample_photographs("astronaut")
         photographs += list(held_out.images)
     else:
-        photographs = folder_images(options.photographs)
+        photographs = folder_images([options.photographs])
     several = _cores() if options.workers is None else options.workers
     with tempfile.TemporaryDirectory() as folder, progress_bar("Decoding photographs") as progress:
         return [

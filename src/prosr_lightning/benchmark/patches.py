@@ -170,7 +170,7 @@ def _open_cache(
 
 def _compare(module: PatchDataModule, ours: Stream, usual: Stream, batches: int, rounds: int, section: Section) -> None:
     def cut() -> float:
-        return float(sum(len(patches) for patches, _ in ours.take(batches)))
+        return float(sum(len(patches) for patches, *_ in ours.take(batches)))
 
     def finish() -> float:
         return float(sum(len(module.on_after_batch_transfer(batch, 0)["lr"]) for batch in ours.take(batches)))

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.location import conf_dir
 from prosr_lightning.config.messages import run_reporting
-from prosr_lightning.config.schema import validate
+from prosr_lightning.config.schema import make_lists, validate
 from prosr_lightning.errors import ConfigError
 
 
@@ -39,6 +39,7 @@ def hydra_main(
         def checked(cfg: DictConfig) -> Any:  # noqa: ANN401  # the task's own type
             def job() -> Any:  # noqa: ANN401  # the task's own type
                 _unwrap(cfg)
+                make_lists(cfg)
                 validate(cfg, config_name)
                 return task(cfg)
 

@@ -49,6 +49,19 @@ def validate(cfg: DictConfig, config_name: str) -> None:
         _validate_value(path, value, known.get(path, []))
 
 
+def make_lists(cfg: DictConfig) -> None:
+    """Put a single value into a list where every file of the tree has one: `data.include=gb82` means `[gb82]`.
+
+    Args:
+        cfg: The composed configuration; it is changed.
+    """
+    for path, values in known_values().items():
+        if values and all(isinstance(value, list) for value in values):
+            value = OmegaConf.select(cfg, path)
+            if value is not None and not OmegaConf.is_config(value):
+                OmegaConf.update(cfg, path, [value])
+
+
 def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
     if isinstance(node, list):
         for number, item in enumerate(node):

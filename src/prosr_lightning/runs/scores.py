@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from prosr_lightning.errors import DataError
+from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.metrics.protocol import Protocol
 from prosr_lightning.runs.record import RunRecord
@@ -75,6 +76,7 @@ class RunInfo:
         self_ensemble: Whether each result is the mean over the eight symmetries.
         bf16: Whether features were computed in bfloat16.
         lr_dir: Folder of the LR images; None if they were made from the ground truth.
+        degradation: Name of what made them from it.
         device: Where the network ran.
     """
 
@@ -85,6 +87,7 @@ class RunInfo:
     self_ensemble: bool = False
     bf16: bool = False
     lr_dir: str | None = None
+    degradation: str = BICUBIC
     device: str = "cpu"
 
     @property
@@ -92,8 +95,15 @@ class RunInfo:
         """The caption of every table of this run."""
         ensemble = ", x8 self-ensemble" if self.self_ensemble else ""
         narrow = ", features in bfloat16" if self.bf16 else ""
-        given = f", LR images from {self.lr_dir}" if self.lr_dir else ""
+        given = self.lr_images and f", {self.lr_images}"
         return f"{self.method}{ensemble}{narrow}; {self.protocol.describe(bicubic=self.method == 'bicubic')}{given}"
+
+    @property
+    def lr_images(self) -> str:
+        """What a caption says of the LR images; nothing where they are those of all tables, bicubic."""
+        if self.lr_dir:
+            return f"LR images from {self.lr_dir}"
+        return "" if self.degradation == BICUBIC else f"LR images by {self.degradation}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +137,7 @@ class Run:
         if self.name is not None:
             return self.name
         ensemble = (", x8 self-ensemble" if self.info.self_ensemble else "") + (", bfloat16" if self.info.bf16 else "")
+        ensemble += "" if self.info.degradation == BICUBIC else f", LR by {self.info.degradation}"
         if self.is_bicubic:
             return "Bicubic" + ensemble
         if self.training is None:

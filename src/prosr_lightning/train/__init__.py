@@ -26,6 +26,7 @@ from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_nam
 from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluate.after_training import score_run
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.contract import count_layers, count_parameters
@@ -34,7 +35,7 @@ from prosr_lightning.runs.record import RunRecord, describe_hardware, write_reco
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
-from prosr_lightning.train.checking import check, fill_in, require_optimizer
+from prosr_lightning.train.checking import check, fill_in, require_optimizer, say_recipe
 from prosr_lightning.train.checkpoints import AtomicCheckpointIO
 from prosr_lightning.train.identity import identity_of
 from prosr_lightning.train.starting import require_start, resume_from, start_from, start_of
@@ -58,15 +59,17 @@ def train(cfg: DictConfig) -> float | None:
     """
     fill_in(cfg)
     check(cfg)
+    rank_zero_only(say_recipe)(cfg)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     require_optimizer(cfg)
     checkpoint = resume_from(cfg)
-    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
+    degradation: Degradation = instantiate(cfg.degradation, _convert_="all")
+    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all", _partial_=True)(degradation=degradation)
     benchmarks = _benchmarks(cfg, datamodule)
     module = _module(cfg)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
     meter = RunMeter()
-    callbacks = [*_callbacks(cfg, logger), meter]
+    callbacks = [meter, *_callbacks(cfg, logger)]  # the meter counts a batch before others save
     trainer: Trainer = instantiate(
         cfg.trainer,
         _convert_="all",
@@ -88,7 +91,7 @@ def train(cfg: DictConfig) -> float | None:
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         if trainer.is_global_zero:
             log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, _where(best))
-            test = _score(cfg, module, benchmarks, best)
+            test = _score(cfg, module, benchmarks, degradation, best)
     except BaseException as error:
         _keep_record(cfg, module, trainer, meter, best, error=error)
         raise
@@ -197,7 +200,11 @@ def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]
 
 
 def _score(
-    cfg: DictConfig, module: LitSuperResolution, benchmarks: Sequence[Benchmark], best: ModelCheckpoint | None
+    cfg: DictConfig,
+    module: LitSuperResolution,
+    benchmarks: Sequence[Benchmark],
+    degradation: Degradation,
+    best: ModelCheckpoint | None,
 ) -> dict[str, float]:
     """Score the best weights beside bicubic, and return their means."""
     if not benchmarks:
@@ -221,6 +228,7 @@ def _score(
             sources=sources,
             measures=list(cfg.test.perceptual),
             picture=cfg.test.picture,
+            degradation=degradation,
             progress=lambda _, done, total: advance(done, total),
         )
     means: dict[str, float] = {}

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _COURSE = (
     "data",
+    "degradation",
     "fine_tuning_rate",
     "model",
     "optimizer",

@@ -59,7 +59,9 @@ def write_training(
 
 
 def run(method: str = "theirs", scores: Scores | None = None, **fields) -> Run:
-    told = {key: fields.pop(key) for key in ("protocol", "self_ensemble", "bf16", "lr_dir") if key in fields}
+    told = {
+        key: fields.pop(key) for key in ("protocol", "self_ensemble", "bf16", "lr_dir", "degradation") if key in fields
+    }
     values = {
         "folder": Path("logs") / method, "run_folder": Path("logs") / method, "name": None, "training": None,
         "info": RunInfo(**{"method": method, "protocol": PAPER, **told}),
@@ -252,6 +254,10 @@ def test_names_of_rows():
     assert not same_row("SRCNN", "FSRCNN")
     assert rows_for(run("VDSR", self_ensemble=True), 6, 4) == []  # not what the paper's row is
     assert rows_for(run("VDSR", bf16=True), 6, 4) == []
+    assert rows_for(run("VDSR", degradation="soft"), 6, 4) == []
+    soft = replace(prosrn(), config={"degradation": {"_target_": "mine.Soft"}})  # scored on bicubic LR images
+    assert rows_for(run("m", training=soft), 4, 2) == []
+    assert run("m", training=soft).label == "ProSRN (2x), degradation=mine.Soft"
     assert rows_for(run("LapSRN"), 2, 8) == ["LapSRN (8x)", "LapSRN"]
     assert rows_for(run("x", name="Memory"), 3, 2) == ["Memory"]
 
@@ -264,6 +270,7 @@ def test_labels_say_what_differs_from_the_paper():
     assert run("bicubic").label == "Bicubic"
     assert run("theirs", self_ensemble=True).label == "theirs, x8 self-ensemble"
     assert run("theirs", self_ensemble=True, bf16=True).label == "theirs, x8 self-ensemble, bfloat16"
+    assert run("theirs", degradation="soft").label == "theirs, LR by soft"
     assert run("m", name="given").label == "given"
 
 
@@ -314,6 +321,7 @@ def test_the_difference_to_the_paper(psnr_db: float, text: str):
         ({"protocol": STANDARD}, "same protocol"),
         ({"protocol": replace(PAPER, bicubic_rounding="rgb8")}, "same bicubic rounding"),
         ({"lr_dir": "lr"}, "same LR images"),
+        ({"degradation": "soft"}, "same LR images"),
     ],
 )
 def test_protocols_do_not_mix(other: dict[str, object], words: str):
