@@ -73,6 +73,7 @@ class RunInfo:
         protocol: The convention.
         source: The weights or the folder of results; None for bicubic.
         parameters: Learned values of the network; 0 for bicubic, None where they are not known.
+        multiply_adds: Of one enlargement, for one pixel of the result, by scale; see `networks.complexity`.
         self_ensemble: Whether each result is the mean over the eight symmetries.
         bf16: Whether features were computed in bfloat16.
         lr_dir: Folder of the LR images; None if they were made from the ground truth.
@@ -84,6 +85,7 @@ class RunInfo:
     protocol: Protocol
     source: str | None = None
     parameters: int | None = None
+    multiply_adds: Mapping[int, float] = field(default_factory=dict)
     self_ensemble: bool = False
     bf16: bool = False
     lr_dir: str | None = None
@@ -347,7 +349,9 @@ def _read_info(path: Path) -> RunInfo:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         protocol = Protocol(**_known(Protocol, content["protocol"]))
-        return RunInfo(**{**_known(RunInfo, content), "method": str(content["method"]), "protocol": protocol})
+        counts = {int(scale): float(count) for scale, count in content.get("multiply_adds", {}).items()}
+        changed = {"method": str(content["method"]), "protocol": protocol, "multiply_adds": counts}
+        return RunInfo(**{**_known(RunInfo, content), **changed})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             f"{path} must name the method and the protocol of the scores, but: {error!r}; {remedy}."
