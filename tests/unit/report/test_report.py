@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prosr_lightning.errors import ConfigError, DataError
-from prosr_lightning.metrics.protocol import PAPER, STANDARD, Protocol
+from prosr_lightning.metrics.protocol import PAPER, STANDARD, ScoringProtocol
 from prosr_lightning.networks import Generator, build_network, count_parameters
 from prosr_lightning.report.charts import parameter_points, race_points
 from prosr_lightning.report.costs import network_of, parameters_by_scale, parameters_of
@@ -33,7 +33,7 @@ def write_run(
     scores: Scores,
     *,
     method: str = "ProSRN",
-    protocol: Protocol = PAPER,
+    protocol: ScoringProtocol = PAPER,
     seconds: float = math.nan,
     **info,
 ) -> Path:
