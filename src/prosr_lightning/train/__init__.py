@@ -35,7 +35,7 @@ from prosr_lightning.runs.record import RunRecord, describe_hardware, write_reco
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
-from prosr_lightning.train.checking import check, fill_in, require_optimizer, say_recipe
+from prosr_lightning.train.checking import check, fill_in, require_optimizer, say_recipe, trusted
 from prosr_lightning.train.checkpoints import AtomicCheckpointIO
 from prosr_lightning.train.identity import identity_of
 from prosr_lightning.train.starting import require_start, resume_from, start_from, start_of
@@ -90,7 +90,7 @@ def train(cfg: DictConfig) -> float | None:
         datamodule.progress = None
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         if trainer.is_global_zero:
-            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, _where(best))
+            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, _where(best, trusted(cfg)))
             test = _score(cfg, module, benchmarks, degradation, best)
     except BaseException as error:
         _keep_record(cfg, module, trainer, meter, best, error=error)
@@ -164,7 +164,7 @@ def _module(cfg: DictConfig) -> LitSuperResolution:
     module.run_config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     start = start_of(cfg)
     if cfg.ckpt_path is None and start is not None:  # a checkpoint brings its own weights
-        start_from(start, module)
+        start_from(start, module, trust=trusted(cfg))
     return module
 
 
@@ -210,11 +210,12 @@ def _score(
     if not benchmarks:
         return {}
     source = best.best_model_path if best is not None and best.best_model_path else None
-    networks = {cfg.test.method: load_network(source).network if source else module.network}
+    trust = trusted(cfg)
+    networks = {cfg.test.method: load_network(source, trust=trust).network if source else module.network}
     sources = {cfg.test.method: source or ""}
     start = start_of(cfg)
     if start is not None:
-        networks = {f"start ({Path(start).stem})": load_network(start).network, **networks}
+        networks = {f"start ({Path(start).stem})": load_network(start, trust=trust).network, **networks}
     names = ", ".join(one.name for one in benchmarks)
     log.info("Scoring bicubic and %s on %s at %s", ", ".join(networks), names, list(cfg.test.scales))
     with progress_bar("Scoring") as advance:
@@ -237,12 +238,12 @@ def _score(
     return means
 
 
-def _where(best: ModelCheckpoint | None) -> str:
+def _where(best: ModelCheckpoint | None, trust: Sequence[str]) -> str:
     """Say where the best weights are, and of which update, or that there are none."""
     if best is None or not best.best_model_path:
         return "not kept"
     path = Path(best.best_model_path)
-    steps = load_network(path).metadata.get("steps_done") if path.is_file() else None
+    steps = load_network(path, trust=trust).metadata.get("steps_done") if path.is_file() else None
     return f"{path}, of update {steps}" if steps is not None else str(path)
 
 
