@@ -181,6 +181,7 @@ def test_a_recipe_has_the_settings_of_the_authors(method):
     assert cfg.model.ema_decay == 0
     shrunk = {"fsrcnn": [0.9, 0.8, 0.7, 0.6], "lapsrn": [0.9, 0.8, 0.7, 0.6, 0.5]}
     assert list(cfg.data.shrink) == shrunk.get(method.removeprefix("ms_"), [])
+    assert (cfg.data.level_shares, cfg.data.supervise) == (("equal", "all") if method == "ms_lapsrn" else (None, "top"))
     header = (conf_dir() / "recipe" / f"paper_{method}.yaml").read_text().split("model:")[0]
     assert "# Differs: " in header
 

@@ -7,7 +7,7 @@ fills them key by key.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
-from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position
+from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, draw_level
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, readable, require_readable
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.geometry import apply_symmetries
-from prosr_lightning.imaging.pyramid import level_pyramid
+from prosr_lightning.imaging.pyramid import level_pyramid, patch_margin
 from prosr_lightning.networks.contract import levels_up_to
 
 _VALIDATION_SET = "Kodak24"
@@ -36,7 +36,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     """Random HR patches with their level pyramid, from photographs that a subclass names (Sec. 4.2).
 
     A training batch on the device is `{"lr": (N, 1, S / scale, S / scale), "hr": {level: (N, 1, ..)}}` in float32
-    luminance; a validation batch is described at `ValidationImages`.
+    luminance, the scale being the largest of its levels; a validation batch is described at `ValidationImages`.
 
     Args:
         levels: Factors of the supervised levels; the largest is the scale of LR.
@@ -53,6 +53,9 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
         redraw: Draw new patches in each epoch; False repeats those of the first.
+        level_shares: Train one level a batch instead of the sum over all of them, each with its share of the batches,
+            such as `{2: 0.7, 4: 0.3}`, or "equal". The LR of a batch has the side `crop / level`.
+        supervise: With `level_shares`, supervise the "top" level of a batch alone, or "all" on the way to it as well.
 
     Raises:
         ConfigError: If a value is outside its range.
@@ -71,6 +74,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     seed: int = 0
     lr_crop: int | None = None
     redraw: bool = True
+    level_shares: Mapping[int, float] | str | None = None
+    supervise: str = "top"
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -99,6 +104,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             )
         if self.on_bad_image not in ("stop", "skip"):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
+        self._shares = self._checked_shares()
         self.progress: Progress | None = None
         self._images: list[CachedImage] | None = None
         self.begun: BatchKey | None = None  # the newest batch that the training took, since it was begun or resumed
@@ -181,12 +187,38 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         """Augment the HR patches and make their pyramid, on the training device."""
         if isinstance(batch, dict):
             return batch  # a validation image
-        patches, codes, self.begun = batch
+        patches, codes, key = batch
+        self.begun = key
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
-        hr = patches.float().div_(255)
-        lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels)
+        levels = self._levels_of(key)
+        excess = patch_margin(self.scale) - patch_margin(max(levels))  # patches are cut for the largest level
+        hr = patches[..., excess : patches.shape[-2] - excess, excess : patches.shape[-1] - excess].float().div_(255)
+        lr, targets = level_pyramid(hr, scale=max(levels), levels=levels)
         return {"lr": lr, "hr": targets}
+
+    def _levels_of(self, key: BatchKey) -> Sequence[int]:
+        """Return the factors that a batch supervises; the largest is the scale of its LR."""
+        if self._shares is None:
+            return self.levels
+        top = draw_level(self._shares, self.seed, key if self.redraw else key._replace(epoch=0))
+        return [top] if self.supervise == "top" else [level for level in self.levels if level <= top]
+
+    def _checked_shares(self) -> dict[int, float] | None:
+        if self.supervise not in ("top", "all"):
+            raise ConfigError(f"`supervise` must be top or all, got {self.supervise!r}; choose one of them.")
+        if self.level_shares is None:
+            return None
+        if self.level_shares == "equal":
+            return dict.fromkeys(self.levels, 1.0)
+        shares = dict(self.level_shares) if isinstance(self.level_shares, Mapping) else {}
+        numbers = all(isinstance(share, int | float) and share > 0 for share in shares.values())
+        if not shares or not numbers or not set(shares) <= set(self.levels):
+            raise ConfigError(
+                f"`level_shares` must be equal, or have positive shares of some of the levels {list(self.levels)}, got "
+                f"{self.level_shares!r}; choose for instance {{{self.scale}: 1}}."
+            )
+        return shares
 
     def _validation_images(self) -> ValidationImages:
         return ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
