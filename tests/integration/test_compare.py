@@ -117,7 +117,7 @@ def test_every_method_is_trained_scored_and_comes_back_from_its_checkpoint(
     assert type(network).__name__ == record["network"]
     assert sum(one.numel() for one in network.parameters()) == record["parameters"]
     with torch.no_grad():
-        assert network.progressive(torch.rand(1, 1, 7, 5), 4)[-1].shape == (1, 1, 28, 20)
+        assert network.enlarge(torch.rand(1, 1, 7, 5), 4).shape == (1, 1, 28, 20)
 
     options = EvaluateOptions(
         data_dir=tmp_path,

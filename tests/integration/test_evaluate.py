@@ -21,6 +21,7 @@ from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluate import EvaluateOptions, main, results_table, run
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
+from prosr_lightning.tables import terminal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -80,7 +81,7 @@ def test_bicubic_a_network_and_its_saved_pictures(options, weights, tmp_path):
 def test_the_table_carries_its_protocol(options):
     rows, info = run(dataclasses.replace(options, method="bicubic", protocol="standard", perceptual=["gmsd"]))
     console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  # closed with the process
-    console.print(results_table(rows, info))
+    console.print(terminal(results_table(rows, info)))
     console.file.close()
     text = console.export_text()
     assert "protocol standard" in text
@@ -97,7 +98,7 @@ def test_contradictions_are_named(options, weights, tmp_path):
         ({"sr_dir": "x", "ckpt_path": weights}, "got ckpt_path=.* and sr_dir=x"),
         ({"sr_dir": "x", "self_ensemble": True}, "`self_ensemble` has no meaning"),
         ({"sr_dir": "x", "save_images": True}, "`save_images` has no meaning"),
-        ({"method": "bicubic", "device": "toaster"}, "`device` must be one this machine has, got 'toaster'"),
+        ({"method": "bicubic", "device": "toaster"}, "`device` must be one that this machine has, got 'toaster'"),
         ({"method": "bicubic", "protocol": "papers"}, "`protocol` must be one of paper, standard"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -200,7 +201,7 @@ def test_set14_at_8x_needs_less_than_1_5_gb(data_dir):
         ("benchmarks=null", "`benchmarks` must name at least one, got None"),
         ("scales=null", "`scales` must name at least one, got None"),
         ("scales=[]", "`scales` must name at least one"),
-        ("tile=abc", "tile must be a whole number, got 'abc'"),
+        ("tile=abc", "`tile` must be auto, 0 or at least 16 pixels, got 'abc'"),
         ("self_ensemble=abc", "self_ensemble must be true or false, got 'abc'"),
     ],
 )

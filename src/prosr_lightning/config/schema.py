@@ -70,7 +70,7 @@ def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
         return
     target = node.get("_target_")
     if isinstance(target, str):
-        if str(target).endswith("GAN") and "content" in node:
+        if getattr(_imported(target, path), "adversarial", False) and "content" in node:
             raise ConfigError(
                 "ProSRGAN must be trained by its own losses, got those of the method's authors, which come with "
                 "budget=paper; choose budget=cpu or method=prosrn."
@@ -118,17 +118,20 @@ _FIXED: dict[str, frozenset[str]] = {
 
 def _parameters(target: str, path: str) -> frozenset[str] | None:
     """Return the argument names a target takes; None if it takes any."""
+    signature = inspect.signature(_imported(target, path)).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature):
+        return None
+    return frozenset(parameter.name for parameter in signature)
+
+
+def _imported(target: str, path: str) -> Any:  # noqa: ANN401  # a class or a function
     try:
-        found = get_object(target)
+        return get_object(target)
     except Exception as error:
         raise ConfigError(
             f"{path}._target_ must be something that can be imported, got {target!r} ({_first_line(error)}); "
             "check its spelling."
         ) from error
-    signature = inspect.signature(found).parameters.values()
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature):
-        return None
-    return frozenset(parameter.name for parameter in signature)
 
 
 def _primary_keys(config_name: str) -> frozenset[str]:

@@ -10,22 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import torch
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 
 from prosr_lightning.config import hydra_main
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import Benchmark, find_benchmarks
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.running import DEFAULT_TILE, Progress, evaluate_folder, evaluate_network
+from prosr_lightning.evaluate.running import Progress, evaluate_folder, evaluate_network
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import SRNetwork, count_parameters
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+from prosr_lightning.tables import Table, terminal
+from prosr_lightning.upscale.chain import require_tile
+from prosr_lightning.upscale.engines import choose_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class EvaluateOptions:
     bf16: bool = False
     save_images: bool = False
     device: str = "auto"
-    tile: int = DEFAULT_TILE
+    tile: int | str = "auto"
 
 
 def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
@@ -66,10 +67,11 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         CheckpointError: If the weights cannot be loaded.
     """
     _check_source(options)
+    require_tile(options.tile)
     protocol = get_protocol(options.protocol, rounding=options.rounding, ssim=options.ssim)
     benchmarks = find_benchmarks(options.benchmarks, options.data_dir, lr_dir=options.lr_dir)
     scales = [options.scales] if isinstance(options.scales, int) else list(options.scales)
-    device = _device(options.device)
+    device = str(choose_device(options.device))
     network, source, parameters, name = _load(options, device)
     info = RunInfo(
         method=options.method or name,
@@ -95,19 +97,15 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
 
 
 def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
-    """Lay the means out for a terminal, with the protocol in the caption.
+    """Lay the means out, with the protocol in the caption.
 
     Args:
         rows: The means.
         info: What the run was.
     """
     extra = list(rows[0].perceptual) if rows else []
-    table = Table(caption=info.caption, caption_justify="left")
-    table.add_column("Set")
-    for title in ("Scale", "PSNR (dB)", "SSIM", *extra, "Images", "s / image"):
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(
+    lines = [
+        (
             row.dataset,
             f"{row.scale}x",
             f"{row.psnr_db:.2f}",
@@ -116,7 +114,10 @@ def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
             str(row.num_images),
             "" if row.seconds != row.seconds else f"{row.seconds:.2f}",  # not a number for finished pictures
         )
-    return table
+        for row in rows
+    ]
+    titles = ("Set", "Scale", "PSNR (dB)", "SSIM", *extra, "Images", "s / image")
+    return Table.of_text(titles, lines, caption=info.caption)
 
 
 def _score(
@@ -176,23 +177,12 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
     if options.ckpt_path is None:
         return None, None, 0, "bicubic"
     loaded = load_network(options.ckpt_path, device=device)
-    network = cast("SRNetwork", loaded.network)
+    network = loaded.network
     path = Path(options.ckpt_path)
-    name = network.architecture["name"] if path.suffix == ".ckpt" else path.stem
-    return network, options.ckpt_path, count_parameters(loaded.network), str(name)
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"`device` must be one this machine has, got {name!r} ({reason}); choose cpu or auto."
-        ) from error
-    return name
+    name = path.stem
+    if path.suffix == ".ckpt":  # named after its training, which may be a ProSRGAN's
+        name = loaded.metadata.get("config", {}).get("test", {}).get("method") or network.title
+    return network, options.ckpt_path, count_parameters(network), name
 
 
 def _log(logger: Logger | None, rows: Sequence[SummaryRow], info: RunInfo) -> None:
@@ -222,6 +212,6 @@ def main(cfg: DictConfig) -> None:
     )
     rows, info = run(options)
     console = Console()
-    console.print(results_table(rows, info))
+    console.print(terminal(results_table(rows, info)))
     console.print(f"Run folder: {options.output_dir}", highlight=False, soft_wrap=True)
     _log(instantiate(cfg.logger, _convert_="all"), rows, info)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
-from torch import nn
 
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluate.running import evaluate_network
@@ -24,6 +21,7 @@ from prosr_lightning.metrics.protocol import Protocol
 from prosr_lightning.networks.contract import SRNetwork, count_parameters
 from prosr_lightning.pictures.comparison import Panel, comparison, detailed_window
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+from prosr_lightning.tables import Table, terminal
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +29,7 @@ _CROP = 80  # side of the crops of the picture, in pixels of the original
 
 
 def score_run(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, SRNetwork],
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
     protocol: Protocol,
@@ -61,11 +59,11 @@ def score_run(
         The scores of bicubic and of every network.
     """
     scores: dict[str, list[ImageScore]] = {}
-    everything: dict[str, nn.Module | None] = {"bicubic": None, **networks}
+    everything: dict[str, SRNetwork | None] = {"bicubic": None, **networks}
     for method, module in everything.items():
         folder = output_dir / "test" / method
         scores[method] = evaluate_network(
-            cast("SRNetwork | None", module),
+            module,
             benchmarks,
             scales,
             protocol,
@@ -84,9 +82,9 @@ def score_run(
         )
         write_results(folder, scores[method], info)
     console = Console()
-    console.print(_table(scores, protocol))
+    console.print(terminal(_table(scores, protocol)))
     for measure in measures:
-        console.print(_measure_table(scores, measure))
+        console.print(terminal(_measure_table(scores, measure)))
     if picture:
         path = output_dir / "comparison.png"
         write_rgb(path, draw_comparison(scores, benchmarks[0], scales, output_dir / "test"))
@@ -99,38 +97,31 @@ def _advance(progress: Callable[[str, int, int], None], method: str, _: ImageSco
 
 
 def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol) -> Table:
-    table = _empty_table(scores, f"PSNR in dB / SSIM; {protocol.describe()}{_of_bicubic(protocol)}")
-    table.add_column("gain", justify="right")
-    for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
-        gain = f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB"
-        table.add_row(*_place(rows[0]), *(f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows), gain)
-    return table
-
-
-def _of_bicubic(protocol: Protocol) -> str:
-    if protocol.bicubic_rounding == protocol.rounding:
-        return ""
-    return "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")
+    bicubic = ""
+    if protocol.bicubic_rounding != protocol.rounding:
+        bicubic = "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")
+    lines = [
+        (
+            *(rows[0].dataset, f"{rows[0].scale}x"),
+            *(f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows),
+            f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB",
+        )
+        for rows in _by_place(scores)
+    ]
+    caption = f"PSNR in dB / SSIM; {protocol.describe()}{bicubic}"
+    return Table.of_text(("set", "scale", *scores, "gain"), lines, caption=caption)
 
 
 def _measure_table(scores: Mapping[str, list[ImageScore]], measure: str) -> Table:
-    table = _empty_table(scores, f"{measure}; {PERCEPTUAL[measure]}")
-    for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
-        table.add_row(*_place(rows[0]), *(f"{row.perceptual[measure]:.4f}" for row in rows))
-    return table
+    lines = [
+        (rows[0].dataset, f"{rows[0].scale}x", *(f"{row.perceptual[measure]:.4f}" for row in rows))
+        for rows in _by_place(scores)
+    ]
+    return Table.of_text(("set", "scale", *scores), lines, caption=f"{measure}; {PERCEPTUAL[measure]}")
 
 
-def _empty_table(scores: Mapping[str, list[ImageScore]], caption: str) -> Table:
-    table = Table(caption=caption, caption_justify="left")
-    table.add_column("set")
-    table.add_column("scale", justify="right")
-    for method in scores:
-        table.add_column(method, justify="right")
-    return table
-
-
-def _place(row: SummaryRow) -> tuple[str, str]:
-    return row.dataset, f"{row.scale}x"
+def _by_place(scores: Mapping[str, list[ImageScore]]) -> Iterable[tuple[SummaryRow, ...]]:
+    return zip(*map(summarise, scores.values()), strict=True)
 
 
 def draw_comparison(

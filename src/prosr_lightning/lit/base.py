@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from lightning import Callback, LightningModule
@@ -18,8 +18,9 @@ from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.lit.limits import EndOfRun
-from prosr_lightning.lit.optimizers import average_of
+from prosr_lightning.lit.optimizers import average_of, expand_state
 from prosr_lightning.metrics import psnr
+from prosr_lightning.networks.architecture import describe, normalised
 from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
 Batch = dict[str, Any]
@@ -29,7 +30,15 @@ class LitSuperResolution(LightningModule):
     """Base of the LightningModules; see `LitProSRN` for the arguments.
 
     Logged: `val/psnr` (mean over sets and `val_scales`), `val/<set>/x<scale>/psnr`.
+
+    Attributes:
+        title: What tables call a network that was trained so; None takes the network's own title.
+        adversarial: Whether a discriminator takes part.
     """
+
+    title: ClassVar[str | None] = None
+    adversarial: ClassVar[bool] = False
+    generator: SRNetwork
 
     advice = "Try a lower optimizer.lr, trainer.gradient_clip_val=0.1 or trainer.precision=32-true"  # on NaN
     clipping_key = "trainer.gradient_clip_val"  # where the clipping of gradients is set
@@ -37,13 +46,18 @@ class LitSuperResolution(LightningModule):
     def __init__(
         self,
         *,
-        generator: nn.Module,
+        generator: SRNetwork,
         levels: Sequence[int],
         val_scales: Sequence[int] | None,
         ema_decay: float,
         check_finite_every: int,
     ) -> None:
         super().__init__()
+        if not isinstance(generator, SRNetwork):
+            raise ConfigError(
+                "`generator` must be of a subclass of prosr_lightning.networks.SRNetwork, got "
+                f"{type(generator).__name__}; see docs/extending.md."
+            )
         _check_levels(levels)
         if not 0 <= ema_decay < 1:
             raise ConfigError(f"`ema_decay` must be in [0, 1), got {ema_decay}; 0 switches the average off.")
@@ -66,11 +80,11 @@ class LitSuperResolution(LightningModule):
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> SRNetwork:
         """The network to validate, keep and use: the moving average where there is one."""
-        return self.generator if self.ema_generator is None else self.ema_generator.module
+        return self.generator if self.ema_generator is None else cast(SRNetwork, self.ema_generator.module)
 
-    def start_from(self, network: nn.Module) -> None:
+    def start_from(self, network: SRNetwork) -> None:
         """Take over the weights of a network of the same architecture, for the generator and its average."""
         self.generator.load_state_dict(network.state_dict())
         if self.ema_generator is not None:
@@ -111,7 +125,7 @@ class LitSuperResolution(LightningModule):
         for scale in self.val_scales:
             hr = modcrop(batch["hr"], scale)
             lr = bicubic_downscale(hr, scale).contiguous(memory_format=torch.channels_last)
-            sr = cast(SRNetwork, self.network).progressive(lr, scale)[-1]
+            sr = self.network.enlarge(lr, scale)
             self.score_image(batch, scale, lr, sr, hr)
 
     def score_image(self, batch: Batch, scale: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
@@ -193,7 +207,7 @@ class LitSuperResolution(LightningModule):
         self.require_finite()
         self.take_optimizer_average()  # in place: the state dict of the checkpoint is already that of these tensors
         checkpoint["prosr"] = {
-            "architecture": cast(SRNetwork, self.generator).architecture,
+            "architecture": self.generator.architecture,
             "config": self.run_config,
             "version": __version__,
             "steps_done": self.steps_done,
@@ -210,11 +224,12 @@ class LitSuperResolution(LightningModule):
             raise CheckpointError(
                 "The checkpoint must be one of prosr_lightning, got another program's; choose another."
             )
-        mine = cast(SRNetwork, self.generator).architecture
-        if stored["architecture"] != mine:
+        expand_state(checkpoint)
+        mine = self.generator.architecture
+        if normalised(stored["architecture"]) != mine:
             raise CheckpointError(
-                f"The checkpoint must hold the architecture of this run, {_compact(mine)}, got "
-                f"{_compact(stored['architecture'])}; choose the same settings, or another checkpoint."
+                f"The checkpoint must hold the architecture of this run, {describe(mine)}, got "
+                f"{describe(stored['architecture'])}; choose the same settings, or another checkpoint."
             )
         keys = checkpoint["state_dict"].keys()
         averaged, mine_averaged = any(key.startswith("ema_generator.") for key in keys), self.ema_generator is not None
@@ -270,8 +285,3 @@ def _check_levels(levels: Sequence[int]) -> None:
 
 def _metric_key(name: str, scale: int) -> str:
     return f"{name.replace('.', '_')}/x{scale}"
-
-
-def _compact(architecture: dict[str, Any]) -> str:
-    arguments = ", ".join(f"{key}={value}" for key, value in architecture.items() if key != "name")
-    return f"{architecture.get('name')}({arguments})"

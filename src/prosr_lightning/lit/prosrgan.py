@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -32,6 +32,7 @@ from prosr_lightning.losses.adversarial import (
     require_kind,
     require_objective,
 )
+from prosr_lightning.networks.architecture import normalised
 from prosr_lightning.networks.contract import SRNetwork
 from prosr_lightning.networks.discriminator import Discriminator
 
@@ -77,13 +78,15 @@ class LitProSRGAN(LitSuperResolution):
         patches, or all together with `trainer.sync_batchnorm=true` on GPUs.
     """
 
+    title = "ProSRGAN"
+    adversarial = True
     advice = "Try a lower optimizer.lr, model.gradient_clip_val=0.1 or model.discriminator.norm=spectral"
     clipping_key = "model.gradient_clip_val"
 
     def __init__(
         self,
         *,
-        generator: nn.Module,
+        generator: SRNetwork,
         discriminator: Discriminator,
         optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory | None = None,
@@ -150,9 +153,7 @@ class LitProSRGAN(LitSuperResolution):
     def reconstruct(self, batch: Batch) -> dict[int, Level]:
         """Return G(x), x' and r of every level that the batch has a ground truth of, from one pass of the generator."""
         lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
-        images = cast(SRNetwork, self.generator).progressive(
-            lr, max(batch["hr"]), detach_between_levels=self.detach_between_levels
-        )
+        images = self.generator.progressive(lr, max(batch["hr"]), detach_between_levels=self.detach_between_levels)
         return residual_levels(lr, images, batch["hr"], base=self.residual_base)
 
     def _discriminator_step(self, levels: dict[int, Level]) -> Tensor:
@@ -264,7 +265,7 @@ class LitProSRGAN(LitSuperResolution):
                 "ckpt_path must be a checkpoint of ProSRGAN, got one without a discriminator; "
                 "start from a ProSRN with init_from instead."
             )
-        if stored != self.discriminator.architecture:
+        if normalised(stored) != self.discriminator.architecture:
             raise CheckpointError(
                 f"The checkpoint must hold the discriminator of this run, {self.discriminator.architecture}, got "
                 f"{stored}; choose the same settings, or another checkpoint."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -32,7 +32,7 @@ class LitProSRN(LitSuperResolution):
     `val/<set>/x<scale>/psnr`.
 
     Args:
-        generator: The network; anything that fulfils `networks.contract.SRNetwork`.
+        generator: The network.
         optimizer: Makes the optimizer from the parameters (Adam, Sec. 4.2).
         scheduler: Makes the learning-rate schedule from the optimizer, stepped once a batch; None keeps the rate.
         levels: Factors whose images are compared with the ground truth: `[2]`, `[2, 4]`, `[2, 4, 8]`.
@@ -51,7 +51,7 @@ class LitProSRN(LitSuperResolution):
     def __init__(
         self,
         *,
-        generator: nn.Module,
+        generator: SRNetwork,
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory | None = None,
         levels: Sequence[int] = (2,),
@@ -81,11 +81,8 @@ class LitProSRN(LitSuperResolution):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Reconstruct from LR every level that the batch has a ground truth of, and add their losses (Eq. 9)."""
         lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
-        supervised = cast(SRNetwork, self.generator).supervised(
-            lr, max(batch["hr"]), detach_between_levels=self.detach_between_levels
-        )
-        by_factor = {images[0].shape[-1] // lr.shape[-1]: images for images in supervised}
-        losses = {level: self._level_loss(by_factor[level], hr) for level, hr in batch["hr"].items()}
+        images = self.generator.supervised(lr, max(batch["hr"]), detach_between_levels=self.detach_between_levels)
+        losses = {level: self._level_loss(images[level], hr) for level, hr in batch["hr"].items()}
         loss = cascade(losses.values())
         self.note_loss(loss)
         self.log("train/loss", loss, prog_bar=True, batch_size=lr.shape[0])

@@ -8,15 +8,16 @@ import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from prosr_lightning import __version__
-from prosr_lightning.errors import DataError
+from prosr_lightning.errors import CheckpointError, DataError
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.networks import method_name
+from prosr_lightning.networks import SRNetwork, build_network
 
 FILE_NAME = "record.json"
 # Groups and keys whose choice is in the name already, or is none of its business.
@@ -32,13 +33,15 @@ class RunRecord:
     """What one training run came to.
 
     Attributes:
-        status: "finished", "stopped" (by a signal) or "failed".
+        status: "finished", "stopped" (by a signal) or "failed"; "unfinished" of a run that has left no record.
         name: Readable, from what the run changed: `memory-d10-x2_x4`.
         overrides: The words of the command line, as Hydra composed them for this run.
         task: The `task_name`.
         error: The message of a failed run.
         seed: Of weights, patches and augmentation.
+        method: What the paper calls it: "ProSRN", "ProSRGAN", "LapSRN", ...
         network: The network's class.
+        architecture: Plain values for `networks.build_network`.
         parameters: Learned values.
         layers: Convolutions that exist, the count of Table 1.
         levels: The factors trained together.
@@ -48,8 +51,11 @@ class RunRecord:
         cpu_seconds: Processor time of the same, over all cores.
         val: The last value of everything logged below `val/`, and the best of what `callbacks.best` monitors as `best`.
         test: PSNR in dB and SSIM of the best weights: `Set5/x2/psnr`, `Set5/x2/ssim`.
+        protocol: The name of the convention that `test` was scored by.
         checkpoint: The best weights, relative to the run folder.
         hardware: Processor, threads, accelerator, torch: what the times depend on.
+        config: The configuration, resolved to plain values.
+        choices: The chosen option of each configuration group.
         version: Of this package.
     """
 
@@ -59,7 +65,9 @@ class RunRecord:
     task: str = ""
     error: str = ""
     seed: int | None = None
+    method: str = ""
     network: str = ""
+    architecture: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     layers: int | None = None
     levels: tuple[int, ...] = ()
@@ -69,9 +77,51 @@ class RunRecord:
     cpu_seconds: float | None = None
     val: Mapping[str, float] = field(default_factory=dict)
     test: Mapping[str, float] = field(default_factory=dict)
+    protocol: str = ""
     checkpoint: str = ""
     hardware: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
+
+    @property
+    def minutes(self) -> float | None:
+        """Wall time of the training."""
+        return None if self.seconds is None else self.seconds / 60
+
+    def build(self) -> SRNetwork | None:
+        """Return the network with fresh weights; None where it is not of this package."""
+        try:
+            return build_network(self.architecture)
+        except CheckpointError:
+            return None
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The arguments in which the network differs from the paper's."""
+        network = self.build()
+        if network is None:
+            return {}
+        own = network.architecture
+        paper = type(network)(**{key: own[key] for key in own.keys() & {"scale"}}).architecture
+        return {key: value for key, value in own.items() if value != paper[key]}
+
+    def setting(self, key: str) -> Any:  # noqa: ANN401  # whatever the configuration holds
+        """Return a value of the configuration by its dotted key; None where there is none."""
+        value: Any = self.config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The words of the command line, by key."""
+        return dict(word.lstrip("+~").partition("=")[::2] for word in self.overrides)
+
+    def value(self, key: str) -> str:
+        """Return what a key was set to, by the command line, the choice of a group or the configuration."""
+        value = self.words.get(key, self.choices.get(key, self.setting(key)))
+        return "" if value is None or isinstance(value, Mapping) else str(value).replace(" ", "")
 
 
 def write_record(folder: Path, record: RunRecord) -> Path:
@@ -89,7 +139,7 @@ def write_record(folder: Path, record: RunRecord) -> Path:
     """
     path = folder / FILE_NAME
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(record), indent=1, default=str) + "\n", encoding="utf-8")
     return path
 
 
@@ -119,31 +169,29 @@ def read_record(folder: Path) -> RunRecord | None:
         raise DataError(f"{path} must hold the record of a run, but: {error!r}; train again or remove it.") from error
 
 
-def run_name(config: Mapping[str, Any], overrides: Sequence[str]) -> str:
+def run_name(
+    config: Mapping[str, Any], overrides: Sequence[str], *, network: type[SRNetwork], adversarial: bool = False
+) -> str:
     """Return a readable name of a run: its network and levels, and what else the command line chose.
 
     Args:
         config: The composed configuration, resolved.
         overrides: The words of the command line; those about folders, devices, length and logs do not count.
+        network: The class of the generator.
+        adversarial: Whether a discriminator takes part.
 
     Returns:
         `memory-d10-x2_x4` of a ProSRN, `gan-...` of a ProSRGAN, `lapsrn-x2_x4` of a compared method; then the last part
         of each further key with its value, `fusion-inception`, and last `s1` where a seed was given.
 
     Example:
-        >>> network = {"_target_": "prosr_lightning.networks.Generator", "structure": "memory", "depth": 10}
-        >>> run_name({"model": {"generator": network}, "levels": [2, 4], "seed": 1}, ["depth=10", "seed=1"])
+        >>> from prosr_lightning.networks import Generator
+        >>> config = {"model": {"generator": {"structure": "memory", "depth": 10}}, "levels": [2, 4], "seed": 1}
+        >>> run_name(config, ["depth=10", "seed=1"], network=Generator)
         'memory-d10-x2_x4-s1'
     """
-    network = config["model"]["generator"]
-    kind = str(network["_target_"]).rpartition(".")[-1]
-    first = method_name(kind).lower()
-    if kind == "Generator":
-        first = f"{network['structure']}-d{network['depth']}"
-    elif kind == "SubPixelGenerator":
-        first = f"subpixel-d{network['depth']}-c{network['channels']}"
-    parts = ["gan"] if str(config["model"].get("_target_", "")).endswith("GAN") else []
-    parts += [first, "_".join(f"x{level}" for level in config["levels"])]
+    parts = ["gan"] if adversarial else []
+    parts += [network.short_name(config["model"]["generator"]), "_".join(f"x{level}" for level in config["levels"])]
     for word in overrides:
         key, _, value = word.lstrip("+~").partition("=")
         if key == "seed" or key.partition(".")[0].partition("@")[0].partition("/")[0] in _SAID_OTHERWISE:

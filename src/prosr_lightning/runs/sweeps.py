@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.runs.record import RunRecord, read_record
+from prosr_lightning.tables import csv_text
 
 TABLE = "sweep.csv"
 COMMAND = "sweep.json"  # the words of the command line, in the sweep's folder
@@ -155,10 +156,8 @@ def write_table(sweep: Path) -> Path | None:
         rows = sweep_rows(sweep)
         if not rows:
             return None
-        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        with atomic_path(path) as temporary:
+            temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
     finally:
         lock.release()
     return path

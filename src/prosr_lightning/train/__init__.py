@@ -128,7 +128,9 @@ def _keep_record(
         task=str(cfg.task_name),
         error="" if error is None else user_message(error) or f"{type(error).__name__}: {error}",
         seed=cfg.seed,
+        method=module.title or module.generator.title,
         network=type(module.generator).__name__,
+        architecture=module.generator.architecture,
         parameters=count_parameters(module.generator),
         layers=count_layers(module.generator),
         levels=tuple(module.levels),
@@ -138,8 +140,11 @@ def _keep_record(
         cpu_seconds=round(meter.cpu_seconds, 2),
         val=val,
         test=test or {},
+        protocol=str(cfg.test.protocol),
         checkpoint=Path(path).relative_to(folder).as_posix() if path and Path(path).is_relative_to(folder) else path,
         hardware=describe_hardware(module.device),
+        config=module.run_config,
+        choices=dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {},
     )
     if trainer.is_global_zero:
         try:

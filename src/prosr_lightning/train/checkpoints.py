@@ -13,6 +13,7 @@ from lightning.fabric.utilities.types import _PATH
 
 from prosr_lightning.errors import CheckpointError
 from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.lit.optimizers import compact_state
 from prosr_lightning.networks.weights import load_network
 
 # What names a folder in a checkpoint, and what stands there in a portable one.
@@ -86,7 +87,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def write_portable(source: Path, target: Path) -> None:
-    """Copy the whole state of a run without the folders of the machine that trained.
+    """Copy the whole state of a run without the folders of the machine that trained, compact if it is schedule-free.
 
     The best weights so far are forgotten, since their file stays behind: a run that goes on looks for them anew.
 
@@ -98,7 +99,8 @@ def write_portable(source: Path, target: Path) -> None:
         CheckpointError: If the source is no whole state of a run.
         StorageError: If the target cannot be written.
     """
-    AtomicCheckpointIO().save_checkpoint(cast(dict[str, Any], _portable(read_state(source))), target)
+    state = cast(dict[str, Any], _portable(compact_state(read_state(source))))
+    AtomicCheckpointIO().save_checkpoint(state, target)
 
 
 def _portable(node: Any) -> Any:  # noqa: ANN401  # what a checkpoint holds

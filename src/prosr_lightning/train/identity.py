@@ -7,10 +7,12 @@ from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.runs.record import run_name
 from prosr_lightning.tracking import Identity
+from prosr_lightning.train.checking import module_class
 
 _TAGGED = ("experiment", "method", "structure", "budget")  # groups whose choice is a tag
 
@@ -36,5 +38,10 @@ def identity_of(cfg: DictConfig) -> Identity:
             group = f"{group}-{Path(hydra.sweep.dir).name}"
     levels = "_".join(f"x{level}" for level in cfg.levels)
     tags = [str(choices[key]) for key in _TAGGED if choices.get(key) is not None]
-    name = run_name(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)), overrides)
+    name = run_name(
+        cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)),
+        overrides,
+        network=get_class(cfg.model.generator._target_),
+        adversarial=module_class(cfg).adversarial,
+    )
     return Identity(name=name, group=group, tags=tuple(dict.fromkeys([*tags, levels])))

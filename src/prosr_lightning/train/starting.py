@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.schema import leaves
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.lit.base import LitSuperResolution
-from prosr_lightning.networks.contract import SRNetwork
+from prosr_lightning.networks import Trust
+from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.train.checkpoints import read_state
 
@@ -50,24 +50,25 @@ def require_start(cfg: DictConfig) -> None:
         )
 
 
-def start_from(name_or_path: str, module: LitSuperResolution) -> None:
+def start_from(name_or_path: str, module: LitSuperResolution, *, trust: Trust = ()) -> None:
     """Take over the weights of a trained network.
 
     Args:
         name_or_path: As `weights.load_network`.
         module: Gets them.
+        trust: As `networks.network_class`.
 
     Raises:
         CheckpointError: If they are of another architecture, or cannot be read.
     """
-    start = cast(SRNetwork, load_network(name_or_path).network)
-    mine = cast(SRNetwork, module.generator).architecture
+    start = load_network(name_or_path, trust=trust).network
+    mine = module.generator.architecture
     if start.architecture != mine:
         raise CheckpointError(
-            f"init_from must hold the architecture of this run, {mine}, got {start.architecture}; "
+            f"init_from must hold the architecture of this run, {describe(mine)}, got {describe(start.architecture)}; "
             "choose the same settings or other weights."
         )
-    module.start_from(cast(torch.nn.Module, start))
+    module.start_from(start)
 
 
 def resume_from(cfg: DictConfig) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 import pytest
@@ -9,14 +10,14 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
-from prosr_lightning.imaging.tiling import enlarge_bands, enlarge_tiled, is_out_of_memory, passes, progressive_tiled
-from prosr_lightning.networks import Generator
+from prosr_lightning.imaging.tiling import Step, enlarge_bands, is_out_of_memory
+from prosr_lightning.networks import Generator, SRNetwork
 
 
-def lively(**arguments: object) -> Generator:
+def lively(kind: type[Generator] = Generator, **arguments: object) -> Generator:
     """Return a network whose far-away pixels count, so that a halo too small would show."""
     torch.manual_seed(0)
-    network = Generator(**{"depth": 2, "channels": 4, **arguments})  # type: ignore[arg-type]
+    network = kind(**{"depth": 2, "channels": 4, **arguments})  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.uniform_(-0.4, 0.4)
@@ -31,6 +32,18 @@ def eight_bits(image: Tensor) -> Tensor:
     return image.clamp(0, 1).mul(255).round()
 
 
+def enlarge_tiled(step: Step, image: Tensor, **arguments: object) -> Tensor:
+    return torch.cat([band for _, band in enlarge_bands(step, image, **arguments)], dim=-2)  # type: ignore[arg-type]
+
+
+def progressive_tiled(network: SRNetwork, lr: Tensor, scale: int, *, tile: int) -> list[Tensor]:
+    images = [lr]
+    for factor, halo in network.passes(scale):
+        step = functools.partial(network.enlarge, scale=factor)
+        images.append(enlarge_tiled(step, images[-1], factor=factor, halo=halo, tile=tile))
+    return images[1:]
+
+
 SIZES = [(1, 1), (1, 40), (33, 17), (35, 50)]
 
 
@@ -39,7 +52,7 @@ SIZES = [(1, 1), (1, 40), (33, 17), (35, 50)]
 @torch.inference_mode()
 def test_tiled_equals_untiled(scale: int, size: tuple[int, int]) -> None:
     network, lr = lively(), torch.rand(1, 1, *size)
-    whole = network.progressive(lr, scale)
+    whole = list(network.progressive(lr, scale).values())
     tiled = progressive_tiled(network, lr, scale, tile=16)
     assert [image.shape for image in tiled] == [image.shape for image in whole]
     for one, other in zip(tiled, whole, strict=True):
@@ -53,7 +66,7 @@ def test_tiled_equals_untiled(scale: int, size: tuple[int, int]) -> None:
 @torch.inference_mode()
 def test_tiled_and_untiled_are_identical_in_8_bits(scale: int, size: tuple[int, int]) -> None:
     network, lr = lively().double(), torch.rand(1, 1, *size, dtype=torch.float64)
-    whole = network.progressive(lr, scale)[-1]
+    whole = network.enlarge(lr, scale)
     tiled = progressive_tiled(network, lr, scale, tile=16)[-1]
     assert worst(one=tiled, other=whole) < 1e-12
     assert torch.equal(eight_bits(tiled), eight_bits(whole))
@@ -78,24 +91,19 @@ def test_a_halo_one_pixel_too_small_shows() -> None:
 
 @torch.inference_mode()
 def test_a_network_of_several_levels_at_once_is_tiled_as_a_whole() -> None:
-    class Whole(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = lively()
-            self.receptive_radius = self.inner.receptive_radius
-
-        def progressive(self, lr: Tensor, scale: int) -> list[Tensor]:
-            return self.inner.progressive(lr, scale)
+    class Whole(Generator):
+        passes = SRNetwork.passes
 
     lr = torch.rand(1, 1, 40, 37)
-    assert passes(Whole(), 8) == [(8, 2 * Whole().receptive_radius)]
-    tiled = progressive_tiled(Whole(), lr, 8, tile=16)
+    whole = lively(Whole)
+    assert whole.passes(8) == [(8, 2 * whole.receptive_radius)]
+    tiled = progressive_tiled(whole, lr, 8, tile=16)
     assert len(tiled) == 1
-    assert worst(tiled[0], lively().progressive(lr, 8)[-1]) < 1e-5
+    assert worst(tiled[0], lively().enlarge(lr, 8)) < 1e-5
 
 
 def test_passes_repeat_the_step() -> None:
-    assert passes(lively(), 8) == [(2, 4)] * 3
+    assert lively().passes(8) == [(2, 4)] * 3
 
 
 def nearest(window: Tensor) -> Tensor:
@@ -171,6 +179,8 @@ def test_tiles_too_small_are_refused(tile: int) -> None:
         enlarge_tiled(nearest, torch.rand(1, 1, 20, 20), factor=2, halo=2, tile=tile)
 
 
-def test_an_image_without_pixels_is_refused() -> None:
-    with pytest.raises(ConfigError, match="at least one pixel"):
-        enlarge_tiled(nearest, torch.rand(1, 1, 0, 20), factor=2, halo=2, tile=16)
+def test_bands_begin_at_any_row() -> None:
+    image = torch.rand(1, 3, 50, 20)
+    (start, band), *rest = enlarge_bands(nearest, image, factor=2, halo=1, tile=24, first=13)
+    assert start == 26
+    assert torch.equal(torch.cat([band, *(rows for _, rows in rest)], dim=-2), nearest(image)[..., 26:, :])

@@ -6,9 +6,12 @@ from functools import partial
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from lightning import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
 
+from prosr_lightning.config import conf_dir
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.lit.criterion import DetailCriterion
@@ -114,12 +117,12 @@ def test_d_receives_residuals_and_never_images(make_gan, make_data, make_trainer
 
 def test_the_residual_base_lr_enlarges_the_original():
     lr = torch.rand(1, 1, 6, 6)
-    images = [torch.rand(1, 1, 12, 12, requires_grad=True), torch.rand(1, 1, 24, 24, requires_grad=True)]
+    images = {factor: torch.rand(1, 1, 6 * factor, 6 * factor, requires_grad=True) for factor in (2, 4)}
     hr = {2: torch.rand(1, 1, 12, 12), 4: torch.rand(1, 1, 24, 24)}
     own = residual_levels(lr, images, hr, base="level_input")
     original = residual_levels(lr, images, hr, base="lr")
     torch.testing.assert_close(original[4].lr_up, bicubic_upscale(lr, 4))
-    torch.testing.assert_close(own[4].lr_up, bicubic_upscale(images[0], 2).detach())
+    torch.testing.assert_close(own[4].lr_up, bicubic_upscale(images[2], 2).detach())
     torch.testing.assert_close(own[2].lr_up, original[2].lr_up)
     assert not own[4].lr_up.requires_grad
     assert own[4].generated.requires_grad
@@ -222,6 +225,14 @@ def test_schedules_of_both_optimizers_run_to_the_end(make_gan, make_data, make_t
     assert rates == pytest.approx([1e-4, 5e-4])
 
 
+def test_a_setting_of_the_optimizer_on_the_command_line_reaches_both_networks():
+    words = ["experiment=prosrgan", "init_from=null", "paths.output_dir=out", "+optimizer.betas=[0.5,0.9]"]
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+        cfg = compose("train", overrides=words)
+    optimizers, _ = instantiate(cfg.model, _convert_="all").configure_optimizers()
+    assert [list(one.param_groups[0]["betas"]) for one in optimizers] == [[0.5, 0.9]] * 2
+
+
 def test_accumulation_updates_once_a_window(make_gan, make_data, make_trainer):
     """3 of 4 batches, then the 1 that is left of the epoch."""
     steps = Steps()
@@ -302,6 +313,24 @@ def test_the_checkpoint_names_both_architectures_and_serves_as_weights(make_gan,
     assert stored["architecture"] == module.generator.architecture
     assert stored["discriminator"] == module.discriminator.architecture
     assert equal(load_network(tmp_path / "run.ckpt").network.state_dict(), module.network.state_dict())
+
+
+def test_goes_on_from_a_checkpoint_that_names_its_networks_as_earlier_versions_did(
+    make_gan, make_data, make_trainer, tmp_path
+):
+    trainer, module = make_trainer(), make_gan()
+    trainer.fit(module, datamodule=make_data())
+    trainer.save_checkpoint(tmp_path / "now.ckpt")
+    content = torch.load(tmp_path / "now.ckpt", weights_only=True)
+    content["prosr"]["architecture"] = {"name": "Generator", **module.generator.arguments}
+    content["prosr"]["discriminator"] = {"name": "Discriminator", **module.discriminator.arguments}
+    torch.save(content, tmp_path / "earlier.ckpt")
+    resumed = make_gan()
+    make_trainer(max_epochs=2).fit(
+        resumed, datamodule=make_data(), ckpt_path=tmp_path / "earlier.ckpt", weights_only=True
+    )
+    assert resumed.steps_done == 2 * module.steps_done
+    assert equal(load_network(tmp_path / "earlier.ckpt").network.state_dict(), module.network.state_dict())
 
 
 def test_refuses_checkpoints_of_other_runs(make_gan, make_module, make_data, make_trainer, tmp_path):

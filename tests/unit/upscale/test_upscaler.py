@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,16 +9,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, OutOfMemoryError
 from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr, ycbcr_to_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks import Generator
+from prosr_lightning.networks import DirectNetwork, Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring
-from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.upscaler import Upscaler
 
 
@@ -41,7 +39,7 @@ def upscaler() -> Upscaler:
 @torch.inference_mode()
 def test_colour_is_the_networks_luminance_and_bicubic_chroma(upscaler: Upscaler, scale: int) -> None:
     rgb = torch.rand(1, 3, 23, 37)
-    luminance = lively().progressive(rgb_to_luminance(rgb), scale)[-1]
+    luminance = lively().enlarge(rgb_to_luminance(rgb), scale)
     chroma = bicubic_upscale(rgb_to_ycbcr(rgb)[:, 1:], scale)
     expected = ycbcr_to_rgb(torch.cat([luminance, chroma], dim=1)).clamp(0, 1)
     assert (upscaler.upscale(rgb, scale) - expected).abs().max().item() < 1e-5
@@ -172,14 +170,14 @@ def test_progress_reaches_one(upscaler: Upscaler) -> None:
 
 
 def test_a_network_that_does_not_repeat_a_step_is_run_as_a_whole() -> None:
-    class Direct(nn.Module):
+    class Direct(DirectNetwork):
         receptive_radius = 2
 
-        def progressive(self, lr: Tensor, scale: int) -> list[Tensor]:
-            return [bicubic_upscale(lr, scale)]
+        def forward(self, lr: Tensor) -> Tensor:
+            return bicubic_upscale(lr, self.scale)
 
     image = torch.rand(1, 30, 21)
-    result = Upscaler.from_network(Direct(), device="cpu", tile=16).upscale(image, 4, levels=True)
+    result = Upscaler.from_network(Direct(scale=4), device="cpu", tile=16).upscale(image, 4, levels=True)
     assert len(result) == 1
     assert (result[0] - bicubic_upscale(image[None], 4)[0].clamp(0, 1)).abs().max().item() < 1e-5
 
@@ -222,14 +220,12 @@ def test_wrong_pixels_are_named(upscaler: Upscaler, image: np.ndarray) -> None:
 
 
 def test_a_result_that_memory_cannot_hold_is_an_error(upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = Chain(upscaler.engine, np.zeros((4, 4, 3), np.uint8), scale=2, tile=16)
-
     def fails(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(np, "empty", fails)
     with pytest.raises(OutOfMemoryError, match="must hold the result, 8x8"):
-        chain.run(every_level=False, self_ensemble=False)
+        upscaler.upscale(np.zeros((4, 4, 3), np.uint8), 2)
 
 
 def test_bands_cover_the_picture_and_tell_the_progress() -> None:
@@ -241,25 +237,6 @@ def test_bands_cover_the_picture_and_tell_the_progress() -> None:
     assert len(shares) > 2
     assert shares == sorted(shares)
     assert shares[-1] == 1
-
-
-def test_when_memory_runs_out_in_bands_tiles_go_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
-    upscaler, shares = Upscaler.from_network(lively(), device="cpu"), []
-    expected = upscaler.upscale(image, 2)
-
-    def exhausted(*_: object) -> Iterator[Tensor]:
-        yield torch.zeros(1, 1, 24, 80)  # wrong pixels, to be written again
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-
-    monkeypatch.setattr(upscaler.engine, "bands", exhausted)
-    with caplog.at_level(logging.WARNING):
-        (result,) = upscaler.enlarge(Picture(pixels=image), 2, on_progress=shares.append)
-    assert np.abs(result.pixels.astype(int) - expected).max() <= 1
-    assert shares[-1] == 1
-    assert "Out of memory with whole rows; going on with tiles." in caplog.text
 
 
 def test_an_error_in_bands_that_is_not_about_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

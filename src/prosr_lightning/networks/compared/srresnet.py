@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from prosr_lightning.networks.blocks import ImageConv2d
-from prosr_lightning.networks.compared.base import DirectNetwork, require_counts
-from prosr_lightning.networks.contract import levels_up_to
+from prosr_lightning.networks.compared.base import require_counts
+from prosr_lightning.networks.contract import DirectNetwork, levels_up_to
 
 
 class SRResNet(DirectNetwork):
@@ -38,21 +36,11 @@ class SRResNet(DirectNetwork):
         self.up = nn.Sequential(*(_double(channels) for _ in levels_up_to(scale)))
         self.last = ImageConv2d(channels, 1, 9, padding=4)
 
-    def enlarge(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
         entry = self.entry(lr)
         sr: Tensor = self.last(self.up(entry + self.after_blocks(self.blocks(entry))))
         return sr
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {
-            "name": type(self).__name__,
-            "scale": self.scale,
-            "blocks": self.num_blocks,
-            "channels": self.channels,
-        }
 
     @property
     def receptive_radius(self) -> int:
