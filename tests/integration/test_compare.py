@@ -177,7 +177,7 @@ def test_a_recipe_has_the_settings_of_the_authors(method):
     expected, crop, batch_size = AUTHORS[method]
     assert {key: value for key, value in cfg.optimizer.items() if key.endswith("lr")} == expected
     data = instantiate(cfg.data, _convert_="all", levels=[2, 4])
-    assert (data.crop, data.batch_size) == (crop, batch_size)
+    assert (data.side, data.batch_size) == (crop, batch_size)
     assert cfg.model.ema_decay == 0
     shrunk = {"fsrcnn": [0.9, 0.8, 0.7, 0.6], "lapsrn": [0.9, 0.8, 0.7, 0.6, 0.5]}
     assert list(cfg.data.shrink) == shrunk.get(method.removeprefix("ms_"), [])

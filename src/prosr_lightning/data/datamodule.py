@@ -40,8 +40,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
 
     Args:
         levels: Factors of the supervised levels; the largest is the scale of LR.
-        crop: Side S of the HR patch, a multiple of that scale.
-        lr_crop: Side of the LR patch; replaces `crop` by `lr_crop` times that scale.
+        crop: Side S of the HR patch, a multiple of that scale; None where `lr_crop` is given.
+        lr_crop: Side of the LR patch instead, so that S is `lr_crop` times that scale.
         batch_size: Patches in a batch on each device.
         patches_per_epoch: Patches of an epoch over all devices (125,000 in Sec. 4.2), drawn anew in each.
         num_workers: Worker processes of each device; 0 cuts the patches in the training process.
@@ -62,7 +62,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     """
 
     levels: Sequence[int]
-    crop: int
+    crop: int | None
     batch_size: int
     patches_per_epoch: int
     num_workers: int
@@ -87,7 +87,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         limits = {"batch_size": 1, "patches_per_epoch": 1, "crop": 1, "num_workers": 0, "val_limit": 1, "lr_crop": 1}
         for name, least in limits.items():
             value = getattr(self, name)
-            if name in ("val_limit", "lr_crop") and value is None:
+            if name in ("crop", "lr_crop", "val_limit") and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
@@ -95,13 +95,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
         if not factors or len(set(self.shrink)) < len(self.shrink):
             raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
-        if self.lr_crop is not None:
-            self.crop = self.lr_crop * self.scale
-        if self.crop % self.scale:
-            raise ConfigError(
-                f"`crop` must be a multiple of the largest level, {self.scale}, got {self.crop}; "
-                f"choose {max(1, self.crop // self.scale) * self.scale}."
-            )
+        self.side = self._checked_side()
         if self.on_bad_image not in ("stop", "skip"):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
         self._shares = self._checked_shares()
@@ -162,7 +156,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         return PatchLoader(
             dataset=PatchBatches(
                 images=self._images,
-                crop=self.crop,
+                crop=self.side,
                 scale=self.scale,
                 batch_size=self.batch_size,
                 seed=self.seed,
@@ -204,6 +198,20 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         top = draw_level(self._shares, self.seed, key if self.redraw else key._replace(epoch=0))
         return [top] if self.supervise == "top" else [level for level in self.levels if level <= top]
 
+    def _checked_side(self) -> int:
+        """Return the side of the HR patch."""
+        if (self.crop is None) == (self.lr_crop is None):
+            raise ConfigError(
+                f"One of `crop` and `lr_crop` must be given, got {self.crop} and {self.lr_crop}; set the other to null."
+            )
+        side = self.crop if self.crop is not None else (self.lr_crop or 0) * self.scale
+        if side % self.scale:
+            raise ConfigError(
+                f"`crop` must be a multiple of the largest level, {self.scale}, got {side}; "
+                f"choose {max(1, side // self.scale) * self.scale}."
+            )
+        return side
+
     def _checked_shares(self) -> dict[int, float] | None:
         if self.supervise not in ("top", "all"):
             raise ConfigError(f"`supervise` must be top or all, got {self.supervise!r}; choose one of them.")
@@ -226,7 +234,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     def _load_images(self) -> list[CachedImage]:
         return LuminanceCache(self.cache_dir).load(
             self.training_photographs(),
-            min_side=self.crop,
+            min_side=self.side,
             shrink=self.shrink,
             on_bad_image=self.on_bad_image,
             progress=self.progress,

@@ -73,8 +73,7 @@ def test_factors_of_copies_that_do_not_shrink_are_refused(make, shrink):
 
 
 def test_the_crop_can_be_given_in_lr_pixels(make):
-    data = make(val_sets=[], lr_crop=3)
-    assert data.crop == 12
+    data = make(val_sets=[], crop=None, lr_crop=3)
     assert data.on_after_batch_transfer(first_batch(data), 0)["lr"].shape == (3, 1, 3, 3)
 
 
@@ -290,6 +289,8 @@ def test_devices_count_every_image_once(length, world_size):
         ({"crop": True}, "`crop` must be a whole number >= 1, got True"),
         ({"patches_per_epoch": 0}, "`patches_per_epoch` must be a whole number >= 1"),
         ({"num_workers": -1}, "`num_workers` must be a whole number >= 0, got -1"),
+        ({"lr_crop": 4}, "One of `crop` and `lr_crop` must be given, got 16 and 4; set the other to null"),
+        ({"crop": None}, "One of `crop` and `lr_crop` must be given, got None and None"),
         ({"lr_crop": 0}, "`lr_crop` must be a whole number >= 1, got 0"),
         ({"level_shares": {2: 0.5, 8: 0.5}}, r"`level_shares` must be equal, or have positive shares of .* \[2, 4\]"),
         ({"level_shares": {2: 0}}, "`level_shares` must be equal"),
