@@ -16,9 +16,11 @@ from PIL import Image
 from rich.console import Console
 
 from golden.independent import picture
+from processes import started
 from prosr_lightning.config import conf_dir
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluate import EvaluateOptions, main, results_table, run
+from prosr_lightning.imaging.degradation import Bicubic
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.tables import terminal
@@ -112,9 +114,11 @@ def test_contradictions_are_named(options, weights, tmp_path):
 
 def test_the_configuration_spells_out_the_options():
     config = OmegaConf.load(conf_dir() / "evaluate.yaml")
+    assert {"degradation": "bicubic"} in config.defaults
+    assert type(EvaluateOptions(data_dir=Path(), output_dir=Path()).degradation) is Bicubic
     keys = {str(key) for key in config} - {"defaults", "task_name"}
     fields = {field.name: field.default for field in dataclasses.fields(EvaluateOptions)}
-    assert keys == fields.keys() - {"data_dir", "output_dir"}
+    assert keys == fields.keys() - {"data_dir", "output_dir", "degradation"}
     for key in keys:
         value = config[key]
         plain = tuple(value) if OmegaConf.is_list(value) else value
@@ -155,15 +159,9 @@ def test_command_line(monkeypatch, tmp_path, capsys, weights):
 def test_command_line_in_its_own_process(tmp_path, weights):
     """As a user runs it, with a self-ensemble and a scale the network was never asked for before."""
     words = [f"ckpt_path={weights}", "benchmarks=[Set5]", "scales=[8]", "self_ensemble=true", "bf16=true", "device=cpu"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "PROSR_DATA_DIR": str(tmp_path / "data")}
-    done = subprocess.run(
-        [sys.executable, "-m", "prosr_lightning.evaluate", *words],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {"PROSR_DATA_DIR": str(tmp_path / "data")}
+    with started("evaluate", *words, folder=tmp_path, environment=environment) as running:
+        done = running.wait(timeout=200)
     assert done.returncode == 0, done.stderr
     assert "self-ensemble, features in bfloat16" in done.stdout
     (per_image,) = (tmp_path / "logs").rglob("per_image.csv")

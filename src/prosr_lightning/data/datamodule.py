@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, P
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, readable, require_readable
 from prosr_lightning.errors import ConfigError, DataError
-from prosr_lightning.imaging.geometry import apply_symmetries
-from prosr_lightning.imaging.pyramid import level_pyramid, patch_margin
+from prosr_lightning.imaging.degradation import Bicubic, Degradation
+from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
+from prosr_lightning.imaging.pyramid import level_pyramid
 from prosr_lightning.networks.contract import levels_up_to
 
 _VALIDATION_SET = "Kodak24"
@@ -36,7 +37,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     """Random HR patches with their level pyramid, from photographs that a subclass names (Sec. 4.2).
 
     A training batch on the device is `{"lr": (N, 1, S / scale, S / scale), "hr": {level: (N, 1, ..)}}` in float32
-    luminance, the scale being the largest of its levels; a validation batch is described at `ValidationImages`.
+    luminance, the scale being the largest of its levels; a validation batch is described at `ValidationImages`, with
+    `lr` by factor besides, see `validate_at`.
 
     Args:
         levels: Factors of the supervised levels; the largest is the scale of LR.
@@ -56,6 +58,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         level_shares: Train one level a batch instead of the sum over all of them, each with its share of the batches,
             such as `{2: 0.7, 4: 0.3}`, or "equal". The LR of a batch has the side `crop / level`.
         supervise: With `level_shares`, supervise the "top" level of a batch alone, or "all" on the way to it as well.
+        degradation: Makes LR, for training and for validation.
 
     Raises:
         ConfigError: If a value is outside its range.
@@ -76,6 +79,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     redraw: bool = True
     level_shares: Mapping[int, float] | str | None = None
     supervise: str = "top"
+    degradation: Degradation = field(default_factory=Bicubic)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -100,6 +104,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
         self._shares = self._checked_shares()
         self.progress: Progress | None = None
+        self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None
         self.begun: BatchKey | None = None  # the newest batch that the training took, since it was begun or resumed
         self._begin_at: Position = {"epoch": 0, "batch": 0}
@@ -111,6 +116,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     @abc.abstractmethod
     def validation_sets(self) -> list[Benchmark]:
         """Return the data sets to validate on."""
+
+    def validate_at(self, scales: Sequence[int]) -> None:
+        """Give validation images LR at these factors, and no longer at `levels`."""
+        self.val_scales = scales
 
     def prepare_data(self) -> None:
         """Check every image and decode the new photographs, once a machine, before training begins.
@@ -158,6 +167,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 images=self._images,
                 crop=self.side,
                 scale=self.scale,
+                margin=self._margin(),
                 batch_size=self.batch_size,
                 seed=self.seed,
                 redraw=self.redraw,
@@ -178,18 +188,34 @@ class PatchDataModule(LightningDataModule, abc.ABC):
 
     @torch.no_grad()
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401  # Lightning's signature
-        """Augment the HR patches and make their pyramid, on the training device."""
+        """Augment the HR patches and make their pyramid, or the LR images of a validation image, on the device."""
         if isinstance(batch, dict):
-            return batch  # a validation image
+            return self._with_lr(batch)
         patches, codes, key = batch
         self.begun = key
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
         levels = self._levels_of(key)
-        excess = patch_margin(self.scale) - patch_margin(max(levels))  # patches are cut for the largest level
+        scale = max(levels)
+        excess = self._margin() - self.degradation.margin(scale)  # patches are cut for the level that needs most
         hr = patches[..., excess : patches.shape[-2] - excess, excess : patches.shape[-1] - excess].float().div_(255)
-        lr, targets = level_pyramid(hr, scale=max(levels), levels=levels)
+        draw = (self.seed, key.epoch if self.redraw else 0, key.number)
+        lr, targets = level_pyramid(hr, scale=scale, levels=levels, degradation=self.degradation, draw=draw)
         return {"lr": lr, "hr": targets}
+
+    def _with_lr(self, image: dict[str, Any]) -> dict[str, Any]:
+        hr, draw = image["hr"], (image["number"],)
+        return {
+            **image,
+            "lr": {scale: self.degradation(modcrop(hr, scale), scale, draw=draw) for scale in self.val_scales},
+        }
+
+    def _margin(self) -> int:
+        """Return the pixels around each HR patch that the LR of any level may need."""
+        if self._shares is None:
+            return self.degradation.margin(self.scale)
+        needed = max(self.degradation.margin(level) for level in self._shares)
+        return -(-needed // self.scale) * self.scale  # on the grid of the largest level
 
     def _levels_of(self, key: BatchKey) -> Sequence[int]:
         """Return the factors that a batch supervises; the largest is the scale of its LR."""

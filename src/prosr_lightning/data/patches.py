@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from prosr_lightning.data.cache import CachedImage, Luminance
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.geometry import NUM_SYMMETRIES
-from prosr_lightning.imaging.pyramid import patch_margin
 from prosr_lightning.imaging.resize import symmetric_index
 
 
@@ -76,8 +75,9 @@ class PatchBatches(Dataset[RawBatch]):
     Args:
         images: Cached photographs.
         crop: Side of the HR patch; a multiple of `scale`.
-        scale: Largest factor; patches lie on its grid and carry `patch_margin(scale)` pixels around them.
+        scale: Largest factor; patches lie on its grid.
         batch_size: Patches in a batch.
+        margin: Pixels around a patch, see `Degradation.margin`.
         seed: Seed of the run.
         redraw: Draw new patches in each epoch; False repeats those of the first.
 
@@ -91,6 +91,7 @@ class PatchBatches(Dataset[RawBatch]):
         images: Sequence[CachedImage],
         crop: int,
         scale: int,
+        margin: int,
         batch_size: int,
         seed: int,
         redraw: bool = True,
@@ -101,7 +102,7 @@ class PatchBatches(Dataset[RawBatch]):
                 f"choose {max(scale, crop // scale * scale)}."
             )
         self.images = list(images)
-        self.crop, self.scale, self.batch_size, self.seed = crop, scale, batch_size, seed
+        self.crop, self.scale, self.margin, self.batch_size, self.seed = crop, scale, margin, batch_size, seed
         self.redraw = redraw
         self._columns = np.array([(image.width // scale * scale - crop) // scale + 1 for image in self.images])
         rows = np.array([(image.height // scale * scale - crop) // scale + 1 for image in self.images])
@@ -113,7 +114,7 @@ class PatchBatches(Dataset[RawBatch]):
         random = np.random.default_rng((self.seed, key.epoch if self.redraw else 0, key.number))
         positions = random.integers(self._ends[-1], size=self.batch_size)
         codes = random.integers(NUM_SYMMETRIES, size=self.batch_size)
-        side = self.crop + 2 * patch_margin(self.scale)
+        side = self.crop + 2 * self.margin
         patches = np.empty((self.batch_size, 1, side, side), dtype=np.uint8)
         for patch, position in zip(patches, positions, strict=True):
             self._cut(patch[0], int(position))
@@ -128,7 +129,7 @@ class PatchBatches(Dataset[RawBatch]):
         number = int(np.searchsorted(self._ends, position, side="right"))
         within = position - (int(self._ends[number - 1]) if number else 0)
         row, column = divmod(within, int(self._columns[number]))
-        image, margin = self.images[number], patch_margin(self.scale)
+        image, margin = self.images[number], self.margin
         top, left = row * self.scale - margin, column * self.scale - margin
         height, width = image.height // self.scale * self.scale, image.width // self.scale * self.scale
         pixels = self._pixels(number)

@@ -31,19 +31,21 @@ class ValidationImages(Dataset[dict[str, Any]]):
 
     def __init__(self, *, sets: Sequence[Benchmark], limit: int | None = None) -> None:
         self.items: list[tuple[str, Path]] = [(one.name, path) for one in sets for path in one.images[:limit]]
+        self.numbers = [number for one in sets for number in range(len(one.images[:limit]))]
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, key: tuple[int, bool]) -> dict[str, Any]:
-        """Return `hr`, luminance `(1, 1, H, W)` float32, the names `set` and `image`, and `counts`.
+        """Return `hr`, luminance `(1, 1, H, W)` float32, `set`, `image` and its `number` in the set, and `counts`.
 
         `counts` is False for the fillers that keep the devices in step; they must not enter a mean.
         """
         index, counts = key
-        name, path = self.items[index]
+        (name, path), number = self.items[index], self.numbers[index]
         rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).double().div_(255)
-        return {"hr": rgb_to_luminance(rgb).float()[None], "set": name, "image": path.stem, "counts": counts}
+        hr = rgb_to_luminance(rgb).float()[None]
+        return {"hr": hr, "set": name, "image": path.stem, "number": number, "counts": counts}
 
 
 def require_readable(images: ValidationImages) -> None:

@@ -6,7 +6,7 @@ Logged names, where a logger is chosen: `test/<set>/x<scale>/psnr`, `test/<set>/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -20,8 +20,9 @@ from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import Benchmark, find_benchmarks
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.running import Progress, evaluate_folder, evaluate_network
+from prosr_lightning.imaging.degradation import BICUBIC, Bicubic, Degradation
 from prosr_lightning.metrics.protocol import get_protocol
-from prosr_lightning.networks import SRNetwork, count_parameters
+from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.tables import Table, terminal
@@ -37,6 +38,7 @@ class EvaluateOptions:
     output_dir: Path
     method: str | None = None
     ckpt_path: str | None = None
+    trusted_networks: str | Sequence[str] = ()
     sr_dir: str | None = None
     benchmarks: str | Sequence[str] = "all"
     scales: int | Sequence[int] = (2, 4, 8)
@@ -50,6 +52,7 @@ class EvaluateOptions:
     save_images: bool = False
     device: str = "auto"
     tile: int | str = "auto"
+    degradation: Degradation = field(default_factory=Bicubic)
 
 
 def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
@@ -78,9 +81,11 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         protocol=protocol,
         source=source,
         parameters=parameters,
+        multiply_adds={} if network is None else multiply_adds_by_scale(network, scales),
         self_ensemble=options.self_ensemble,
         bf16=options.bf16,
         lr_dir=options.lr_dir,
+        degradation=options.degradation.name,
         device=device if network is not None else "cpu",
     )
     with progress_bar(f"Scoring {info.method}") as advance:
@@ -145,6 +150,7 @@ def _score(
         save_dir=options.output_dir / "images" if options.save_images else None,
         tile=options.tile,
         measures=options.perceptual,
+        degradation=options.degradation,
     )
 
 
@@ -163,6 +169,11 @@ def _check_source(options: EvaluateOptions) -> None:
             f"One of method=bicubic, ckpt_path=... and sr_dir=... must be given, got {' and '.join(named) or 'none'}; "
             f"released weights: {', '.join(released_names()) or 'none in this installation'}."
         )
+    if options.lr_dir is not None and options.degradation.name != BICUBIC:
+        raise ConfigError(
+            f"`degradation` has no meaning for LR images that are given, got {options.degradation.name} and lr_dir="
+            f"{options.lr_dir}; leave one of them out."
+        )
     for key in ("self_ensemble", "bf16", "save_images", "lr_dir"):
         if options.sr_dir is not None and getattr(options, key):
             raise ConfigError(
@@ -176,7 +187,8 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
         return None, options.sr_dir, None, Path(options.sr_dir).name
     if options.ckpt_path is None:
         return None, None, 0, "bicubic"
-    loaded = load_network(options.ckpt_path, device=device)
+    trust = options.trusted_networks
+    loaded = load_network(options.ckpt_path, device=device, trust=[trust] if isinstance(trust, str) else trust)
     network = loaded.network
     path = Path(options.ckpt_path)
     name = path.stem
@@ -200,7 +212,7 @@ def _log(logger: Logger | None, rows: Sequence[SummaryRow], info: RunInfo) -> No
 def main(cfg: DictConfig) -> None:
     """Score as the command line says, and print the table."""
     settings = cast("dict[str, object]", OmegaConf.to_container(cfg, resolve=True))
-    for key in ("paths", "logger", "task_name"):
+    for key in ("paths", "logger", "task_name", "degradation"):
         settings.pop(key)
     for key, example in (("benchmarks", "[Set5]"), ("scales", "[2,4,8]")):
         if not settings[key]:
@@ -208,6 +220,7 @@ def main(cfg: DictConfig) -> None:
     options = EvaluateOptions(
         data_dir=Path(cfg.paths.data_dir),
         output_dir=Path(cfg.paths.output_dir),
+        degradation=instantiate(cfg.degradation, _convert_="all"),
         **settings,  # type: ignore[arg-type]  # a test compares the keys of conf/evaluate.yaml with the fields
     )
     rows, info = run(options)

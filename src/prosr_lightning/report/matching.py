@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.runs.record import RunRecord
 from prosr_lightning.runs.scores import Run
 
@@ -31,11 +32,11 @@ def rows_for(run: Run, table: int, scale: int) -> list[str]:
 
     Returns:
         Names to compare by `same_row`; empty where the run is not what any printed row is: another depth or width, or
-        the mean over eight symmetries, or in bfloat16.
+        the mean over eight symmetries, in bfloat16, or from other LR images than bicubic ones.
     """
     if run.name is not None:
         return [run.name]
-    if run.info.self_ensemble or run.info.bf16:
+    if run.info.self_ensemble or run.info.bf16 or run.info.degradation != BICUBIC:
         return []
     if run.training is not None:
         return _rows_for_training(run.training, table)

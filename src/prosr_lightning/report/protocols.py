@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.metrics.protocol import PAPER, Protocol
+from prosr_lightning.metrics.protocol import PAPER, ScoringProtocol
 from prosr_lightning.runs.scores import Run
 
 
-def common_protocol(runs: Sequence[Run]) -> Protocol:
+def common_protocol(runs: Sequence[Run]) -> ScoringProtocol:
     """Return the protocol that all runs were scored by; `PAPER` for no runs.
 
     Raises:
@@ -19,11 +19,7 @@ def common_protocol(runs: Sequence[Run]) -> Protocol:
         for key, mine, first in (
             ("protocol", run.info.protocol.describe(), runs[0].info.protocol.describe()),
             ("bicubic rounding", run.info.protocol.bicubic_rounding, runs[0].info.protocol.bicubic_rounding),
-            (
-                "LR images",
-                run.info.lr_dir or "made from the ground truth",
-                runs[0].info.lr_dir or "made from the ground truth",
-            ),
+            ("LR images", run.info.lr_images or "bicubic ones", runs[0].info.lr_images or "bicubic ones"),
         ):
             if mine != first:
                 raise ConfigError(
@@ -41,6 +37,6 @@ def describe_protocol(runs: Sequence[Run]) -> str:
     text = protocol.describe()
     if protocol.bicubic_rounding != protocol.rounding:
         text += "; bicubic not rounded" if protocol.bicubic_rounding == "none" else "; bicubic rounded otherwise"
-    if runs[0].info.lr_dir:
-        text += f"; LR images from {runs[0].info.lr_dir}"
+    if runs[0].info.lr_images:
+        text += f"; {runs[0].info.lr_images}"
     return text[0].upper() + text[1:]

@@ -16,10 +16,12 @@ import torch
 
 from prosr_lightning import __version__
 from prosr_lightning.errors import CheckpointError, DataError
+from prosr_lightning.imaging.degradation import Bicubic
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks import SRNetwork, build_network
 
 FILE_NAME = "record.json"
+_BICUBIC = f"{Bicubic.__module__}.{Bicubic.__name__}"
 # Groups and keys whose choice is in the name already, or is none of its business.
 _SAID_OTHERWISE = frozenset(
     {"method", "structure", "depth", "levels", "scale", "val_scales", "experiment", "budget", "debug"}
@@ -98,13 +100,15 @@ class RunRecord:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The arguments in which the network differs from the paper's."""
+        """The arguments in which the network differs from the paper's, and the degradation if it is not bicubic."""
         network = self.build()
         if network is None:
             return {}
+        target = self.setting("degradation._target_")
+        degradation = {} if target in (None, _BICUBIC) else {"degradation": target}
         own = network.architecture
         paper = type(network)(**{key: own[key] for key in own.keys() & {"scale"}}).architecture
-        return {key: value for key, value in own.items() if value != paper[key]}
+        return {key: value for key, value in own.items() if value != paper[key]} | degradation
 
     def setting(self, key: str) -> Any:  # noqa: ANN401  # whatever the configuration holds
         """Return a value of the configuration by its dotted key; None where there is none."""

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import torch
 
 from prosr_lightning.errors import DataError
+from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.metrics.protocol import Protocol
+from prosr_lightning.metrics.protocol import ScoringProtocol
 from prosr_lightning.runs.record import RunRecord
 from prosr_lightning.runs.training import read_training
 from prosr_lightning.tables import csv_text
@@ -72,19 +73,23 @@ class RunInfo:
         protocol: The convention.
         source: The weights or the folder of results; None for bicubic.
         parameters: Learned values of the network; 0 for bicubic, None where they are not known.
+        multiply_adds: Of one enlargement, for one pixel of the result, by scale; see `networks.complexity`.
         self_ensemble: Whether each result is the mean over the eight symmetries.
         bf16: Whether features were computed in bfloat16.
         lr_dir: Folder of the LR images; None if they were made from the ground truth.
+        degradation: Name of what made them from it.
         device: Where the network ran.
     """
 
     method: str
-    protocol: Protocol
+    protocol: ScoringProtocol
     source: str | None = None
     parameters: int | None = None
+    multiply_adds: Mapping[int, float] = field(default_factory=dict)
     self_ensemble: bool = False
     bf16: bool = False
     lr_dir: str | None = None
+    degradation: str = BICUBIC
     device: str = "cpu"
 
     @property
@@ -92,8 +97,15 @@ class RunInfo:
         """The caption of every table of this run."""
         ensemble = ", x8 self-ensemble" if self.self_ensemble else ""
         narrow = ", features in bfloat16" if self.bf16 else ""
-        given = f", LR images from {self.lr_dir}" if self.lr_dir else ""
+        given = self.lr_images and f", {self.lr_images}"
         return f"{self.method}{ensemble}{narrow}; {self.protocol.describe(bicubic=self.method == 'bicubic')}{given}"
+
+    @property
+    def lr_images(self) -> str:
+        """What a caption says of the LR images; nothing where they are those of all tables, bicubic."""
+        if self.lr_dir:
+            return f"LR images from {self.lr_dir}"
+        return "" if self.degradation == BICUBIC else f"LR images by {self.degradation}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +139,7 @@ class Run:
         if self.name is not None:
             return self.name
         ensemble = (", x8 self-ensemble" if self.info.self_ensemble else "") + (", bfloat16" if self.info.bf16 else "")
+        ensemble += "" if self.info.degradation == BICUBIC else f", LR by {self.info.degradation}"
         if self.is_bicubic:
             return "Bicubic" + ensemble
         if self.training is None:
@@ -335,8 +348,10 @@ def _read_info(path: Path) -> RunInfo:
         )
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        protocol = Protocol(**_known(Protocol, content["protocol"]))
-        return RunInfo(**{**_known(RunInfo, content), "method": str(content["method"]), "protocol": protocol})
+        protocol = ScoringProtocol(**_known(ScoringProtocol, content["protocol"]))
+        counts = {int(scale): float(count) for scale, count in content.get("multiply_adds", {}).items()}
+        changed = {"method": str(content["method"]), "protocol": protocol, "multiply_adds": counts}
+        return RunInfo(**{**_known(RunInfo, content), **changed})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             f"{path} must name the method and the protocol of the scores, but: {error!r}; {remedy}."

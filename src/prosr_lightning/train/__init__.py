@@ -26,6 +26,7 @@ from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_nam
 from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.errors import DataError, StorageError
 from prosr_lightning.evaluate.after_training import score_run
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.contract import count_layers, count_parameters
@@ -34,7 +35,7 @@ from prosr_lightning.runs.record import RunRecord, describe_hardware, write_reco
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
-from prosr_lightning.train.checking import check, fill_in, require_optimizer, say_recipe
+from prosr_lightning.train.checking import check, fill_in, require_optimizer, say_recipe, trusted
 from prosr_lightning.train.checkpoints import AtomicCheckpointIO
 from prosr_lightning.train.identity import identity_of
 from prosr_lightning.train.starting import require_start, resume_from, start_from, start_of
@@ -62,7 +63,8 @@ def train(cfg: DictConfig) -> float | None:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     require_optimizer(cfg)
     checkpoint = resume_from(cfg)
-    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
+    degradation: Degradation = instantiate(cfg.degradation, _convert_="all")
+    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all", _partial_=True)(degradation=degradation)
     benchmarks = _benchmarks(cfg, datamodule)
     module = _module(cfg)
     logger: Logger | None = instantiate(cfg.logger, _convert_="all")
@@ -88,8 +90,8 @@ def train(cfg: DictConfig) -> float | None:
         datamodule.progress = None
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         if trainer.is_global_zero:
-            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, _where(best))
-            test = _score(cfg, module, benchmarks, best)
+            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, _where(best, trusted(cfg)))
+            test = _score(cfg, module, benchmarks, degradation, best)
     except BaseException as error:
         _keep_record(cfg, module, trainer, meter, best, error=error)
         raise
@@ -162,7 +164,7 @@ def _module(cfg: DictConfig) -> LitSuperResolution:
     module.run_config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     start = start_of(cfg)
     if cfg.ckpt_path is None and start is not None:  # a checkpoint brings its own weights
-        start_from(start, module)
+        start_from(start, module, trust=trusted(cfg))
     return module
 
 
@@ -198,17 +200,22 @@ def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]
 
 
 def _score(
-    cfg: DictConfig, module: LitSuperResolution, benchmarks: Sequence[Benchmark], best: ModelCheckpoint | None
+    cfg: DictConfig,
+    module: LitSuperResolution,
+    benchmarks: Sequence[Benchmark],
+    degradation: Degradation,
+    best: ModelCheckpoint | None,
 ) -> dict[str, float]:
     """Score the best weights beside bicubic, and return their means."""
     if not benchmarks:
         return {}
     source = best.best_model_path if best is not None and best.best_model_path else None
-    networks = {cfg.test.method: load_network(source).network if source else module.network}
+    trust = trusted(cfg)
+    networks = {cfg.test.method: load_network(source, trust=trust).network if source else module.network}
     sources = {cfg.test.method: source or ""}
     start = start_of(cfg)
     if start is not None:
-        networks = {f"start ({Path(start).stem})": load_network(start).network, **networks}
+        networks = {f"start ({Path(start).stem})": load_network(start, trust=trust).network, **networks}
     names = ", ".join(one.name for one in benchmarks)
     log.info("Scoring bicubic and %s on %s at %s", ", ".join(networks), names, list(cfg.test.scales))
     with progress_bar("Scoring") as advance:
@@ -222,6 +229,7 @@ def _score(
             sources=sources,
             measures=list(cfg.test.perceptual),
             picture=cfg.test.picture,
+            degradation=degradation,
             progress=lambda _, done, total: advance(done, total),
         )
     means: dict[str, float] = {}
@@ -230,12 +238,12 @@ def _score(
     return means
 
 
-def _where(best: ModelCheckpoint | None) -> str:
+def _where(best: ModelCheckpoint | None, trust: Sequence[str]) -> str:
     """Say where the best weights are, and of which update, or that there are none."""
     if best is None or not best.best_model_path:
         return "not kept"
     path = Path(best.best_model_path)
-    steps = load_network(path).metadata.get("steps_done") if path.is_file() else None
+    steps = load_network(path, trust=trust).metadata.get("steps_done") if path.is_file() else None
     return f"{path}, of update {steps}" if steps is not None else str(path)
 
 

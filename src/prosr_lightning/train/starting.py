@@ -15,12 +15,14 @@ from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.weights import load_network
+from prosr_lightning.train.checking import trusted
 from prosr_lightning.train.checkpoints import read_state
 
 log = logging.getLogger(__name__)
 
 _COURSE = (
     "data",
+    "degradation",
     "fine_tuning_rate",
     "model",
     "optimizer",
@@ -94,7 +96,7 @@ def resume_from(cfg: DictConfig) -> str | None:
                 "give a path, or start without ckpt_path."
             )
         path = found[-1]
-    earlier = read_state(path)["prosr"].get("config") or {}
+    earlier = read_state(path, trust=trusted(cfg))["prosr"].get("config") or {}
     _require_same_course(cfg, earlier, path)
     _say_what_changed(cfg, earlier)
     return str(path)

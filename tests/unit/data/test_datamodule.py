@@ -8,7 +8,9 @@ from prosr_lightning.data.patches import BatchKey
 from prosr_lightning.data.validation import ShardSampler
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.color import rgb_to_luminance
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.imaging.io import read_rgb
+from prosr_lightning.imaging.resize import bicubic_downscale
 
 
 @pytest.fixture
@@ -107,6 +109,23 @@ def test_a_batch_of_one_level_is_the_same_patches_with_a_larger_lr(make):
     torch.testing.assert_close(at_2x["hr"][2], both["hr"][4])
     torch.testing.assert_close(at_4x["lr"], both["lr"])
     torch.testing.assert_close(at_4x["hr"][4], both["hr"][4])
+
+
+class Far(Degradation):
+    """LR depends on more pixels at 2x than at 4x, which the usual one does not."""
+
+    def __call__(self, hr, scale, *, draw):
+        return bicubic_downscale(hr, scale)
+
+    def margin(self, scale):
+        return {2: 14, 4: 8}[scale]
+
+
+def test_patches_carry_the_margin_of_the_level_that_needs_most(make):
+    key = BatchKey(0, 3, 3)
+    settings = {"val_sets": [], "level_shares": {2: 1}, "batch_size": 30}
+    usual, far = batch_of(make(**settings), key), batch_of(make(degradation=Far(), **settings), key)
+    torch.testing.assert_close(far, usual, atol=1e-6, rtol=0)
 
 
 def test_levels_on_the_way_can_be_supervised_too(make):

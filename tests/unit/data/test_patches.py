@@ -5,11 +5,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from soft import Soft
 
 from prosr_lightning.data.cache import LuminanceCache
 from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, fit_position
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.pyramid import level_pyramid, patch_margin
+from prosr_lightning.imaging.degradation import Bicubic, patch_margin
+from prosr_lightning.imaging.pyramid import level_pyramid
 from prosr_lightning.imaging.resize import bicubic_downscale
 
 START: Position = {"epoch": 0, "batch": 0}
@@ -17,26 +19,30 @@ START: Position = {"epoch": 0, "batch": 0}
 
 @pytest.fixture
 def make_batches(tmp_path, photographs):
-    def make(*sizes, crop=16, scale=4, batch_size=6, seed=1):
+    def make(*sizes, crop=16, scale=4, batch_size=6, seed=1, margin=None):
         images = LuminanceCache(tmp_path / "cache").load(photographs(*sizes))
-        return PatchBatches(images=images, crop=crop, scale=scale, batch_size=batch_size, seed=seed)
+        margin = margin or patch_margin(scale)
+        return PatchBatches(images=images, crop=crop, scale=scale, margin=margin, batch_size=batch_size, seed=seed)
 
     return make
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
-def test_lr_of_a_patch_is_the_patch_of_the_whole_images_lr(make_batches, scale):
-    batches = make_batches((53, 47), crop=16, scale=scale, batch_size=40)
+@pytest.mark.parametrize("degradation", [Bicubic(), Soft()], ids=lambda one: one.name)
+def test_lr_of_a_patch_is_the_patch_of_the_whole_images_lr(make_batches, scale, degradation):
+    margin = degradation.margin(scale)
+    batches = make_batches((53, 47), crop=16, scale=scale, batch_size=40, margin=margin)
     whole = torch.from_numpy(batches.images[0].open().copy())[None, None].double() / 255
     height, width = (side // scale * scale for side in whole.shape[-2:])
     whole = whole[..., :height, :width]
     levels = [2**level for level in range(1, scale.bit_length())]
-    whole_levels = {level: bicubic_downscale(whole, scale // level) for level in (1, *levels)}
+    whole_levels = {level: bicubic_downscale(whole, scale // level) for level in levels}
+    whole_levels[1] = degradation(whole, scale, draw=(7,))
 
     patches, *_ = batches[BatchKey(0, 0)]
-    lr, targets = level_pyramid(patches.double() / 255, scale=scale, levels=levels)
+    patches_lr = {"degradation": degradation, "draw": (7,)}
+    lr, targets = level_pyramid(patches.double() / 255, scale=scale, levels=levels, **patches_lr)
 
-    margin = patch_margin(scale)
     positions = set()
     for number, patch in enumerate(patches[:, 0, margin:-margin, margin:-margin].numpy()):
         found = _positions(batches.images[0].open()[:height, :width], patch, scale)
@@ -92,6 +98,7 @@ def test_a_batch_depends_on_seed_epoch_and_number_alone(make_batches):
         assert not torch.equal(first, different[0])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # what a single core may do
 def test_workers_and_devices_share_no_batch(make_batches):
     batches = make_batches((64, 64), batch_size=2)
 

@@ -125,37 +125,6 @@ def test_an_average_needs_its_place(make_module, make_data, make_trainer):
         make_trainer().fit(module, datamodule=make_data())
 
 
-def test_a_compact_state_has_half_the_size_and_goes_on(make_module, make_data, make_trainer, tmp_path):
-    def run(max_steps, ckpt_path=None, lr=1e-3):
-        trainer = make_trainer(max_epochs=-1, max_steps=max_steps)
-        network = SubPixelGenerator(depth=4, channels=16)
-        module = make_module(generator=network, optimizer=partial(schedule_free, lr=lr, warmup_steps=0))
-        trainer.fit(module, datamodule=make_data(), ckpt_path=ckpt_path, weights_only=True)
-        return trainer, module
-
-    trainer, module = run(6)
-    trainer.save_checkpoint(tmp_path / "whole.ckpt")
-    whole = torch.load(tmp_path / "whole.ckpt", weights_only=True)
-    torch.save(compact_state(whole), tmp_path / "compact.ckpt")
-    sizes = [(tmp_path / name).stat().st_size for name in ("compact.ckpt", "whole.ckpt")]
-    assert sizes[0] < 0.6 * sizes[1]
-
-    average = {key: value.clone() for key, value in module.network.state_dict().items()}
-    _, same = run(6, tmp_path / "compact.ckpt")  # no further update
-    for key, value in same.network.state_dict().items():
-        torch.testing.assert_close(value, average[key], atol=1e-6, rtol=0)
-    _, expected = run(9, tmp_path / "whole.ckpt")
-    _, resumed = run(9, tmp_path / "compact.ckpt")
-    for own, other in zip(expected.generator.parameters(), resumed.generator.parameters(), strict=True):
-        assert float((own - other).detach().abs().max()) < 2e-4  # a fifth of one step of the rate
-
-    adam = make_trainer()
-    adam.fit(make_module(), datamodule=make_data())
-    adam.save_checkpoint(tmp_path / "adam.ckpt")
-    other_state = torch.load(tmp_path / "adam.ckpt", weights_only=True)
-    assert compact_state(other_state) is other_state
-
-
 def rates(network, **settings):
     """The rate of each parameter, by its name."""
     optimizer = sgd_by_layer(network.parameters(), lr=1.0, **settings)
@@ -196,3 +165,34 @@ def test_a_step_follows_the_rates():
 def test_a_single_rate_is_plain_sgd():
     (group,) = sgd_by_layer(SRCNN(scale=2).parameters(), lr=0.5, weight_decay=0.1).param_groups
     assert (group["lr"], group["momentum"], group["weight_decay"], len(group["params"])) == (0.5, 0.9, 0.1, 6)
+
+
+def test_a_compact_state_has_half_the_size_and_goes_on(make_module, make_data, make_trainer, tmp_path):
+    def run(max_steps, ckpt_path=None, lr=1e-3):
+        trainer = make_trainer(max_epochs=-1, max_steps=max_steps)
+        network = SubPixelGenerator(depth=4, channels=16)
+        module = make_module(generator=network, optimizer=partial(schedule_free, lr=lr, warmup_steps=0))
+        trainer.fit(module, datamodule=make_data(), ckpt_path=ckpt_path, weights_only=True)
+        return trainer, module
+
+    trainer, module = run(6)
+    trainer.save_checkpoint(tmp_path / "whole.ckpt")
+    whole = torch.load(tmp_path / "whole.ckpt", weights_only=True)
+    torch.save(compact_state(whole), tmp_path / "compact.ckpt")
+    sizes = [(tmp_path / name).stat().st_size for name in ("compact.ckpt", "whole.ckpt")]
+    assert sizes[0] < 0.6 * sizes[1]
+
+    average = {key: value.clone() for key, value in module.network.state_dict().items()}
+    _, same = run(6, tmp_path / "compact.ckpt")  # no further update
+    for key, value in same.network.state_dict().items():
+        torch.testing.assert_close(value, average[key], atol=1e-6, rtol=0)
+    _, expected = run(9, tmp_path / "whole.ckpt")
+    _, resumed = run(9, tmp_path / "compact.ckpt")
+    for own, other in zip(expected.generator.parameters(), resumed.generator.parameters(), strict=True):
+        assert float((own - other).detach().abs().max()) < 2e-4  # a fifth of one step of the rate
+
+    adam = make_trainer()
+    adam.fit(make_module(), datamodule=make_data())
+    adam.save_checkpoint(tmp_path / "adam.ckpt")
+    other_state = torch.load(tmp_path / "adam.ckpt", weights_only=True)
+    assert compact_state(other_state) is other_state

@@ -81,7 +81,7 @@ def convention(job: TrainedRun) -> tuple[str, str, str]:
     if job.run is None:
         return ("", "", "")
     info = job.run.info
-    return (info.protocol.describe(), info.protocol.bicubic_rounding, info.lr_dir or "")
+    return (info.protocol.describe(), info.protocol.bicubic_rounding, info.lr_images)
 
 
 def spread(numbers: Iterable[float | None]) -> Spread | None:
