@@ -19,7 +19,7 @@ from prosr_lightning.imaging.color import ycbcr_to_rgb
 from prosr_lightning.imaging.degradation import BICUBIC, Degradation
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
-from prosr_lightning.metrics.protocol import Protocol
+from prosr_lightning.metrics.protocol import ScoringProtocol
 from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
 from prosr_lightning.pictures.comparison import Panel, comparison, detailed_window
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
@@ -34,7 +34,7 @@ def score_run(
     networks: Mapping[str, SRNetwork],
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
-    protocol: Protocol,
+    protocol: ScoringProtocol,
     *,
     output_dir: Path,
     device: str | torch.device = "cpu",
@@ -103,7 +103,7 @@ def _advance(progress: Callable[[str, int, int], None], method: str, _: ImageSco
     progress(method, done, total)
 
 
-def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol, lr_images: str) -> Table:
+def _table(scores: Mapping[str, list[ImageScore]], protocol: ScoringProtocol, lr_images: str) -> Table:
     bicubic = ""
     if protocol.bicubic_rounding != protocol.rounding:
         bicubic = "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")

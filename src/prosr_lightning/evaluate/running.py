@@ -21,7 +21,7 @@ from prosr_lightning.evaluate.methods import (
 )
 from prosr_lightning.evaluate.scoring import Scorer, find_measure
 from prosr_lightning.imaging.degradation import Degradation
-from prosr_lightning.metrics.protocol import Protocol, Rounding
+from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol
 from prosr_lightning.networks import SRNetwork, levels_up_to
 from prosr_lightning.runs.scores import ImageScore
 
@@ -33,7 +33,7 @@ def evaluate_network(
     network: SRNetwork | None,
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
-    protocol: Protocol,
+    protocol: ScoringProtocol,
     *,
     self_ensemble: bool = False,
     bf16: bool = False,
@@ -96,7 +96,7 @@ def evaluate_folder(
     folder: Path | str,
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
-    protocol: Protocol,
+    protocol: ScoringProtocol,
     *,
     progress: Progress | None = None,
     measures: Sequence[str] = (),

@@ -19,7 +19,7 @@ from prosr_lightning.imaging.color import ycbcr_to_rgb
 from prosr_lightning.imaging.io import write_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import perceptual, quantize_8bit
-from prosr_lightning.metrics.protocol import Protocol, Rounding, round_result, score
+from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol, round_result, score
 from prosr_lightning.runs.scores import ImageScore
 
 PERCEPTUAL = {
@@ -87,7 +87,7 @@ class Scorer:
     """
 
     method: Method
-    protocol: Protocol
+    protocol: ScoringProtocol
     rounding: Rounding
     measures: Sequence[Measure] = ()
     save_dir: Path | None = None

@@ -16,7 +16,7 @@ import torch
 from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.metrics.protocol import Protocol
+from prosr_lightning.metrics.protocol import ScoringProtocol
 from prosr_lightning.runs.record import RunRecord
 from prosr_lightning.runs.training import read_training
 from prosr_lightning.tables import csv_text
@@ -82,7 +82,7 @@ class RunInfo:
     """
 
     method: str
-    protocol: Protocol
+    protocol: ScoringProtocol
     source: str | None = None
     parameters: int | None = None
     multiply_adds: Mapping[int, float] = field(default_factory=dict)
@@ -348,7 +348,7 @@ def _read_info(path: Path) -> RunInfo:
         )
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        protocol = Protocol(**_known(Protocol, content["protocol"]))
+        protocol = ScoringProtocol(**_known(ScoringProtocol, content["protocol"]))
         counts = {int(scale): float(count) for scale, count in content.get("multiply_adds", {}).items()}
         changed = {"method": str(content["method"]), "protocol": protocol, "multiply_adds": counts}
         return RunInfo(**{**_known(RunInfo, content), **changed})
