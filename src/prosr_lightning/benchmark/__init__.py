@@ -30,8 +30,8 @@ from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble, table, write_result
 from prosr_lightning.benchmark.training import measure_training
 from prosr_lightning.benchmark.upscaling import measure_upscaling
-from prosr_lightning.config import conf_dir, run_reporting
-from prosr_lightning.console import progress_bar
+from prosr_lightning.config import conf_dir
+from prosr_lightning.console import progress_bar, run_reporting
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.export import export_network
@@ -150,7 +150,7 @@ def _train(options: argparse.Namespace, device: torch.device) -> Section:
             cfg.trainer,
             _convert_="all",
             callbacks=[*callbacks, *more],
-            logger=instantiate(cfg.logger, _convert_="all"),
+            logger=[instantiate(node, _convert_="all") for node in cfg.logger.values()],
             num_sanity_val_steps=0,
             limit_val_batches=0,
         )

@@ -6,13 +6,14 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, cast
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from prosr_lightning.config.location import conf_dir
+from prosr_lightning.config.location import conf_dir, conf_dirs
+from prosr_lightning.config.tree import FREE, TREE
 from prosr_lightning.errors import ConfigError
 
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_recursive_", "_convert_", "_args_"})
@@ -22,7 +23,7 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     """Check every key of a composed configuration, also below `_target_` and `_partial_` nodes and in experiment files.
 
     A node with `_target_` may hold what its constructor takes; any other node what the primary configuration or the
-    chosen group file spelled out.
+    chosen group file spelled out. Below `callbacks` and `logger` any name may hold a node with `_target_`.
 
     Args:
         cfg: The composed configuration.
@@ -31,53 +32,91 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     Raises:
         ConfigError: With the path of the wrong key and the nearest valid one.
     """
-    allowed = _primary_keys(config_name)
-    for key in cfg:
-        if key in _GLOBAL_GROUPS:
+    primary = _primary(config_name)
+    allowed = _primary_keys(primary)
+    plain = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
+    for key in plain:
+        if key in TREE and TREE[key].package:
             raise ConfigError(
-                f"The {key} file must begin with the line `# @package _global_`, or its keys stand below {key!r} where "
-                "nothing reads them; add the line."
+                f"The {key} file must begin with the line `# @package {TREE[key].package}`, or its keys stand below "
+                f"{key!r} where nothing reads them; add the line."
             )
-        if str(key) not in allowed:
-            raise ConfigError(_unknown(str(key), "the top level", allowed))
-    plain = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(plain, dict)
+        if key not in allowed:
+            raise ConfigError(_unknown(key, "the top level", allowed))
+    paths = known_paths()
+    _require_parts(plain, primary, paths)
     for key, node in plain.items():
-        _validate_node(node, str(key))
+        _validate_node(node, key, paths)
     known = known_values()
     for path, value in leaves(plain, ""):
         _validate_value(path, value, known.get(path, []))
 
 
-def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
+def _require_parts(plain: Mapping[str, Any], primary: DictConfig, paths: Collection[str]) -> None:
+    """Refuse a part that was taken out, or replaced by a word."""
+    for key, part in TREE.items():
+        if part.package or key not in _primary_keys(primary) or key == "hydra":
+            continue
+        remedy = f"leave it as it is; {part.instead}" if part.instead else "leave it as it is"
+        if key not in plain:
+            raise ConfigError(f"The configuration must have the key {key!r}, but it was taken out; {remedy}.")
+        node = any(path.startswith(f"{key}.") for path in paths)
+        if node and not isinstance(plain[key], Mapping) and not (plain[key] is None and key == "scheduler"):
+            raise ConfigError(f"`{key}` must be a group of settings, got {plain[key]!r}; {remedy}.")
+
+
+def _validate_node(node: Any, path: str, paths: Collection[str]) -> None:  # noqa: ANN401  # YAML
     if isinstance(node, list):
         for number, item in enumerate(node):
-            _validate_node(item, f"{path}[{number}]")
+            _validate_node(item, f"{path}[{number}]", paths)
     if not isinstance(node, Mapping):
         return
     target = node.get("_target_")
+    part, _, name = path.partition(".")
     if isinstance(target, str):
-        if str(target).endswith("GAN") and "content" in node:
-            raise ConfigError(
-                "ProSRGAN must be trained by its own losses, got those of the method's authors, which come with "
-                "budget=paper; choose budget=cpu or method=prosrn."
-            )
-        allowed = _parameters(target, path)
+        _validate_arguments(node, target, path)
+    elif part in TREE and TREE[part].open and not name:
+        for key, value in node.items():
+            if f"{path}.{key}" not in paths and not (isinstance(value, Mapping) and "_target_" in value):
+                raise ConfigError(
+                    f"{_unknown(str(key), path, _children(path, paths))} Another needs a class: +{path}.{key}._target_="
+                )
+    elif path in TREE:
         for key in node:
-            if allowed is not None and key not in _HYDRA_KEYS and key not in allowed:
-                raise ConfigError(_unknown(str(key), f"{path} ({target})", allowed))
-    elif path.split(".", maxsplit=1)[0] in _FIXED:
-        allowed = _FIXED[path.split(".", maxsplit=1)[0]]
-        for key in node:
-            if str(key) not in allowed:
-                raise ConfigError(_unknown(str(key), path, allowed))
+            if f"{path}.{key}" not in paths:
+                raise ConfigError(_unknown(str(key), path, _children(path, paths)))
     for key, value in node.items():
-        _validate_node(value, f"{path}.{key}")
+        _validate_node(value, f"{path}.{key}", paths)
+
+
+def _validate_arguments(node: Mapping[Any, Any], target: str, path: str) -> None:
+    """Compare the keys of a node with what its target takes, and null with what that allows."""
+    if target.endswith("GAN") and "content" in node:
+        raise ConfigError(
+            "ProSRGAN must be trained by its own losses, got those of the method's authors, which come with "
+            "budget=paper; choose budget=cpu or method=prosrn."
+        )
+    taken = parameters(target, path)
+    if taken is None:
+        return
+    for key, value in node.items():
+        if key in _HYDRA_KEYS:
+            continue
+        if key not in taken:
+            raise ConfigError(_unknown(str(key), f"{path} ({target})", taken))
+        default, kind = taken[key].default, str(taken[key].annotation)
+        plain = any(word in kind for word in ("int", "float", "bool", "str")) and not re.search("None|Optional", kind)
+        if value is None and plain and default not in (None, inspect.Parameter.empty):
+            raise ConfigError(f"{path}.{key} must have a value, got null; the default is {default!r}.")
+
+
+def _children(path: str, paths: Collection[str]) -> list[str]:
+    return sorted({one.removeprefix(f"{path}.").partition(".")[0] for one in paths if one.startswith(f"{path}.")})
 
 
 def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: ANN401  # YAML
     """Refuse a word where the configuration has numbers or switches, and a fraction where it has whole numbers."""
-    if path in _FREE or value is None or not known or (isinstance(value, str) and value.startswith("${")):
+    if path in FREE or value is None or not known or (isinstance(value, str) and value.startswith("${")):
         return
     if all(isinstance(one, bool) for one in known):
         if not isinstance(value, bool):
@@ -91,20 +130,16 @@ def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: A
         raise ConfigError(f"{path} must be a number, got {value!r}; the default is {known[0]!r}.")
 
 
-_GLOBAL_GROUPS = frozenset({"experiment", "budget", "debug", "hparams_search", "recipe"})
-_FREE = frozenset({"trainer.devices"})  # a number, a list or "auto"
+def parameters(target: str, path: str) -> Mapping[str, inspect.Parameter] | None:
+    """Return the arguments a target takes, by name; None if it takes any.
 
-# Nodes without a `_target_`: their keys are read by the entry points.
-_FIXED: dict[str, frozenset[str]] = {
-    "paths": frozenset({"data_dir", "log_dir", "cache_dir", "output_dir"}),
-    "test": frozenset({"method", "benchmarks", "scales", "protocol", "picture", "perceptual"}),
-    "sweep": frozenset({"resume"}),
-    "callbacks": frozenset({"best", "last", "progress_bar", "learning_rate", "gradient_norm", "throughput", "panels"}),
-}
+    Args:
+        target: Where the class or function is.
+        path: The node that names it, for the message.
 
-
-def _parameters(target: str, path: str) -> frozenset[str] | None:
-    """Return the argument names a target takes; None if it takes any."""
+    Raises:
+        ConfigError: If it cannot be imported.
+    """
     try:
         found = get_object(target)
     except Exception as error:
@@ -112,16 +147,20 @@ def _parameters(target: str, path: str) -> frozenset[str] | None:
             f"{path}._target_ must be something that can be imported, got {target!r} ({_first_line(error)}); "
             "check its spelling."
         ) from error
-    signature = inspect.signature(found).parameters.values()
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature):
+    signature = inspect.signature(found).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.values()):
         return None
-    return frozenset(parameter.name for parameter in signature)
+    return signature
 
 
-def _primary_keys(config_name: str) -> frozenset[str]:
-    """Return the keys of the primary file and the groups of its defaults list."""
+def _primary(config_name: str) -> DictConfig:
     primary = OmegaConf.load(conf_dir() / f"{config_name}.yaml")
     assert isinstance(primary, DictConfig)
+    return primary
+
+
+def _primary_keys(primary: DictConfig) -> frozenset[str]:
+    """Return the keys of the primary file and the groups of its defaults list."""
     keys = {str(key) for key in primary if key != "defaults"}
     for entry in primary.get("defaults", []):
         if isinstance(entry, DictConfig):
@@ -149,8 +188,9 @@ def known_paths() -> set[str]:
 def _file_leaves() -> dict[str, list[Any]]:
     """Return all values that the files of the tree give each key, as an override would name it."""
     values: dict[str, list[Any]] = {}
-    for file in sorted(conf_dir().rglob("*.yaml")):
-        group = file.relative_to(conf_dir()).parent.as_posix()
+    files = [(file, folder) for folder in conf_dirs() for file in sorted(folder.rglob("*.yaml"))]
+    for file, folder in files:
+        group = file.relative_to(folder).parent.as_posix()
         package = re.search(r"@package (\S+)", file.read_text(encoding="utf-8"))
         prefix = "" if group == "." else group
         if package:

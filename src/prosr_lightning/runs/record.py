@@ -6,8 +6,10 @@ import json
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ _SAID_OTHERWISE = frozenset(
     | {"hparams_search", "trainer", "callbacks", "logger", "paths", "hydra", "sweep", "test", "task_name"}
     | {"ckpt_path", "init_from", "data"}
 )
+_PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +38,19 @@ class RunRecord:
         status: "finished", "stopped" (by a signal) or "failed".
         name: Readable, from what the run changed: `memory-d10-x2_x4`.
         overrides: The words of the command line, as Hydra composed them for this run.
+        choices: What was chosen from each group of the configuration: `{"experiment": "prosrn", ...}`.
+        command: The words that started the process, the program first.
         task: The `task_name`.
         error: The message of a failed run.
         seed: Of weights, patches and augmentation.
+        method: What tables call it: "ProSRN", "ProSRGAN", "LapSRN".
         network: The network's class.
+        architecture: The network's class as "name" and its arguments, for `networks.build_network`.
         parameters: Learned values.
         layers: Convolutions that exist, the count of Table 1.
         levels: The factors trained together.
+        protocol: The convention of `test`.
+        scales: The factors of `test`.
         steps: Updates in all, also before a resumption.
         samples: HR patches seen in all.
         seconds: Wall time of the training, also before a resumption; scoring is not counted.
@@ -49,20 +58,29 @@ class RunRecord:
         val: The last value of everything logged below `val/`, and the best of what `callbacks.best` monitors as `best`.
         test: PSNR in dB and SSIM of the best weights: `Set5/x2/psnr`, `Set5/x2/ssim`.
         checkpoint: The best weights, relative to the run folder.
+        best_step: The update whose weights are kept as the best.
         hardware: Processor, threads, accelerator, torch: what the times depend on.
+        commit: Of the checkout that trained, with "+" where files were changed; empty of an installed package.
+        packages: The versions of those that the result depends on.
         version: Of this package.
     """
 
     status: str
     name: str
     overrides: tuple[str, ...] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
     task: str = ""
     error: str = ""
     seed: int | None = None
+    method: str = ""
     network: str = ""
+    architecture: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     layers: int | None = None
     levels: tuple[int, ...] = ()
+    protocol: str = ""
+    scales: tuple[int, ...] = ()
     steps: int | None = None
     samples: int | None = None
     seconds: float | None = None
@@ -70,7 +88,10 @@ class RunRecord:
     val: Mapping[str, float] = field(default_factory=dict)
     test: Mapping[str, float] = field(default_factory=dict)
     checkpoint: str = ""
+    best_step: int | None = None
     hardware: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
 
 
@@ -174,6 +195,27 @@ def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "torch": torch.__version__,
     }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that a result depends on."""
+    return {name: metadata.version(name) for name in _PACKAGES}
+
+
+def git_commit() -> str:
+    """Return the commit of the checkout that this package lies in, "+" added where files were changed."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        if not git("ls-files", "--error-unmatch", Path(__file__).name):  # installed below somebody else's checkout
+            return ""
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except OSError:  # no git
+        return ""
 
 
 def _cpu_name() -> str:

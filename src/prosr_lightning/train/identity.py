@@ -9,10 +9,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from prosr_lightning.config.tree import TREE
 from prosr_lightning.runs.record import run_name
 from prosr_lightning.tracking import Identity
 
-_TAGGED = ("experiment", "method", "structure", "budget")  # groups whose choice is a tag
+
+def choices_of() -> dict[str, str]:
+    """Return what the running command chose from each group; nothing outside of one."""
+    if not HydraConfig.initialized():
+        return {}
+    choices = {str(key).partition("@")[0]: value for key, value in HydraConfig.get().runtime.choices.items()}
+    return {key: str(value) for key, value in choices.items() if value is not None and not key.startswith("hydra/")}
 
 
 def identity_of(cfg: DictConfig) -> Identity:
@@ -27,14 +34,13 @@ def identity_of(cfg: DictConfig) -> Identity:
     """
     group = str(cfg.task_name)
     overrides: list[str] = []
-    choices: dict[str, str] = {}
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
         overrides = list(hydra.overrides.task)
-        choices = {str(key).partition("@")[0]: value for key, value in hydra.runtime.choices.items()}
         if hydra.mode == RunMode.MULTIRUN:
             group = f"{group}-{Path(hydra.sweep.dir).name}"
     levels = "_".join(f"x{level}" for level in cfg.levels)
-    tags = [str(choices[key]) for key in _TAGGED if choices.get(key) is not None]
+    choices = choices_of()
+    tags = [choices[key] for key, part in TREE.items() if part.tag and key in choices]
     name = run_name(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)), overrides)
     return Identity(name=name, group=group, tags=tuple(dict.fromkeys([*tags, levels])))

@@ -9,7 +9,8 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 
-from prosr_lightning.config import conf_dir, run_reporting, user_message, validate
+from prosr_lightning.config import conf_dir, user_message, validate
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
