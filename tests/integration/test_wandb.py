@@ -222,7 +222,7 @@ def test_names_may_be_numbers_and_a_tag_may_stand_alone(tmp_path, nobody):
 
 def test_settings_that_wandb_refuses_are_one_line(tmp_path, nobody):
     pytest.importorskip("wandb")
-    with pytest.raises(ConfigError, match=r"logger\.\* must be settings that wandb takes, got: "):
+    with pytest.raises(ConfigError, match=r"logger\.wandb\.\* must be settings that wandb takes, got: "):
         _ = WeightsAndBiases(save_dir=tmp_path, offline=True, project="a/b c").experiment
 
 
@@ -241,7 +241,7 @@ def test_a_server_that_does_not_answer_is_one_line(tmp_path, nobody, monkeypatch
 
     monkeypatch.setattr(wandb, "init", fail)
     logger = WeightsAndBiases(save_dir=tmp_path, offline=True)
-    with pytest.raises(ConfigError, match=r"got: no answer; logger\.offline=true logs into the run folder instead"):
+    with pytest.raises(ConfigError, match=r"got: no answer; logger\.wandb\.offline=true logs into the run folder instead"):
         _ = logger.experiment
 
 

@@ -58,6 +58,8 @@ def hydra_main(
             def checked_words() -> None:
                 sys.argv[1:] = [_wrap(word, config_name) for word in sys.argv[1:]]
                 refuse_lists_for_groups(sys.argv[1:])
+                if {"-m", "--multirun"} & set(sys.argv) and any(word[:5] in ("-c", "--cfg") for word in sys.argv):
+                    raise ConfigError("--cfg shows one job, got -m; leave -m out and give each key one value.")
                 wrapped()
 
             sys.exit(run_reporting(checked_words, user_message))

@@ -85,6 +85,9 @@ def _validate_node(node: Any, path: str, paths: Collection[str]) -> None:  # noq
         for key in node:
             if f"{path}.{key}" not in paths:
                 raise ConfigError(_unknown(str(key), path, _children(path, paths)))
+        for key in _children(path, paths):
+            if key not in node:
+                raise ConfigError(f"`{path}.{key}` must be there, but it was taken out; leave it as it is.")
     for key, value in node.items():
         _validate_node(value, f"{path}.{key}", paths)
 
