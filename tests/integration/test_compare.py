@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 from pathlib import Path
@@ -13,8 +14,12 @@ from PIL import Image
 
 from prosr_lightning import Upscaler
 from prosr_lightning.config import conf_dir, user_message, validate
+from prosr_lightning.data.benchmarks import find_dataset
 from prosr_lightning.evaluate import EvaluateOptions
 from prosr_lightning.evaluate import run as evaluate
+from prosr_lightning.evaluate.running import evaluate_network
+from prosr_lightning.export import export_network
+from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.train import train
 
@@ -54,6 +59,38 @@ def race(tmp_path, picture_folder, monkeypatch):
     return run
 
 
+def test_batch_norm_survives_average_best_weights_scoring_and_export(race, picture_folder, tmp_path):
+    """With the statistics of its start, the average of an SRResNet scored 10 dB below its live weights."""
+    run = race(
+        "srresnet",
+        "scale=2",
+        "budget=cpu",
+        "data.crop=32",
+        "data.patches_per_epoch=120",
+        "trainer.max_time=null",
+        "trainer.max_epochs=-1",
+        "trainer.max_steps=90",  # in the middle of the second epoch
+        f"test.benchmarks=[{picture_folder}]",
+    )
+    checkpoint = run / "checkpoints" / "best.ckpt"
+    stored = torch.load(checkpoint, weights_only=True)
+    state, best = stored["state_dict"], load_network(checkpoint).network
+    assert stored["prosr"]["steps_done"] == 90
+    live = copy.deepcopy(best)
+    live.load_state_dict({k.removeprefix("generator."): v for k, v in state.items() if k.startswith("generator.")})
+    assert int(best.after_blocks[1].num_batches_tracked) == 90
+
+    record = json.loads((run / "record.json").read_text())
+    (sets,) = [find_dataset(str(picture_folder), tmp_path)]
+    scores = [evaluate_network(one, [sets], [2], get_protocol("paper"), device="cpu") for one in (best, live)]
+    averaged, current = (sum(one.psnr_db for one in score) / len(score) for score in scores)
+    assert averaged == pytest.approx(record["test"][f"{sets.name}/x2/psnr"], abs=1e-3)
+    assert averaged > current - 1
+
+    exported = export_network(str(checkpoint), tmp_path, target="torch", graphs=["step"], scale=2)[0]
+    assert exported.difference < 1e-5
+
+
 def losses(run: Path) -> list[float]:
     with (run / "csv" / "metrics.csv").open(newline="") as file:
         return [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
@@ -79,7 +116,7 @@ def test_every_method_is_trained_scored_and_comes_back_from_its_checkpoint(
     assert type(network).__name__ == record["network"]
     assert sum(one.numel() for one in network.parameters()) == record["parameters"]
     with torch.no_grad():
-        assert network.progressive(torch.rand(1, 1, 7, 5), 4)[-1].shape == (1, 1, 28, 20)
+        assert network.enlarge(torch.rand(1, 1, 7, 5), 4).shape == (1, 1, 28, 20)
 
     options = EvaluateOptions(
         data_dir=tmp_path,

@@ -63,7 +63,10 @@ def train(folder):
             "trainer.enable_progress_bar=false",
         ]
         environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK")}
-        environment |= {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+        environment |= {
+            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
+            "OMP_NUM_THREADS": "1",
+        }
         command = [sys.executable, "-m", "prosr_lightning.train", *settings, *overrides]
         return subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False

@@ -61,7 +61,13 @@ def test_the_best_weights_of_the_first_part_are_not_forgotten(main, tmp_path):
     assert main()[0] == 0
     (run,) = runs(tmp_path)
     kept, best = (run / BEST).read_bytes(), record(run)["val"]["best"]
-    words = ["trainer.max_epochs=2", "optimizer.lr=0.3", "scheduler=null", "test.benchmarks=validation", "test.scales=[2]"]
+    words = [
+        "trainer.max_epochs=2",
+        "optimizer.lr=0.3",
+        "scheduler=null",
+        "test.benchmarks=validation",
+        "test.scales=[2]",
+    ]
     shutil.copytree(run, tmp_path / "copy")
     assert main(f"ckpt_path={run / LAST}", *words, "hydra.run.dir=elsewhere")[0] == 0
     assert main(f"ckpt_path={run / LAST}", *words)[0] == 0
@@ -231,11 +237,19 @@ def test_the_record_says_what_was_run(main, tmp_path):
     assert main("structure=residual", "depth=4")[0] == 0
     (run,) = runs(tmp_path)
     found = record(run)
-    assert (found["method"], found["network"], found["levels"], found["protocol"]) == ("ProSRN", "Generator", [2], "paper")
+    assert (found["method"], found["network"], found["levels"], found["protocol"]) == (
+        "ProSRN",
+        "Generator",
+        [2],
+        "paper",
+    )
     assert (found["architecture"]["structure"], found["architecture"]["depth"]) == ("residual", 4)
     assert (found["choices"]["structure"], found["choices"]["debug"]) == ("residual", "smoke")
     assert found["command"][-1] == "depth=4"
-    assert found["packages"]["torch"] == torch.__version__.partition("+")[0] or found["packages"]["torch"] in torch.__version__
+    assert (
+        found["packages"]["torch"] == torch.__version__.partition("+")[0]
+        or found["packages"]["torch"] in torch.__version__
+    )
     assert len(found["commit"].rstrip("+")) in (0, 40)
 
 

@@ -241,7 +241,9 @@ def test_a_server_that_does_not_answer_is_one_line(tmp_path, nobody, monkeypatch
 
     monkeypatch.setattr(wandb, "init", fail)
     logger = WeightsAndBiases(save_dir=tmp_path, offline=True)
-    with pytest.raises(ConfigError, match=r"got: no answer; logger\.wandb\.offline=true logs into the run folder instead"):
+    with pytest.raises(
+        ConfigError, match=r"got: no answer; logger\.wandb\.offline=true logs into the run folder instead"
+    ):
         _ = logger.experiment
 
 

@@ -17,12 +17,21 @@ from prosr_lightning.train.checkpoints import read_state
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["test=False"], "`test` must be a group of settings, got False; leave it as it is; test.benchmarks=null scores"),
+        (
+            ["test=False"],
+            "`test` must be a group of settings, got False; leave it as it is; test.benchmarks=null scores",
+        ),
         (["logger=false"], "`logger` must be one of csv, none, wandb, got 'logger=false'"),
         (["logger=null"], "`logger` must be one of csv, none, wandb, got 'logger=null'"),
-        (["~logger"], "must have the key 'logger', but it was taken out; leave it as it is; logger=none trains without"),
+        (
+            ["~logger"],
+            "must have the key 'logger', but it was taken out; leave it as it is; logger=none trains without",
+        ),
         (["~model"], "must have the key 'model', but it was taken out"),
-        (["~scheduler"], "must have the key 'scheduler', but it was taken out; leave it as it is; scheduler=null keeps"),
+        (
+            ["~scheduler"],
+            "must have the key 'scheduler', but it was taken out; leave it as it is; scheduler=null keeps",
+        ),
         (["~test.scales"], "`test.scales` must be there, but it was taken out"),
         (["trainer.max_time=10"], "such as 00:00:10:00, got 10"),
         (["trainer.max_steps=null"], "trainer.max_steps must have a value, got null; the default is -1"),
@@ -30,7 +39,10 @@ from prosr_lightning.train.checkpoints import read_state
         (["optimizer={_target_: torch.optim.LBFGS, _partial_: true, lr: 1.0}"], "`optimizer` must step once a batch"),
         (["+callbacks.early.monitor=val/psnr"], "Another needs a class: +callbacks.early._target_="),
         (
-            ["+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping", "+callbacks.early.moniter=val/psnr"],
+            [
+                "+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping",
+                "+callbacks.early.moniter=val/psnr",
+            ],
             "must not hold the key 'moniter'; the nearest valid key is 'monitor'",
         ),
         (

@@ -12,6 +12,7 @@ from torch import nn
 from golden.independent import picture
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.imaging.resize import bicubic_upscale
+from prosr_lightning.networks import DirectNetwork
 
 NAMES = ("odd", "wide", "flat")
 
@@ -44,25 +45,25 @@ def tiny(tmp_path):
     return Benchmark(name="Tiny", images=tuple(folder / f"{name}.png" for name in NAMES))
 
 
-class Brightened(nn.Module):
+class Brightened(DirectNetwork):
     """Bicubic made brighter: a network whose result is known, and that records its inputs."""
 
     calls: list[tuple[tuple[int, ...], int]]
     receptive_radius = 4
-    architecture = {"name": "Brightened"}  # noqa: RUF012  # as in the contract
+    scales = (2, 4, 8)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(scale=2)
         self.amount = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, lr):
+        return self.enlarge(lr, self.scale)
 
     def progressive(self, lr, scale, *, detach_between_levels=False):
         type(self).calls.append((tuple(lr.shape), scale))
         assert not self.training
         assert torch.is_inference_mode_enabled()
-        return [bicubic_upscale(lr, scale) + self.amount]
-
-    def training_levels(self, scale):
-        return (scale,)
+        return {scale: bicubic_upscale(lr, scale) + self.amount}
 
 
 @pytest.fixture

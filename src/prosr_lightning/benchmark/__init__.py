@@ -22,7 +22,6 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
-from torch import nn
 
 from prosr_lightning.benchmark.comparing import Section
 from prosr_lightning.benchmark.growth import check_largest
@@ -35,7 +34,7 @@ from prosr_lightning.console import progress_bar, run_reporting
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.export import export_network
-from prosr_lightning.networks import Generator
+from prosr_lightning.networks import Generator, SRNetwork
 from prosr_lightning.networks.weights import load_network, save_network
 from prosr_lightning.upscale.engines import choose_device
 
@@ -99,8 +98,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"--output must be a file, got the folder {options.output}; add a name, such as speed.json.")
 
 
-def _upscale(options: argparse.Namespace, network: nn.Module, device: torch.device) -> Section:
-    def export(network: nn.Module, folder: Path, target: str, scale: int) -> Path:
+def _upscale(options: argparse.Namespace, network: SRNetwork, device: torch.device) -> Section:
+    def export(network: SRNetwork, folder: Path, target: str, scale: int) -> Path:
         weights = folder / "network.safetensors"
         save_network(weights, network)
         return export_network(str(weights), folder, target=target, graphs=["step"], scale=scale)[0].path

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import nn
 
 from prosr_lightning.benchmark.comparing import Comparison, Section, Task, compare
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks import SRNetwork
 from prosr_lightning.upscale.memory import forget_peak, peak_bytes
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -20,7 +20,7 @@ _LEAST_WORK = 1e6  # output pixels of a turn: small pictures are repeated until 
 
 
 def measure_growth(
-    network: nn.Module, device: torch.device, *, largest_megapixels: float, rounds: int, section: Section
+    network: SRNetwork, device: torch.device, *, largest_megapixels: float, rounds: int, section: Section
 ) -> None:
     """Measure cost per output pixel and peak memory of gray pictures at 2x, in tiles, as a user's are.
 

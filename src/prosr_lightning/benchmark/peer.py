@@ -10,10 +10,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from prosr_lightning.benchmark.comparing import Comparison, Section, compare
 from prosr_lightning.errors import ConfigError, MissingDependencyError
+from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.compared import LapSRN
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -21,13 +21,13 @@ _NAME = "OpenCV"
 _SCALE = 4
 _SIZE = (180, 240)
 
-Export = Callable[[nn.Module, Path, str, int], Path]
+Export = Callable[[SRNetwork, Path, str, int], Path]
 Picture = npt.NDArray[np.uint8]
 Peer = Callable[[Picture], object]
 
 
 def measure_beside_opencv(
-    network: nn.Module, device: torch.device, *, model: Path | None, export: Export, rounds: int, section: Section
+    network: SRNetwork, device: torch.device, *, model: Path | None, export: Export, rounds: int, section: Section
 ) -> None:
     """Compare output pixels per second of a picture at 4x.
 

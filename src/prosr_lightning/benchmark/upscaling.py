@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prosr_lightning.benchmark.comparing import Comparison, Section, Task, compare
 from prosr_lightning.benchmark.growth import measure_growth
@@ -24,7 +24,7 @@ from prosr_lightning.benchmark.yardstick import (
     yardstick_dtype,
 )
 from prosr_lightning.errors import MissingDependencyError, ProSRError
-from prosr_lightning.networks import multiply_adds_per_output_pixel
+from prosr_lightning.networks import SRNetwork, multiply_adds_per_output_pixel
 from prosr_lightning.upscale.engines import TorchEngine, choose_device
 from prosr_lightning.upscale.runtimes import ExportedEngine
 
@@ -35,7 +35,7 @@ Enlarge = Callable[[Tensor], Tensor]
 
 
 def measure_upscaling(
-    network: nn.Module,
+    network: SRNetwork,
     *,
     export: Export,
     device: str | torch.device = "auto",
@@ -87,7 +87,7 @@ def measure_upscaling(
 
 
 def _engines(
-    network: nn.Module, device: torch.device, dtype: torch.dtype, window: Tensor, export: Export, section: Section
+    network: SRNetwork, device: torch.device, dtype: torch.dtype, window: Tensor, export: Export, section: Section
 ) -> Mapping[str, Enlarge]:
     eager = TorchEngine(network, device=device)
     engines: dict[str, Enlarge] = {"eager": lambda window: _by_default(eager, window)}
@@ -116,7 +116,7 @@ def _by_default(engine: TorchEngine, image: Tensor) -> Tensor:
 
 
 def _compiled(
-    network: nn.Module, device: torch.device, dtype: torch.dtype, window: Tensor, section: Section
+    network: SRNetwork, device: torch.device, dtype: torch.dtype, window: Tensor, section: Section
 ) -> Enlarge | None:
     """Compile with frozen weights, which lets the compiler lay them out as it likes, for one size of window."""
     module = copy.deepcopy(network).to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
@@ -152,7 +152,7 @@ def _check_agreement(
 
 def _compare_with_yardsticks(
     engines: Mapping[str, Enlarge],
-    network: nn.Module,
+    network: SRNetwork,
     window: Tensor,
     device: torch.device,
     rounds: int,

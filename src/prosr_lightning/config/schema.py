@@ -72,29 +72,29 @@ def _validate_node(node: Any, path: str, paths: Collection[str]) -> None:  # noq
     if not isinstance(node, Mapping):
         return
     target = node.get("_target_")
-    part, _, name = path.partition(".")
     if isinstance(target, str):
         _validate_arguments(node, target, path)
-    elif part in TREE and TREE[part].open and not name:
-        for key, value in node.items():
-            if f"{path}.{key}" not in paths and not (isinstance(value, Mapping) and "_target_" in value):
-                raise ConfigError(
-                    f"{_unknown(str(key), path, _children(path, paths))} Another needs a class: +{path}.{key}._target_="
-                )
     elif path in TREE:
-        for key in node:
-            if f"{path}.{key}" not in paths:
-                raise ConfigError(_unknown(str(key), path, _children(path, paths)))
-        for key in _children(path, paths):
-            if key not in node:
-                raise ConfigError(f"`{path}.{key}` must be there, but it was taken out; leave it as it is.")
+        _validate_names(node, path, _children(path, paths))
     for key, value in node.items():
         _validate_node(value, f"{path}.{key}", paths)
 
 
+def _validate_names(node: Mapping[Any, Any], path: str, known: list[str]) -> None:
+    """Compare the keys of a node without a target with those that the files spell out."""
+    for key, value in node.items():
+        if key in known or (TREE[path].open and isinstance(value, Mapping) and "_target_" in value):
+            continue
+        another = f" Another needs a class: +{path}.{key}._target_=" if TREE[path].open else ""
+        raise ConfigError(_unknown(str(key), path, known) + another)
+    for key in known:
+        if key not in node and not TREE[path].open:
+            raise ConfigError(f"`{path}.{key}` must be there, but it was taken out; leave it as it is.")
+
+
 def _validate_arguments(node: Mapping[Any, Any], target: str, path: str) -> None:
     """Compare the keys of a node with what its target takes, and null with what that allows."""
-    if target.endswith("GAN") and "content" in node:
+    if getattr(_imported(target, path), "adversarial", False) and "content" in node:
         raise ConfigError(
             "ProSRGAN must be trained by its own losses, got those of the method's authors, which come with "
             "budget=paper; choose budget=cpu or method=prosrn."
@@ -143,17 +143,20 @@ def parameters(target: str, path: str) -> Mapping[str, inspect.Parameter] | None
     Raises:
         ConfigError: If it cannot be imported.
     """
+    signature = inspect.signature(_imported(target, path)).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.values()):
+        return None
+    return signature
+
+
+def _imported(target: str, path: str) -> Any:  # noqa: ANN401  # a class or a function
     try:
-        found = get_object(target)
+        return get_object(target)
     except Exception as error:
         raise ConfigError(
             f"{path}._target_ must be something that can be imported, got {target!r} ({_first_line(error)}); "
             "check its spelling."
         ) from error
-    signature = inspect.signature(found).parameters
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.values()):
-        return None
-    return signature
 
 
 def _primary(config_name: str) -> DictConfig:

@@ -176,10 +176,12 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
     if options.ckpt_path is None:
         return None, None, 0, "bicubic"
     loaded = load_network(options.ckpt_path, device=device)
-    network = cast("SRNetwork", loaded.network)
+    network = loaded.network
     path = Path(options.ckpt_path)
-    name = network.architecture["name"] if path.suffix == ".ckpt" else path.stem
-    return network, options.ckpt_path, count_parameters(loaded.network), str(name)
+    name = path.stem
+    if path.suffix == ".ckpt":  # named after its training, which may be a ProSRGAN's
+        name = loaded.metadata.get("config", {}).get("test", {}).get("method") or network.title
+    return network, options.ckpt_path, count_parameters(network), name
 
 
 def _device(name: str) -> str:

@@ -6,13 +6,11 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluate.running import evaluate_network
@@ -31,7 +29,7 @@ _CROP = 80  # side of the crops of the picture, in pixels of the original
 
 
 def score_run(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, SRNetwork],
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
     protocol: Protocol,
@@ -61,11 +59,11 @@ def score_run(
         The scores of bicubic and of every network.
     """
     scores: dict[str, list[ImageScore]] = {}
-    everything: dict[str, nn.Module | None] = {"bicubic": None, **networks}
+    everything: dict[str, SRNetwork | None] = {"bicubic": None, **networks}
     for method, module in everything.items():
         folder = output_dir / "test" / method
         scores[method] = evaluate_network(
-            cast("SRNetwork | None", module),
+            module,
             benchmarks,
             scales,
             protocol,

@@ -77,19 +77,18 @@ def export_network(
     return written
 
 
-def _facts(network: nn.Module, graph: str, total: int) -> dict[str, str]:
+def _facts(network: SRNetwork, graph: str, total: int) -> dict[str, str]:
     """Return what travels in the file, as texts."""
     convolutions = (module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)))
-    ours = cast(SRNetwork, network)
     facts = {
         "prosr_graph": graph,
         "prosr_scale": str(total),
-        "prosr_architecture": json.dumps(ours.architecture),
+        "prosr_architecture": json.dumps(network.architecture),
         WIDEST_KEY: str(max((convolution.out_channels for convolution in convolutions), default=1)),
     }
     # only the repeated 2x step can be tiled pass by pass, which is what engines do with the radius
     tiled = graph == "step" and total == 2
-    return {**facts, RADIUS_KEY: str(ours.receptive_radius)} if tiled else facts
+    return {**facts, RADIUS_KEY: str(network.receptive_radius)} if tiled else facts
 
 
 def _largest_difference(module: nn.Module, run: Run, channels: int) -> float:

@@ -6,8 +6,6 @@ bicubic chroma too. Bicubic is written as a transposed convolution, which every 
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,24 +20,24 @@ class LuminanceStep(nn.Module):
     """One pass: luminance `(N, 1, H, W)` to `(N, 1, factor * H, factor * W)`, studio range / 255, not clamped.
 
     Args:
-        network: Follows `SRNetwork`.
+        network: Any.
         factor: 2 for a network that repeats its step.
     """
 
-    def __init__(self, network: nn.Module, *, factor: int) -> None:
+    def __init__(self, network: SRNetwork, *, factor: int) -> None:
         super().__init__()
         self.network, self.factor = network, factor
 
     def forward(self, luminance: Tensor) -> Tensor:
         """Enlarge the luminance."""
-        return cast(SRNetwork, self.network).progressive(luminance, self.factor)[-1]
+        return self.network.enlarge(luminance, self.factor)
 
 
 class RgbChain(nn.Module):
     """The whole way: RGB `(N, 3, H, W)` in `[0, 1]` to RGB `(N, 3, scale * H, scale * W)` in `[0, 1]`.
 
     Args:
-        network: Follows `SRNetwork`.
+        network: Any.
         scale: Total factor.
 
     Note:
@@ -51,7 +49,7 @@ class RgbChain(nn.Module):
     to_rgb: Tensor
     offset: Tensor
 
-    def __init__(self, network: nn.Module, *, scale: int) -> None:
+    def __init__(self, network: SRNetwork, *, scale: int) -> None:
         super().__init__()
         self.network, self.scale = network, scale
         offset = rgb_to_ycbcr(torch.zeros(3, 1, 1, dtype=torch.float64))
@@ -65,7 +63,7 @@ class RgbChain(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """Enlarge the picture."""
         ycbcr = F.conv2d(rgb, self.to_ycbcr, self.offset)
-        luminance = cast(SRNetwork, self.network).progressive(ycbcr[:, :1], self.scale)[-1]
+        luminance = self.network.enlarge(ycbcr[:, :1], self.scale)
         enlarged = torch.cat([luminance, self.chroma(ycbcr[:, 1:])], dim=1)
         return F.conv2d(enlarged - self.offset[:, None, None], self.to_rgb).clamp(0, 1)
 

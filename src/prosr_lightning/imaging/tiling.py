@@ -27,20 +27,15 @@ OnTile = Callable[[int], None]
 SMALLEST_TILE = 16
 
 
-class Progressive(Protocol):
-    """The part of `networks.contract.SRNetwork` that tiling needs.
+class Enlarging(Protocol):
+    """The part of `networks.contract.SRNetwork` that tiling needs."""
 
-    A network that also has `step_scale = 2` enlarges by repeating its `forward`, and is tiled pass by pass. Any other
-    is tiled as a whole, with twice its radius where it goes through several levels: r + r/2 + r/4 + ... < 2r.
-    """
-
-    def progressive(self, lr: Tensor, scale: int) -> list[Tensor]:
-        """Return the image of every level, smallest first."""
+    def enlarge(self, lr: Tensor, scale: int) -> Tensor:
+        """Return the image enlarged by `scale`."""
         ...
 
-    @property
-    def receptive_radius(self) -> int:
-        """The radius, in `lr` pixels, of one pass."""
+    def passes(self, scale: int) -> list[tuple[int, int]]:
+        """Return the factor and the halo of each pass."""
         ...
 
 
@@ -120,9 +115,9 @@ def enlarge_tiled(
 
 
 def progressive_tiled(
-    network: Progressive, lr: Tensor, scale: int, *, tile: int, on_tile: OnTile | None = None
+    network: Enlarging, lr: Tensor, scale: int, *, tile: int, on_tile: OnTile | None = None
 ) -> list[Tensor]:
-    """Do what `network.progressive(lr, scale)` does, tile by tile.
+    """Do what `network.enlarge(lr, scale)` does, pass by pass and tile by tile.
 
     Args:
         network: In evaluation mode, on the device of `lr`.
@@ -132,33 +127,21 @@ def progressive_tiled(
         on_tile: As in `enlarge_bands`.
 
     Returns:
-        The image of every level on the CPU, smallest first; only the last for a network without `step_scale`.
+        The image after every pass on the CPU, smallest first.
 
     Raises:
         ConfigError: As `enlarge_bands`.
         OutOfMemoryError: As `enlarge_bands`.
     """
     images: list[Tensor] = []
-    for factor, halo in passes(network, scale):
+    for factor, halo in network.passes(scale):
 
         def step(window: Tensor, factor: int = factor) -> Tensor:
-            return network.progressive(window.to(lr.device), factor)[-1]
+            return network.enlarge(window.to(lr.device), factor)
 
         source = images[-1] if images else lr
         images.append(enlarge_tiled(step, source, factor=factor, halo=halo, tile=tile, on_tile=on_tile))
     return images
-
-
-def passes(network: Progressive, scale: int) -> list[tuple[int, int]]:
-    """Return the factor and the halo of each pass that enlarges by `scale` in all.
-
-    Args:
-        network: See `Progressive`.
-        scale: Total factor, a power of two from 2 up.
-    """
-    if getattr(network, "step_scale", None) == 2:
-        return [(2, network.receptive_radius)] * (scale.bit_length() - 1)
-    return [(scale, network.receptive_radius * (1 if scale == 2 else 2))]
 
 
 def _share(length: int, side: int) -> int:

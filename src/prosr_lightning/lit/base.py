@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
@@ -15,8 +16,10 @@ from prosr_lightning import __version__
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
+from prosr_lightning.lit.limits import EndOfRun
 from prosr_lightning.lit.optimizers import average_of
 from prosr_lightning.metrics import psnr
+from prosr_lightning.networks.architecture import describe, normalised
 from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
 Batch = dict[str, Any]
@@ -26,20 +29,34 @@ class LitSuperResolution(LightningModule):
     """Base of the LightningModules; see `LitProSRN` for the arguments.
 
     Logged: `val/psnr` (mean over sets and `val_scales`), `val/<set>/x<scale>/psnr`.
+
+    Attributes:
+        title: What tables call a network that was trained so; None takes the network's own title.
+        adversarial: Whether a discriminator takes part.
     """
 
+    title: ClassVar[str | None] = None
+    adversarial: ClassVar[bool] = False
+    generator: SRNetwork
+
     advice = "Try a lower optimizer.lr, trainer.gradient_clip_val=0.1 or trainer.precision=32-true"  # on NaN
+    clipping_key = "trainer.gradient_clip_val"  # where the clipping of gradients is set
 
     def __init__(
         self,
         *,
-        generator: nn.Module,
+        generator: SRNetwork,
         levels: Sequence[int],
         val_scales: Sequence[int] | None,
         ema_decay: float,
         check_finite_every: int,
     ) -> None:
         super().__init__()
+        if not isinstance(generator, SRNetwork):
+            raise ConfigError(
+                "`generator` must be of a subclass of prosr_lightning.networks.SRNetwork, got "
+                f"{type(generator).__name__}; see docs/extending.md."
+            )
         _check_levels(levels)
         if not 0 <= ema_decay < 1:
             raise ConfigError(f"`ema_decay` must be in [0, 1), got {ema_decay}; 0 switches the average off.")
@@ -63,15 +80,19 @@ class LitSuperResolution(LightningModule):
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> SRNetwork:
         """The network to validate, keep and use: the moving average where there is one."""
-        return self.generator if self.ema_generator is None else self.ema_generator.module
+        return self.generator if self.ema_generator is None else cast(SRNetwork, self.ema_generator.module)
 
-    def start_from(self, network: nn.Module) -> None:
+    def start_from(self, network: SRNetwork) -> None:
         """Take over the weights of a network of the same architecture, for the generator and its average."""
         self.generator.load_state_dict(network.state_dict())
         if self.ema_generator is not None:
             self.ema_generator.module.load_state_dict(network.state_dict())
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what every run needs, however its trainer was made."""
+        return [EndOfRun()]
 
     def setup(self, stage: str) -> None:
         """Prepare one mean per validation set and scale, the same on every device."""
@@ -104,7 +125,7 @@ class LitSuperResolution(LightningModule):
         for scale in self.val_scales:
             hr = modcrop(batch["hr"], scale)
             lr = bicubic_downscale(hr, scale).contiguous(memory_format=torch.channels_last)
-            sr = cast(SRNetwork, self.network).progressive(lr, scale)[-1]
+            sr = self.network.enlarge(lr, scale)
             self.score_image(batch, scale, lr, sr, hr)
 
     def score_image(self, batch: Batch, scale: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
@@ -127,10 +148,39 @@ class LitSuperResolution(LightningModule):
         Not a hook of Lightning's, because callbacks that save at the end of a batch run before the module's own hook.
         """
         if self.ema_generator is not None and self._optimizer_average() is None:
-            self._update_average(self.ema_generator)
+            self._update_average(self.ema_generator.module)
         self.steps_done += 1
         if self.steps_done % self.check_finite_every == 0:
             self.require_finite()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, also for a fused optimizer under bfloat16 autocast, where it refuses.
+
+        It refuses because such an optimizer undoes the scaling of the loss by itself; without a scaler there is none.
+
+        Args:
+            optimizer: Its parameters have the gradients.
+            gradient_clip_val: Largest norm or value; None or 0 does not clip.
+            gradient_clip_algorithm: "value", or else the norm.
+
+        Raises:
+            ConfigError: With a scaler (precision 16-mixed), where clipping would see scaled gradients.
+        """
+        if not gradient_clip_val:
+            return
+        plugin = self.trainer.precision_plugin
+        if getattr(plugin, "scaler", None) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            raise ConfigError(
+                f"`{self.clipping_key}` must be null with a fused optimizer in float16, got {gradient_clip_val}; "
+                "set optimizer.fused=false or trainer.precision=bf16-mixed."
+            )
+        clip = plugin.clip_grad_by_value if gradient_clip_algorithm == "value" else plugin.clip_grad_by_norm
+        clip(optimizer, gradient_clip_val)
 
     def note_loss(self, loss: Tensor) -> None:
         """Remember, without waiting for the device, the first training batch whose loss is not finite."""
@@ -157,7 +207,7 @@ class LitSuperResolution(LightningModule):
         self.require_finite()
         self.take_optimizer_average()  # in place: the state dict of the checkpoint is already that of these tensors
         checkpoint["prosr"] = {
-            "architecture": cast(SRNetwork, self.generator).architecture,
+            "architecture": self.generator.architecture,
             "config": self.run_config,
             "version": __version__,
             "steps_done": self.steps_done,
@@ -174,11 +224,11 @@ class LitSuperResolution(LightningModule):
             raise CheckpointError(
                 "The checkpoint must be one of prosr_lightning, got another program's; choose another."
             )
-        mine = cast(SRNetwork, self.generator).architecture
-        if stored["architecture"] != mine:
+        mine = self.generator.architecture
+        if normalised(stored["architecture"]) != mine:
             raise CheckpointError(
-                f"The checkpoint must hold the architecture of this run, {_compact(mine)}, got "
-                f"{_compact(stored['architecture'])}; choose the same settings, or another checkpoint."
+                f"The checkpoint must hold the architecture of this run, {describe(mine)}, got "
+                f"{describe(stored['architecture'])}; choose the same settings, or another checkpoint."
             )
         keys = checkpoint["state_dict"].keys()
         averaged, mine_averaged = any(key.startswith("ema_generator.") for key in keys), self.ema_generator is not None
@@ -202,8 +252,7 @@ class LitSuperResolution(LightningModule):
             averaged = self.ema_generator.module
             for kept, own in zip(averaged.parameters(), self.generator.parameters(), strict=True):
                 kept.copy_(average(own))
-            for kept_buffer, buffer in zip(averaged.buffers(), self.generator.buffers(), strict=True):
-                kept_buffer.copy_(buffer)
+            self._copy_buffers(averaged)
 
     def _optimizer_average(self) -> Callable[[nn.Parameter], Tensor] | None:
         """Return what the generator's optimizer averages by; None where it does not."""
@@ -218,6 +267,12 @@ class LitSuperResolution(LightningModule):
         """
         keep = min(self.ema_decay, (1 + self.steps_done) / (10 + self.steps_done))  # TensorFlow's warm-up
         torch._foreach_lerp_(list(averaged.parameters()), list(self.generator.parameters()), 1 - keep)
+        self._copy_buffers(averaged)
+
+    def _copy_buffers(self, averaged: nn.Module) -> None:
+        """Take over what is no parameter: the statistics of batch norm, which are averages already, and its counts."""
+        for kept, own in zip(averaged.buffers(), self.generator.buffers(), strict=True):
+            kept.copy_(own)
 
 
 def _check_levels(levels: Sequence[int]) -> None:
@@ -229,8 +284,3 @@ def _check_levels(levels: Sequence[int]) -> None:
 
 def _metric_key(name: str, scale: int) -> str:
     return f"{name.replace('.', '_')}/x{scale}"
-
-
-def _compact(architecture: dict[str, Any]) -> str:
-    arguments = ", ".join(f"{key}={value}" for key, value in architecture.items() if key != "name")
-    return f"{architecture.get('name')}({arguments})"

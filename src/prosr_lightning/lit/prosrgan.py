@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -18,7 +18,7 @@ from prosr_lightning.lit.base import Batch, LitSuperResolution
 from prosr_lightning.lit.criterion import DetailCriterion
 from prosr_lightning.lit.prosrn import OptimizerFactory, SchedulerFactory
 from prosr_lightning.lit.residuals import Level, require_base, residual_levels
-from prosr_lightning.lit.schedules import advance_schedule
+from prosr_lightning.lit.schedules import advance_schedules
 from prosr_lightning.lit.watch import BalanceWatch
 from prosr_lightning.losses import EPS, cascade, residual_loss
 from prosr_lightning.losses.adversarial import (
@@ -32,6 +32,7 @@ from prosr_lightning.losses.adversarial import (
     require_kind,
     require_objective,
 )
+from prosr_lightning.networks.architecture import normalised
 from prosr_lightning.networks.contract import SRNetwork
 from prosr_lightning.networks.discriminator import Discriminator
 
@@ -77,12 +78,15 @@ class LitProSRGAN(LitSuperResolution):
         patches, or all together with `trainer.sync_batchnorm=true` on GPUs.
     """
 
+    title = "ProSRGAN"
+    adversarial = True
     advice = "Try a lower optimizer.lr, model.gradient_clip_val=0.1 or model.discriminator.norm=spectral"
+    clipping_key = "model.gradient_clip_val"
 
     def __init__(
         self,
         *,
-        generator: nn.Module,
+        generator: SRNetwork,
         discriminator: Discriminator,
         optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory | None = None,
@@ -113,6 +117,11 @@ class LitProSRGAN(LitSuperResolution):
         require_kind(adversarial)
         require_objective(objective)
         require_base(residual_base)
+        if discriminator_optimizer is not None and not callable(discriminator_optimizer):
+            raise ConfigError(
+                "`discriminator_optimizer` must be null, as `optimizer`, or a whole node with _target_, got "
+                f"{discriminator_optimizer}; conf/model/prosrgan.yaml has one to copy."
+            )
         _check(weight, gradient_clip_val, accumulate_grad_batches, pretrain_epochs)
         self.automatic_optimization = False
         self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
@@ -139,15 +148,12 @@ class LitProSRGAN(LitSuperResolution):
                 self._update(optimizer_g, self._generator_step(levels), batch_idx)
         if self._window_ends(batch_idx):
             self.finish_step()
-            for scheduler in cast(list[LRScheduler], self.lr_schedulers() or []):
-                advance_schedule(scheduler, self.trainer)
+            advance_schedules(cast(list[LRScheduler], self.lr_schedulers() or []), self.trainer)
 
     def reconstruct(self, batch: Batch) -> dict[int, Level]:
         """Return G(x), x' and r of every trained level, from one pass of the generator."""
         lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
-        images = cast(SRNetwork, self.generator).progressive(
-            lr, self.scale, detach_between_levels=self.detach_between_levels
-        )
+        images = self.generator.progressive(lr, self.scale, detach_between_levels=self.detach_between_levels)
         return residual_levels(lr, images, batch["hr"], base=self.residual_base)
 
     def _discriminator_step(self, levels: dict[int, Level]) -> Tensor:
@@ -213,8 +219,7 @@ class LitProSRGAN(LitSuperResolution):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient of the network whose turn it is, after any unscaling of mixed precision."""
-        if self.gradient_clip_val is not None:
-            self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip_val, gradient_clip_algorithm="norm")
+        self.configure_gradient_clipping(optimizer, self.gradient_clip_val)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizers of generator and discriminator, in this order, and a schedule for each."""
@@ -260,7 +265,7 @@ class LitProSRGAN(LitSuperResolution):
                 "ckpt_path must be a checkpoint of ProSRGAN, got one without a discriminator; "
                 "start from a ProSRN with init_from instead."
             )
-        if stored != self.discriminator.architecture:
+        if normalised(stored) != self.discriminator.architecture:
             raise CheckpointError(
                 f"The checkpoint must hold the discriminator of this run, {self.discriminator.architecture}, got "
                 f"{stored}; choose the same settings, or another checkpoint."

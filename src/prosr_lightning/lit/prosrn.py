@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,7 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.lit.base import Batch, LitSuperResolution
-from prosr_lightning.lit.schedules import advance_schedule, run_progress
+from prosr_lightning.lit.limits import run_progress
+from prosr_lightning.lit.schedules import advance_schedules
 from prosr_lightning.losses import EPS, cascade, content_loss
 from prosr_lightning.networks.contract import SRNetwork
 
@@ -32,7 +32,7 @@ class LitProSRN(LitSuperResolution):
     `val/<set>/x<scale>/psnr`.
 
     Args:
-        generator: The network; anything that fulfils `networks.contract.SRNetwork`.
+        generator: The network.
         optimizer: Makes the optimizer from the parameters (Adam, Sec. 4.2).
         scheduler: Makes the learning-rate schedule from the optimizer, stepped once a batch; None keeps the rate.
         levels: Factors whose images are compared with the ground truth: `[2]`, `[2, 4]`, `[2, 4, 8]`.
@@ -51,7 +51,7 @@ class LitProSRN(LitSuperResolution):
     def __init__(
         self,
         *,
-        generator: nn.Module,
+        generator: SRNetwork,
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory | None = None,
         levels: Sequence[int] = (2,),
@@ -81,11 +81,8 @@ class LitProSRN(LitSuperResolution):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Reconstruct every level from LR and add their losses (Eq. 9)."""
         lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
-        supervised = cast(SRNetwork, self.generator).supervised(
-            lr, self.scale, detach_between_levels=self.detach_between_levels
-        )
-        by_factor = {images[0].shape[-1] // lr.shape[-1]: images for images in supervised}
-        losses = {level: self._level_loss(by_factor[level], batch["hr"][level]) for level in self.levels}
+        images = self.generator.supervised(lr, self.scale, detach_between_levels=self.detach_between_levels)
+        losses = {level: self._level_loss(images[level], batch["hr"][level]) for level in self.levels}
         loss = cascade(losses.values())
         self.note_loss(loss)
         self.log("train/loss", loss, prog_bar=True, batch_size=lr.shape[0])
@@ -122,35 +119,6 @@ class LitProSRN(LitSuperResolution):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.finish_step()
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as Lightning does, also for a fused optimizer under bfloat16 autocast, where it refuses.
-
-        It refuses because such an optimizer undoes the scaling of the loss by itself; without a scaler there is none.
-
-        Raises:
-            ConfigError: With a scaler (precision 16-mixed), where clipping would see scaled gradients.
-        """
-        plugin = self.trainer.precision_plugin
-        fused_amp = isinstance(plugin, MixedPrecision) and getattr(optimizer, "_step_supports_amp_scaling", False)
-        if not fused_amp or not gradient_clip_val:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
-        if cast(MixedPrecision, plugin).scaler is not None:
-            raise ConfigError(
-                f"`trainer.gradient_clip_val` must be null with a fused optimizer in float16, got {gradient_clip_val}; "
-                "set optimizer.fused=false or trainer.precision=bf16-mixed."
-            )
-        parameters = [one for group in optimizer.param_groups for one in group["params"]]
-        if gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-        else:
-            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
-
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:  # noqa: ANN401  # Lightning's signature
         """Step the schedule by the share of the run that is done."""
-        advance_schedule(scheduler, self.trainer)
+        advance_schedules([scheduler], self.trainer)

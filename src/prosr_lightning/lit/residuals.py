@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -27,13 +27,13 @@ class Level(NamedTuple):
 
 
 def residual_levels(
-    lr: Tensor, images: Sequence[Tensor], hr: Mapping[int, Tensor], *, base: str = "level_input"
+    lr: Tensor, images: Mapping[int, Tensor], hr: Mapping[int, Tensor], *, base: str = "level_input"
 ) -> dict[int, Level]:
     """Pair the image of each level with its ground truth and with one x' for both (docs/paper-notes.md, entry 9).
 
     Args:
         lr: The LR image, `(N, 1, H, W)`.
-        images: The generator's image of every level, smallest first.
+        images: The generator's image of every level by factor, smallest first.
         hr: The ground truth of the supervised levels, by factor.
         base: What is enlarged bicubically to x': the "level_input", so that residuals hold one octave at each level, or
             always the original "lr".
@@ -46,12 +46,14 @@ def residual_levels(
     """
     require_base(base)
     levels = {}
-    for sr, level_input in zip(images, [lr, *images][: len(images)], strict=True):
-        factor = sr.shape[-1] // lr.shape[-1]
+    before = 1
+    for factor, sr in images.items():
         if factor in hr:
-            start = level_input.detach() if base == "level_input" else lr
-            lr_up = bicubic_upscale(start.float(), sr.shape[-1] // start.shape[-1])
+            start = 1 if base == "lr" else before
+            level_input = lr if start == 1 else images[start].detach()
+            lr_up = bicubic_upscale(level_input.float(), factor // start)
             levels[factor] = Level(sr=sr.float(), lr_up=lr_up, residual=hr[factor] - lr_up)
+        before = factor
     if levels.keys() != hr.keys():
         raise ConfigError(f"`levels` must be those of the network, {list(levels)}, got {list(hr)}; choose among them.")
     return levels

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Sequence
 
 from lightning import Trainer
-from lightning.pytorch.callbacks import Timer
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.lit.limits import run_progress
 
 
 class ProgressSchedule(LRScheduler, abc.ABC):
@@ -93,31 +94,12 @@ class CosineToEnd(ProgressSchedule):
         return self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def run_progress(trainer: Trainer) -> float:
-    """Return the share of a run that is done: the largest over its limits of steps, epochs and time.
-
-    Args:
-        trainer: The trainer, which knows the limits.
-
-    Returns:
-        A value in `[0, 1]`; 0 if the run has no limit.
-    """
-    shares = [0.0]
-    if trainer.max_steps and trainer.max_steps > 0:
-        shares.append(trainer.global_step / trainer.max_steps)  # both count the steps of every optimizer
-    if trainer.max_epochs and trainer.max_epochs > 0:
-        batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        shares.append(batches / (trainer.max_epochs * trainer.num_training_batches))
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by Lightning's connector
-        if isinstance(callback, Timer) and (remaining := callback.time_remaining()) is not None:
-            elapsed = callback.time_elapsed()
-            shares.append(elapsed / max(elapsed + remaining, 1e-9))
-    return min(max(shares), 1.0)
-
-
-def advance_schedule(scheduler: LRScheduler, trainer: Trainer) -> None:
-    """Step a schedule after a training batch, by the share of the run that is done or by the batch."""
-    if isinstance(scheduler, ProgressSchedule):
-        scheduler.advance(run_progress(trainer))
-    else:
-        scheduler.step()
+def advance_schedules(schedulers: Sequence[LRScheduler], trainer: Trainer) -> None:
+    """Step the schedules after a training batch, by the share of the run that is done or by the batch."""
+    follow = [one for one in schedulers if isinstance(one, ProgressSchedule)]
+    progress = run_progress(trainer) if follow else 0.0
+    for scheduler in schedulers:
+        if isinstance(scheduler, ProgressSchedule):
+            scheduler.advance(progress)
+        else:
+            scheduler.step()

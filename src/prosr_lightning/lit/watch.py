@@ -70,14 +70,16 @@ class BalanceWatch:
         if outcome == "wins":
             log.warning(
                 "The discriminator has been right about %.0f%% of the patches for %d batches; the generator learns "
-                "little from it. Try a lower model.discriminator_optimizer.lr, or model.discriminator.norm=spectral.",
+                "little from it. Try model.discriminator.norm=spectral, or a lower rate in "
+                "model.discriminator_optimizer.",
                 100 * mean,
                 batches,
             )
         else:
             log.warning(
                 "The discriminator has been right about only %.0f%% of the patches for %d batches, hardly more than by "
-                "guessing. Try a higher model.discriminator_optimizer.lr, or a lower share of the adversarial term.",
+                "guessing. Try a lower share of the adversarial term, or a higher rate in "
+                "model.discriminator_optimizer.",
                 100 * mean,
                 batches,
             )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
-from torch import nn
-
-from prosr_lightning.errors import CheckpointError
+from prosr_lightning.errors import CheckpointError, ConfigError
+from prosr_lightning.networks.architecture import TARGET, normalised, target_of
 from prosr_lightning.networks.compared import (
     DRCN,
     DRRN,
@@ -20,7 +20,14 @@ from prosr_lightning.networks.compared import (
     SRResNet,
 )
 from prosr_lightning.networks.complexity import executed_layers, longest_path, multiply_adds_per_output_pixel
-from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters, levels_up_to
+from prosr_lightning.networks.contract import (
+    DirectNetwork,
+    SRNetwork,
+    count_layers,
+    count_parameters,
+    levels_up_to,
+)
+from prosr_lightning.networks.discriminator import Discriminator
 from prosr_lightning.networks.generator import Generator
 from prosr_lightning.networks.progressive import ProgressiveNetwork
 from prosr_lightning.networks.subpixel import SubPixelGenerator
@@ -30,8 +37,11 @@ __all__ = [
     "DRRN",
     "ESPCN",
     "FSRCNN",
+    "NETWORKS",
     "SRCNN",
     "VDSR",
+    "DirectNetwork",
+    "Discriminator",
     "Generator",
     "LapSRN",
     "MSLapSRN",
@@ -39,58 +49,93 @@ __all__ = [
     "SRNetwork",
     "SRResNet",
     "SubPixelGenerator",
+    "Trust",
     "build_network",
     "count_layers",
     "count_parameters",
     "executed_layers",
     "levels_up_to",
     "longest_path",
-    "method_name",
     "multiply_adds_per_output_pixel",
+    "network_class",
 ]
 
-_METHODS = {
-    "Generator": "ProSRN",
-    "MSLapSRN": "MS-LapSRN",
-    "SubPixelGenerator": "ProSRN (sub-pixel)",
-}  # the others are called what their classes are
+NETWORKS: tuple[type[SRNetwork], ...] = (
+    Generator,
+    SubPixelGenerator,
+    SRCNN,
+    FSRCNN,
+    ESPCN,
+    VDSR,
+    DRCN,
+    DRRN,
+    SRResNet,
+    LapSRN,
+    MSLapSRN,
+)
+
+Trust = Sequence[str | type[SRNetwork]]  # networks that files may ask for besides ours: classes or their dotted paths
 
 
-def method_name(network: str) -> str:
-    """Return what the paper calls a network.
+def network_class(target: str, *, trust: Trust = ()) -> type[SRNetwork] | None:
+    """Return the class that a file names, or None if it is neither ours nor trusted. What a file names is not imported.
 
     Args:
-        network: The name of its class.
+        target: The dotted path.
+        trust: Classes of others, or their dotted paths, which are imported.
+
+    Raises:
+        ConfigError: If something trusted cannot be imported or is no `SRNetwork`.
 
     Example:
-        >>> method_name("Generator"), method_name("VDSR")
-        ('ProSRN', 'VDSR')
+        >>> network_class("prosr_lightning.networks.MSLapSRN").title, network_class("os.system")
+        ('MS-LapSRN', None)
     """
-    return _METHODS.get(network, network)
+    allowed = {target_of(kind): kind for kind in NETWORKS}
+    for trusted in trust:
+        kind = _imported(trusted) if isinstance(trusted, str) else trusted
+        allowed |= {target_of(kind): kind, str(trusted): kind}
+    return allowed.get(target)
 
 
-def build_network(architecture: Mapping[str, Any]) -> nn.Module:
+def build_network(architecture: Mapping[str, Any], *, trust: Trust = ()) -> SRNetwork:
     """Rebuild a network from the plain values that its `architecture` property gave.
 
     Args:
-        architecture: Class name under "name", constructor arguments under theirs.
+        architecture: The dotted path of the class under "_target_", constructor arguments under theirs.
+        trust: As in `network_class`.
 
     Returns:
         The network, with fresh weights.
 
     Raises:
-        CheckpointError: If the name is not a network of this package or the arguments do not fit it.
+        CheckpointError: If the class is neither ours nor trusted, or the arguments do not fit it.
+        ConfigError: As `network_class`.
     """
-    arguments = dict(architecture)
-    name = arguments.pop("name", None)
-    networks = {key: value for key, value in globals().items() if key in __all__ and isinstance(value, type)}
-    found = networks.get(str(name))
-    if found is None or not issubclass(found, nn.Module):
+    arguments = normalised(architecture)
+    target = arguments.pop(TARGET, None)
+    kind = network_class(str(target), trust=trust)
+    if kind is None:
         raise CheckpointError(
-            f"The architecture must be a network of this version of prosr_lightning, got {name!r}; "
-            "the file may come from a newer version or from another program."
+            f"The architecture must be a network of this version of prosr_lightning or a trusted one, got {target!r}. "
+            f"Files never decide what is imported; if it is yours, name it: trusted_networks=[{target}], for "
+            f'prosr-upscale and prosr-export --trust {target}, in Python trust=["{target}"].'
         )
     try:
-        return found(**arguments)
+        return kind(**arguments)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"The arguments stored for {name} do not fit it: {error}") from error
+        raise CheckpointError(f"The arguments stored for {kind.__name__} do not fit it: {error}") from error
+
+
+def _imported(path: str) -> type[SRNetwork]:
+    module, _, name = path.rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"A trusted network must be the path of a class that can be imported, such as mypackage.MyNetwork, got "
+            f"{path!r} ({error}); check its spelling, and that its package is installed or its folder in PYTHONPATH."
+        ) from error
+    if not (isinstance(kind, type) and issubclass(kind, SRNetwork)):
+        raise ConfigError(f"A trusted network must be a subclass of prosr_lightning.networks.SRNetwork, got {path!r}.")
+    return kind

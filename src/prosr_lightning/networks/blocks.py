@@ -6,6 +6,7 @@ that an ablation changes the wiring and nothing else.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -13,6 +14,39 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
+
+
+def full_precision(image: Tensor) -> AbstractContextManager[object]:
+    """Return a context without autocast: bfloat16 has fewer digits than 8-bit pixels.
+
+    Args:
+        image: Tells the device.
+    """
+    if image.is_meta or not torch.is_autocast_enabled(image.device.type):
+        return nullcontext()  # also what an exporter sees
+    return torch.autocast(image.device.type, enabled=False)
+
+
+class ImageConv2d(nn.Conv2d):
+    """A convolution that reads or writes an image: in the precision of its weights, also under autocast.
+
+    An image that passes through bfloat16 is off by up to half a gray level; features, of which many make a pixel, may
+    be in it.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve as `nn.Conv2d` does."""
+        with full_precision(input):
+            return super().forward(input.to(self.weight.dtype))
+
+
+class ImageConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution that reads or writes an image; see `ImageConv2d`."""
+
+    def forward(self, input: Tensor) -> Tensor:  # type: ignore[override]  # no output_size: the layers fix it
+        """Convolve as `nn.ConvTranspose2d` does."""
+        with full_precision(input):
+            return super().forward(input.to(self.weight.dtype))
 
 
 class _Convolutions(nn.Module):

@@ -32,11 +32,11 @@ class _Run:
     sr: Tensor
 
 
-def multiply_adds_per_output_pixel(network: nn.Module, scale: int) -> float:
+def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
     """Count the multiply-adds of all convolutions executed for one pixel of the enlarged image.
 
     Args:
-        network: A network of this package; it is neither run nor changed.
+        network: It is neither run nor changed.
         scale: Total factor.
 
     Returns:
@@ -50,11 +50,11 @@ def multiply_adds_per_output_pixel(network: nn.Module, scale: int) -> float:
     return sum(run.multiply_adds) / run.sr.numel()
 
 
-def executed_layers(network: nn.Module, scale: int) -> int:
+def executed_layers(network: SRNetwork, scale: int) -> int:
     """Count the executions of convolutions and transposed convolutions, shared ones as often as they run.
 
     Args:
-        network: A network of this package; it is neither run nor changed.
+        network: It is neither run nor changed.
         scale: Total factor.
 
     Returns:
@@ -66,11 +66,11 @@ def executed_layers(network: nn.Module, scale: int) -> int:
     return len(_run(network, scale).multiply_adds)
 
 
-def longest_path(network: nn.Module, scale: int) -> int:
+def longest_path(network: SRNetwork, scale: int) -> int:
     """Count the convolutions on the longest way from the input to the last image.
 
     Args:
-        network: A network of this package; it is neither run nor changed.
+        network: It is neither run nor changed.
         scale: Total factor.
 
     Returns:
@@ -95,11 +95,9 @@ def longest_path(network: nn.Module, scale: int) -> int:
     return depths[output]
 
 
-def _run(network: nn.Module, scale: int) -> _Run:
+def _run(network: SRNetwork, scale: int) -> _Run:
     """Run a copy on the "meta" device, where shapes and the autograd graph exist but no numbers."""
     ghost = copy.deepcopy(network).to("meta").eval().requires_grad_(True)
-    if not isinstance(ghost, SRNetwork):
-        raise TypeError(f"{type(network).__name__} is not an SRNetwork")
     multiply_adds: list[int] = []
 
     def count(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -109,8 +107,8 @@ def _run(network: nn.Module, scale: int) -> _Run:
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             layer.register_forward_hook(count)
     with torch.enable_grad():
-        images = ghost.progressive(torch.empty(1, 1, _SIDE, _SIDE, device="meta"), scale)
-    return _Run(multiply_adds, images[-1])
+        sr = ghost.enlarge(torch.empty(1, 1, _SIDE, _SIDE, device="meta"), scale)
+    return _Run(multiply_adds, sr)
 
 
 def _multiply_adds(layer: nn.Conv2d | nn.ConvTranspose2d, before: Tensor, after: Tensor) -> int:

@@ -2,43 +2,158 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks.architecture import Rebuildable
 
 
-@runtime_checkable
-class SRNetwork(Protocol):
-    """The contract of every super-resolution network here, ProSRN's generator and the compared methods alike."""
+class SRNetwork(Rebuildable, ABC):
+    """A super-resolution network: the base class of ours and of users' own.
 
-    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
-        """Return the image of every level, smallest first; a direct method returns one."""
-        ...
+    `DirectNetwork` and `ProgressiveNetwork` do most of what is asked here; docs/extending.md has examples.
 
-    def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[list[Tensor]]:
-        """Return, for every level, all images that its ground truth supervises: the level's own image comes first."""
-        ...
+    Attributes:
+        title: What tables call it; the name of the class where it has no other.
+    """
+
+    title: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401  # the signature of object
+        super().__init_subclass__(**options)
+        if "title" not in vars(cls):
+            cls.title = cls.__name__
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name under "name" and the constructor arguments, as plain values."""
-        ...
-
-    @property
+    @abstractmethod
     def scales(self) -> tuple[int, ...] | None:
         """The total factors that this instance can do; None means every power of two."""
-        ...
 
     @property
+    @abstractmethod
     def receptive_radius(self) -> int:
-        """The radius, in `lr` pixels, of one pass of the network."""
-        ...
+        """How many pixels away from its own position an input pixel can still change the output of one pass.
+
+        A network that goes through several levels in one pass counts the pixels of the first; each further level adds
+        at most half of what the one before it added.
+        """
+
+    @abstractmethod
+    def training_levels(self, scale: int) -> tuple[int, ...]:
+        """Return the factors supervised when training for `scale`.
+
+        Raises:
+            ConfigError: If `scale` is not one of `scales`.
+        """
+
+    @abstractmethod
+    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, Tensor]:
+        """Return the image of every level by its factor, smallest first; a network without levels returns one.
+
+        Args:
+            lr: Luminance `(N, 1, H, W)`, floating point, nominally in `[0, 1]`; any H and W from 1 up.
+            scale: Total factor, one of `scales`.
+            detach_between_levels: Stop the gradient between levels.
+
+        Returns:
+            Images `(N, 1, factor * H, factor * W)`, not clamped, the last under `scale`.
+
+        Raises:
+            ConfigError: If `scale` is not one of `scales`.
+        """
+
+    def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, list[Tensor]]:
+        """Return, by factor, all images that the ground truth of a level supervises: the level's own comes first.
+
+        Args:
+            lr: As in `progressive`.
+            scale: As in `progressive`.
+            detach_between_levels: As in `progressive`.
+        """
+        images = self.progressive(lr, scale, detach_between_levels=detach_between_levels)
+        return {factor: [image] for factor, image in images.items()}
+
+    def enlarge(self, lr: Tensor, scale: int) -> Tensor:
+        """Return the last image of `progressive`, `(N, 1, scale * H, scale * W)`."""
+        return self.progressive(lr, scale)[scale]
+
+    def passes(self, scale: int) -> list[tuple[int, int]]:
+        """Return the factor and the halo of each pass that enlarges by `scale` in all (`imaging.tiling`).
+
+        The halo is how many pixels around a tile can change its result. Of several levels in one pass it is twice the
+        radius: r + r/2 + r/4 + ... < 2r.
+
+        Raises:
+            ConfigError: If `scale` is not one of `scales`.
+        """
+        self.require_scale(scale)
+        return [(scale, self.receptive_radius * (1 if scale == 2 else 2))]
+
+    def folded(self) -> SRNetwork:
+        """Return a network for inference that gives the same images, with what only helps the training folded away."""
+        return self
+
+    def require_scale(self, scale: int) -> None:
+        """Raise ConfigError unless `scale` is one of `scales`."""
+        levels_up_to(scale)
+        if self.scales is not None and scale not in self.scales:
+            raise ConfigError(
+                f"`scale` must be {' or '.join(map(str, self.scales))} for this {self.title}, which was built for it, "
+                f"got {scale}; build and train a {self.title} with scale={scale}."
+            )
+
+    @classmethod
+    def short_name(cls, arguments: Mapping[str, Any]) -> str:
+        """Return what names of runs begin with.
+
+        Args:
+            arguments: Of the constructor, as the configuration has them.
+        """
+        return cls.title.lower()
+
+
+class DirectNetwork(SRNetwork):
+    """A network that enlarges by its one factor in one pass: subclasses write `forward` and `receptive_radius`.
+
+    Args:
+        scale: The factor, a power of two from 2 up.
+
+    Raises:
+        ConfigError: If `scale` is anything else.
+    """
+
+    def __init__(self, *, scale: int) -> None:
+        super().__init__()
+        levels_up_to(scale)
+        self.scale = scale
+
+    @abstractmethod
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
+
+    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, Tensor]:
+        """Return the one image; with no further level there is nothing to detach."""
+        self.require_scale(scale)
+        return {scale: self(lr)}
+
+    def passes(self, scale: int) -> list[tuple[int, int]]:
+        """Return the one pass."""
+        self.require_scale(scale)
+        return [(scale, self.receptive_radius)]
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """The one factor."""
+        return (self.scale,)
 
     def training_levels(self, scale: int) -> tuple[int, ...]:
-        """Return the factors supervised when training for `scale`."""
-        ...
+        """Return `(scale,)`: such networks learn one scale."""
+        self.require_scale(scale)
+        return (scale,)
 
 
 def levels_up_to(scale: int) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,12 +11,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrizations
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks.architecture import Rebuildable
 
 _NORMS = ("batch", "spectral", "none")
 _LAYERS = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1), (8, 2))  # width / channels and stride, SRGAN, Fig. 4
 
 
-class Discriminator(nn.Module):
+class Discriminator(Rebuildable):
     """Give each patch of a residual image a logit: above 0 for a true one, below for a generated one.
 
     Eight 3x3 convolutions of 64, 64/2, 128, 128/2, 256, 256/2, 512, 512/2 maps with LeakyReLU, as in SRGAN, then a 3x3
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
         """
         learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
         tracking = [one for one in self.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
-        iterating = [one for one in self.modules() if type(one).__name__ == "_SpectralNorm" and one.training]
+        iterating = [one for one in self.modules() if isinstance(one, parametrizations._SpectralNorm) and one.training]
         for parameter in learned:
             parameter.requires_grad_(False)
         for batch_norm in tracking:
@@ -100,17 +100,6 @@ class Discriminator(nn.Module):
                 batch_norm.track_running_stats = True
             for spectral in iterating:
                 spectral.train()
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values."""
-        return {
-            "name": type(self).__name__,
-            "channels": self.channels,
-            "norm": self.norm,
-            "negative_slope": self.negative_slope,
-            "gain": self.gain,
-        }
 
     @property
     def receptive_field(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -46,9 +47,11 @@ class Generator(ProgressiveNetwork):
 
     Example:
         >>> generator = Generator(depth=2, channels=8)
-        >>> [tuple(sr.shape) for sr in generator.progressive(torch.zeros(1, 1, 5, 7), 4)]
-        [(1, 1, 10, 14), (1, 1, 20, 28)]
+        >>> {factor: tuple(sr.shape) for factor, sr in generator.progressive(torch.zeros(1, 1, 5, 7), 4).items()}
+        {2: (1, 1, 10, 14), 4: (1, 1, 20, 28)}
     """
+
+    title = "ProSRN"
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class Generator(ProgressiveNetwork):
         super().__init__()
         _check(structure, depth, channels, skip_every, negative_slope, fusion)
         self.structure, self.depth, self.channels = structure, depth, channels
-        self.skip_every, self.negative_slope, self.fusion_kind = skip_every, negative_slope, fusion
+        self.skip_every, self.negative_slope = skip_every, negative_slope
 
         self.entry = nn.Conv2d(1, channels, 3, padding=1)
         self.features = self._feature_extraction()
@@ -102,23 +105,15 @@ class Generator(ProgressiveNetwork):
         )
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {
-            "name": type(self).__name__,
-            "structure": self.structure,
-            "depth": self.depth,
-            "channels": self.channels,
-            "skip_every": self.skip_every,
-            "negative_slope": self.negative_slope,
-            "fusion": self.fusion_kind,
-        }
-
-    @property
     def receptive_radius(self) -> int:
         """How many `lr` pixels away from its own position an input pixel can still change one 2x output."""
         up_and_fusion = (self.fusion.radius + 2) // 2  # 4x4 stride-2 kernel, then fusion at the high resolution
         return 1 + self.depth + up_and_fusion
+
+    @classmethod
+    def short_name(cls, arguments: Mapping[str, Any]) -> str:
+        """Return structure and depth, by which runs of this network are told apart."""
+        return f"{arguments['structure']}-d{arguments['depth']}"
 
     def activate(self, features: Tensor) -> Tensor:
         """Apply the LeakyReLU of every layer, in place."""

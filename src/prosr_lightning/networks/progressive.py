@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr_lightning.networks.blocks import bilinear_kernel
-from prosr_lightning.networks.contract import levels_up_to
+from prosr_lightning.networks.blocks import ImageConvTranspose2d, bilinear_kernel
+from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,42 +35,27 @@ class Layer:
 
 def bilinear_enlargement() -> nn.ConvTranspose2d:
     """Return the layer of the enlarged image: a learned 4x4 transposed convolution that starts as bilinear."""
-    layer = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=3, bias=False)  # padding 1 after F.pad by 1
+    layer = ImageConvTranspose2d(1, 1, 4, stride=2, padding=3, bias=False)  # padding 1 after F.pad by 1
     with torch.no_grad():
         layer.weight.copy_(bilinear_kernel())
     return layer
 
 
-class ProgressiveNetwork(nn.Module, ABC):
+class ProgressiveNetwork(SRNetwork):
     """Enlarge a luminance image by 2: an enlarged image plus a residual image; larger factors repeat it.
 
     Subclasses say how the residual is made, and set `image_up`.
     """
 
-    step_scale = 2  # one `forward`; larger scales repeat it (imaging.tiling)
     image_up: nn.ConvTranspose2d  # see `bilinear_enlargement`
 
     @abstractmethod
     def residual(self, lr: Tensor) -> Tensor:
         """Return the residual image `(N, 1, 2H, 2W)` of luminance `(N, 1, H, W)`."""
 
-    @property
-    @abstractmethod
-    def architecture(self) -> dict[str, Any]:
-        """The class name under "name" and the constructor arguments, as plain values that rebuild this network."""
-
-    @property
-    @abstractmethod
-    def receptive_radius(self) -> int:
-        """How many `lr` pixels away from its own position an input pixel can still change one 2x output."""
-
     def layers(self) -> tuple[Layer, ...] | None:
         """Return the layers of the residual image in order, for bands of rows; None if it is no chain of them."""
         return None
-
-    def folded(self) -> ProgressiveNetwork:
-        """Return a network for inference that gives the same images, with what only helps the training folded away."""
-        return self
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge by 2, one level of Fig. 2.
@@ -86,13 +70,9 @@ class ProgressiveNetwork(nn.Module, ABC):
 
     def enlarged(self, lr: Tensor) -> Tensor:
         """Enlarge the image itself, in full precision also under autocast: bfloat16 has fewer digits than 8 bits."""
-        padded = F.pad(lr, (1, 1, 1, 1), mode="replicate")
-        if lr.is_meta or not torch.is_autocast_enabled(lr.device.type):
-            return self.image_up(padded)  # type: ignore[no-any-return]  # nn.Module is untyped
-        with torch.autocast(lr.device.type, enabled=False):
-            return self.image_up(padded.to(self.image_up.weight.dtype))  # type: ignore[no-any-return]  # as above
+        return self.image_up(F.pad(lr, (1, 1, 1, 1), mode="replicate"))  # type: ignore[no-any-return]  # nn.Module is untyped
 
-    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
+    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, Tensor]:
         """Apply the network log2(scale) times, each sub-SR image being the next level's input (Sec. 2.1, Fig. 2).
 
         Args:
@@ -101,20 +81,20 @@ class ProgressiveNetwork(nn.Module, ABC):
             detach_between_levels: Stop the gradient between levels (docs/paper-notes.md, entry 8).
 
         Returns:
-            The image of every level, `(N, 1, 2H, 2W)` first and `(N, 1, scale * H, scale * W)` last.
+            The image of every level by its factor, `(N, 1, 2H, 2W)` first and `(N, 1, scale * H, scale * W)` last.
 
         Raises:
             ConfigError: If `scale` is not a power of two from 2 up.
         """
-        images: list[Tensor] = []
-        for _ in levels_up_to(scale):
-            images.append(self(lr))
-            lr = images[-1].detach() if detach_between_levels else images[-1]
+        images: dict[int, Tensor] = {}
+        for factor in levels_up_to(scale):
+            images[factor] = self(lr)
+            lr = images[factor].detach() if detach_between_levels else images[factor]
         return images
 
-    def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[list[Tensor]]:
-        """Return, for every level, the images that its ground truth supervises: one, the level's own."""
-        return [[image] for image in self.progressive(lr, scale, detach_between_levels=detach_between_levels)]
+    def passes(self, scale: int) -> list[tuple[int, int]]:
+        """Return one pass for each level."""
+        return [(2, self.receptive_radius) for _ in levels_up_to(scale)]
 
     @property
     def scales(self) -> None:

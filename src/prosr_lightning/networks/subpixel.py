@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -51,9 +51,11 @@ class SubPixelGenerator(ProgressiveNetwork):
         >>> network = SubPixelGenerator()
         >>> sum(parameter.numel() for parameter in network.parameters())
         103220
-        >>> [tuple(sr.shape) for sr in network.progressive(torch.zeros(1, 1, 5, 7), 4)]
-        [(1, 1, 10, 14), (1, 1, 20, 28)]
+        >>> {factor: tuple(sr.shape) for factor, sr in network.progressive(torch.zeros(1, 1, 5, 7), 4).items()}
+        {2: (1, 1, 10, 14), 4: (1, 1, 20, 28)}
     """
+
+    title = "ProSRN (sub-pixel)"
 
     def __init__(
         self,
@@ -67,8 +69,7 @@ class SubPixelGenerator(ProgressiveNetwork):
     ) -> None:
         super().__init__()
         _check(depth, channels, activation, branches)
-        self.depth, self.channels, self.activation_kind = depth, channels, activation
-        self.branches, self.gate, self.learn_image_up = branches, gate, learn_image_up
+        self.depth, self.branches, self.gate = depth, branches, gate
         self.activate = _ACTIVATIONS[activation]
         self.entry = nn.Conv2d(1, channels, 3, padding=1)
         self.convs = nn.ModuleList(_pair_convolution(channels, branches) for _ in range(depth))
@@ -101,7 +102,7 @@ class SubPixelGenerator(ProgressiveNetwork):
         """Return a network without branches that gives the same images; itself where it has none."""
         if self.branches == "none":
             return self
-        plain = SubPixelGenerator(**{**self._arguments(), "branches": "none"})
+        plain = SubPixelGenerator(**{**self.arguments, "branches": "none"})
         state = {key: value for key, value in self.state_dict().items() if key in plain.state_dict()}
         for number, convolution in enumerate(self.convs):
             assert isinstance(convolution, BranchedConv2d)
@@ -110,24 +111,14 @@ class SubPixelGenerator(ProgressiveNetwork):
         return plain.to(self.entry.weight).train(self.training)
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {"name": type(self).__name__, **self._arguments()}
-
-    @property
     def receptive_radius(self) -> int:
         """How many `lr` pixels away from its own position an input pixel can still change one 2x output."""
         return self.depth + 3  # the entry, the merging convolution and the tail see one further each
 
-    def _arguments(self) -> dict[str, Any]:
-        return {
-            "depth": self.depth,
-            "channels": self.channels,
-            "activation": self.activation_kind,
-            "branches": self.branches,
-            "gate": self.gate,
-            "learn_image_up": self.learn_image_up,
-        }
+    @classmethod
+    def short_name(cls, arguments: Mapping[str, Any]) -> str:
+        """Return depth and width, by which runs of this network are told apart."""
+        return f"subpixel-d{arguments['depth']}-c{arguments['channels']}"
 
     def _pairs(self) -> Iterator[tuple[nn.Conv2d, nn.Conv2d]]:
         convolutions = [cast(nn.Conv2d, convolution) for convolution in self.convs]

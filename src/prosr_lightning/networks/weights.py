@@ -18,11 +18,12 @@ from typing import Any
 import safetensors
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.networks import build_network
+from prosr_lightning.networks import SRNetwork, Trust, build_network
+from prosr_lightning.networks.architecture import describe
 
 RELEASED_FOLDER = Path(__file__).parents[1] / "released"
 HEADER_KEY = "prosr"
@@ -47,11 +48,11 @@ class LoadedNetwork:
     """A network with its weights, and what its file says of it.
 
     Attributes:
-        network: In evaluation mode; follows `networks.contract.SRNetwork`.
+        network: In evaluation mode.
         metadata: Plain values: always "architecture"; "config" and "version" where the file has them.
     """
 
-    network: nn.Module
+    network: SRNetwork
     metadata: dict[str, Any]
 
 
@@ -60,7 +61,7 @@ def released_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in RELEASED_FOLDER.glob("*.safetensors")))
 
 
-def load_network(source: str | Path, *, device: str | torch.device = "cpu") -> LoadedNetwork:
+def load_network(source: str | Path, *, device: str | torch.device = "cpu", trust: Trust = ()) -> LoadedNetwork:
     """Load a network from released weights, a safetensors file or a checkpoint of training.
 
     From a checkpoint the averaged (EMA) weights are taken where there are any.
@@ -69,13 +70,14 @@ def load_network(source: str | Path, *, device: str | torch.device = "cpu") -> L
         source: A released name, or a path to `*.safetensors`, a Lightning `*.ckpt`, or a `*.pth` that names its
             architecture. The content decides how it is read, not the suffix.
         device: Where the network shall live.
+        trust: Networks that the file may ask for besides ours: classes, or dotted paths of classes to import.
 
     Returns:
         The network in evaluation mode, in float32, and its metadata.
 
     Raises:
         CheckpointError: If the name is unknown, or the file is missing, empty, damaged, not a weights file, holds
-            anything but tensors and plain values, or belongs to another network.
+            anything but tensors and plain values, or belongs to a network that is neither ours nor trusted.
     """
     path = _find(source)
     state, header = _read(path)
@@ -85,27 +87,24 @@ def load_network(source: str | Path, *, device: str | torch.device = "cpu") -> L
             f"{path} must name its architecture under {HEADER_KEY!r}, but {_describe(state)}; "
             "use weights saved by this package."
         )
-    network = _fill(path, architecture, state)
+    network = _fill(path, architecture, state, trust)
     return LoadedNetwork(network.eval().to(device), header)
 
 
-def save_network(path: str | Path, network: nn.Module, metadata: Mapping[str, Any] | None = None) -> None:
+def save_network(path: str | Path, network: SRNetwork, metadata: Mapping[str, Any] | None = None) -> None:
     """Write a network as safetensors, whole or not at all.
 
     Args:
         path: The file; `.safetensors` by habit.
-        network: Any network with an `architecture` property (`networks.contract.SRNetwork`).
+        network: Any.
         metadata: JSON-able facts to travel along: training data, protocol, scores, licence. "architecture" is added.
 
     Raises:
-        ConfigError: If the metadata cannot be JSON, or the network does not name its architecture.
+        ConfigError: If the metadata cannot be JSON.
         StorageError: If the place cannot be written.
     """
-    architecture = getattr(network, "architecture", None)
-    if not isinstance(architecture, dict):
-        raise ConfigError(f"`network` must have an `architecture` property, got {type(network).__name__}; add it.")
     try:
-        header = json.dumps({**(metadata or {}), "architecture": architecture}, sort_keys=True)
+        header = json.dumps({**(metadata or {}), "architecture": network.architecture}, sort_keys=True)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"`metadata` must hold plain JSON values: {error}; convert them first.") from error
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
@@ -197,19 +196,22 @@ def _state_of(content: Mapping[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-def _fill(path: Path, architecture: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
+def _fill(path: Path, architecture: dict[str, Any], state: dict[str, Tensor], trust: Trust) -> SRNetwork:
     stored = sum(value.numel() for value in state.values())
     too_large = {key: value for key, value in architecture.items() if isinstance(value, int) and value > max(stored, 1)}
     if too_large:
         raise CheckpointError(f"{path} stores {stored} values, too few for {too_large}; the file is damaged.")
     with torch.random.fork_rng(devices=[]):  # loading must not shift the caller's random numbers
-        network = build_network(architecture)
+        try:
+            network = build_network(architecture, trust=trust)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
     wanted = network.state_dict()
     missing, unexpected = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     reshaped = [key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape]
     if missing or unexpected or reshaped:
         raise CheckpointError(
-            f"{path} must hold the weights of {architecture.get('name')}, but {_describe(state)}: {len(missing)} keys "
+            f"{path} must hold the weights of {describe(architecture)}, but {_describe(state)}: {len(missing)} keys "
             f"missing, {len(unexpected)} unknown, {len(reshaped)} of another shape "
             f"({', '.join((missing + unexpected + sorted(reshaped))[:3])}); use weights saved by this package."
         )

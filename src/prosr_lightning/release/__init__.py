@@ -16,6 +16,7 @@ from rich.console import Console
 from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.contract import count_parameters
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
 from prosr_lightning.train.checkpoints import write_portable
@@ -134,7 +135,6 @@ def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
 
 
 def _section(metadata: Mapping[str, Any]) -> str:
-    architecture = ", ".join(f"{key} {value}" for key, value in metadata["architecture"].items() if key != "name")
     recipe = metadata.get("recipe", {})
     data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
     started = f"from {metadata['start']}, " if metadata.get("start") else ""
@@ -142,7 +142,7 @@ def _section(metadata: Mapping[str, Any]) -> str:
     copies = f" from the photographs and copies shrunk by {data['shrink']}" if data.get("shrink") else ""
     lines = [
         f"## {metadata.get('name', '?')}\n",
-        f"- Network: {metadata['architecture']['name']} ({architecture}), {metadata.get('parameters', 0):,} parameters",
+        f"- Network: {describe(metadata['architecture'])}, {metadata.get('parameters', 0):,} parameters",
         f"- Training data: {metadata.get('training_data', 'not recorded')}",
         f"- Training: {started}levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
         f"{data.get('batch_size')} HR crops of {data.get('crop')}{copies}, "

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from torch import nn
-
 from prosr_lightning.networks import (
     DRCN,
     DRRN,
@@ -17,12 +15,13 @@ from prosr_lightning.networks import (
     Generator,
     LapSRN,
     MSLapSRN,
+    SRNetwork,
     SRResNet,
     count_parameters,
 )
 
 # What the paper calls a method, and its network for a scale. Methods without one (A+, RFL, SelfExSR) are not here.
-_NETWORKS: dict[str, Callable[[int], nn.Module]] = {
+_NETWORKS: dict[str, Callable[[int], SRNetwork]] = {
     "SRCNN": lambda scale: SRCNN(scale=scale),
     "FSRCNN": lambda scale: FSRCNN(scale=scale),
     "ESPCN": lambda scale: ESPCN(scale=scale),
@@ -38,7 +37,7 @@ _NETWORKS: dict[str, Callable[[int], nn.Module]] = {
 LAPSRN_8X_DEPTH = 5  # of the authors' 8x network, where their 2x and 4x have 10
 
 
-def network_of(method: str, scale: int) -> nn.Module | None:
+def network_of(method: str, scale: int) -> SRNetwork | None:
     """Return a method's network with fresh weights, or None where this package has none.
 
     Args:

@@ -18,7 +18,7 @@ import torch
 from prosr_lightning import __version__
 from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.networks import method_name
+from prosr_lightning.networks import SRNetwork
 
 FILE_NAME = "record.json"
 # Groups and keys whose choice is in the name already, or is none of its business.
@@ -45,7 +45,7 @@ class RunRecord:
         seed: Of weights, patches and augmentation.
         method: What tables call it: "ProSRN", "ProSRGAN", "LapSRN".
         network: The network's class.
-        architecture: The network's class as "name" and its arguments, for `networks.build_network`.
+        architecture: The network's class as "_target_" and its arguments, for `networks.build_network`.
         parameters: Learned values.
         layers: Convolutions that exist, the count of Table 1.
         levels: The factors trained together.
@@ -140,31 +140,29 @@ def read_record(folder: Path) -> RunRecord | None:
         raise DataError(f"{path} must hold the record of a run, but: {error!r}; train again or remove it.") from error
 
 
-def run_name(config: Mapping[str, Any], overrides: Sequence[str]) -> str:
+def run_name(
+    config: Mapping[str, Any], overrides: Sequence[str], *, network: type[SRNetwork], adversarial: bool = False
+) -> str:
     """Return a readable name of a run: its network and levels, and what else the command line chose.
 
     Args:
         config: The composed configuration, resolved.
         overrides: The words of the command line; those about folders, devices, length and logs do not count.
+        network: The class of the generator.
+        adversarial: Whether a discriminator takes part.
 
     Returns:
         `memory-d10-x2_x4` of a ProSRN, `gan-...` of a ProSRGAN, `lapsrn-x2_x4` of a compared method; then the last part
         of each further key with its value, `fusion-inception`, and last `s1` where a seed was given.
 
     Example:
-        >>> network = {"_target_": "prosr_lightning.networks.Generator", "structure": "memory", "depth": 10}
-        >>> run_name({"model": {"generator": network}, "levels": [2, 4], "seed": 1}, ["depth=10", "seed=1"])
+        >>> from prosr_lightning.networks import Generator
+        >>> config = {"model": {"generator": {"structure": "memory", "depth": 10}}, "levels": [2, 4], "seed": 1}
+        >>> run_name(config, ["depth=10", "seed=1"], network=Generator)
         'memory-d10-x2_x4-s1'
     """
-    network = config["model"]["generator"]
-    kind = str(network["_target_"]).rpartition(".")[-1]
-    first = method_name(kind).lower()
-    if kind == "Generator":
-        first = f"{network['structure']}-d{network['depth']}"
-    elif kind == "SubPixelGenerator":
-        first = f"subpixel-d{network['depth']}-c{network['channels']}"
-    parts = ["gan"] if str(config["model"].get("_target_", "")).endswith("GAN") else []
-    parts += [first, "_".join(f"x{level}" for level in config["levels"])]
+    parts = ["gan"] if adversarial else []
+    parts += [network.short_name(config["model"]["generator"]), "_".join(f"x{level}" for level in config["levels"])]
     for word in overrides:
         key, _, value = word.lstrip("+~").partition("=")
         if key == "seed" or key.partition(".")[0].partition("@")[0].partition("/")[0] in _SAID_OTHERWISE:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.errors import CheckpointError, DataError
-from prosr_lightning.networks import SRNetwork, build_network, method_name
+from prosr_lightning.networks import build_network
+from prosr_lightning.networks.architecture import TARGET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,8 @@ class Training:
     def settings(self) -> dict[str, Any]:
         """The arguments in which the network differs from the paper's."""
         scale = {"scale": self.architecture["scale"]} if "scale" in self.architecture else {}
-        mine = cast("SRNetwork", build_network(self.architecture)).architecture
-        default = cast("SRNetwork", build_network({"name": self.architecture["name"], **scale})).architecture
+        mine = build_network(self.architecture).architecture
+        default = build_network({TARGET: mine[TARGET], **scale}).architecture
         return {key: value for key, value in mine.items() if value != default[key]}
 
 
@@ -67,24 +68,21 @@ def read_training(folder: Path) -> Training | None:
         generator = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
         levels, seed = OmegaConf.select(cfg, "levels"), OmegaConf.select(cfg, "seed")
         scale = OmegaConf.select(cfg, "scale")
-        target = str(OmegaConf.select(cfg, "model._target_"))
+        adversarial = OmegaConf.select(cfg, "model.discriminator") is not None
     except Exception as error:  # YAML's and OmegaConf's errors have no common base
         raise DataError(f"{path} must be a run's configuration, but: {_first_line(error)}; repair it.") from error
-    name = str(generator.pop("_target_", "")).rpartition(".")[-1]
-    method = "ProSRGAN" if target.endswith("ProSRGAN") else method_name(name)
-    training = Training(
-        method=method,
-        architecture={"name": name, **generator},
-        levels=tuple(levels or ()),
-        seed=seed if isinstance(seed, int) else None,
-    )
     try:
-        network = build_network(training.architecture)
+        network = build_network(generator)
     except CheckpointError as error:
         raise DataError(f"{path} must describe a network of this package, but: {error}") from error
     if isinstance(scale, int):  # replaces the levels by those that the method learns for it
-        return replace(training, levels=tuple(cast("SRNetwork", network).training_levels(scale)))
-    return training
+        levels = network.training_levels(scale)
+    return Training(
+        method="ProSRGAN" if adversarial else network.title,
+        architecture=generator,
+        levels=tuple(levels or ()),
+        seed=seed if isinstance(seed, int) else None,
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -193,7 +193,7 @@ def _hindrance(here: _Here, earlier: sweeps.Job | None, last: Path) -> str | Non
     if (differs := resuming.difference(earlier.configuration, here.job.configuration)) is not None:
         return differs
     try:
-        load_network(last)
+        load_network(last, trust=[here.job.configuration["model"]["generator"]["_target_"]])
     except CheckpointError:
         return f"{last} is damaged"
     return None

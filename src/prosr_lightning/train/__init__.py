@@ -142,7 +142,7 @@ def _module(cfg: DictConfig) -> LitSuperResolution:
     module: LitSuperResolution = instantiate(cfg.model, _convert_="all")
     module.run_config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     if cfg.ckpt_path is None and (start := start_of(cfg)) is not None:  # a checkpoint brings its own weights
-        start_from(start, module)
+        start_from(start, module, trust=[type(module.generator)])
     return module
 
 
@@ -177,10 +177,11 @@ def _score(
     )
     if not benchmarks:
         return {}
-    networks = {cfg.test.method: load_network(source).network if source else module.network}
+    trust = [type(module.generator)]
+    networks = {cfg.test.method: load_network(source, trust=trust).network if source else module.network}
     start = start_of(cfg)
     if start is not None:
-        networks = {f"start ({Path(start).stem})": load_network(start).network, **networks}
+        networks = {f"start ({Path(start).stem})": load_network(start, trust=trust).network, **networks}
     names = ", ".join(benchmark.name for benchmark in benchmarks)
     log.info("Scoring bicubic and %s on %s at %s", ", ".join(networks), names, list(cfg.test.scales))
     with progress_bar("Scoring") as advance:

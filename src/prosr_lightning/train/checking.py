@@ -7,19 +7,18 @@ import inspect
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.scoring import PERCEPTUAL
+from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.perceptual import require_measure
 from prosr_lightning.metrics.protocol import get_protocol
-from prosr_lightning.networks import ProgressiveNetwork, method_name
-from prosr_lightning.networks.contract import SRNetwork, levels_up_to
+from prosr_lightning.networks import ProgressiveNetwork, SRNetwork, levels_up_to
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +52,17 @@ def fill_in(cfg: DictConfig) -> None:
     Raises:
         ConfigError: If the network can do none of the scales, or does not read a key that was given.
     """
-    network = cast(SRNetwork, instantiate(cfg.model.generator, _convert_="all"))
+    network = instantiate(cfg.model.generator, _convert_="all")
+    if not isinstance(network, SRNetwork):
+        raise ConfigError(
+            "`model.generator` must be of a subclass of prosr_lightning.networks.SRNetwork, got "
+            f"{type(network).__name__}; see docs/extending.md."
+        )
     _require_own_depth(network)
     if cfg.scale is not None:
         cfg.levels = list(network.training_levels(cfg.scale))
     if cfg.test.method is None:
-        adversarial = str(cfg.model._target_).endswith("GAN")
-        cfg.test.method = "ProSRGAN" if adversarial else method_name(type(network).__name__)
+        cfg.test.method = module_class(cfg).title or network.title
     for holder, key in ((cfg, "val_scales"), (cfg.test, "scales"), (cfg.test, "perceptual")):
         if isinstance(holder[key], (int, str)):
             holder[key] = [holder[key]]
@@ -87,12 +90,30 @@ def fill_in(cfg: DictConfig) -> None:
         )
 
 
+def module_class(cfg: DictConfig) -> type[LitSuperResolution]:
+    """Return the class of the LightningModule that a configuration names.
+
+    Args:
+        cfg: The composed `conf/train.yaml`.
+
+    Raises:
+        ConfigError: If it is none of ours, nor made from one.
+    """
+    kind = get_class(cfg.model._target_)
+    if not issubclass(kind, LitSuperResolution):
+        raise ConfigError(
+            "`model._target_` must be a subclass of prosr_lightning.lit.base.LitSuperResolution, got "
+            f"{cfg.model._target_}; see docs/extending.md."
+        )
+    return kind
+
+
 def _require_own_depth(network: SRNetwork) -> None:
     """Refuse `depth=` for a method that does not read it: a sweep would train the same network again and again."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     if not isinstance(network, ProgressiveNetwork) and any(word.startswith("depth=") for word in words):
         raise ConfigError(
-            f"`depth` belongs to method=prosrn, got it with {method_name(type(network).__name__)}; leave it out, or "
+            f"`depth` belongs to method=prosrn, got it with {network.title}; leave it out, or "
             "see conf/method for the settings of this one."
         )
 

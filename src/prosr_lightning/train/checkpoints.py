@@ -14,6 +14,7 @@ from lightning.fabric.utilities.types import _PATH
 
 from prosr_lightning.errors import CheckpointError
 from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.networks import Trust
 from prosr_lightning.networks.weights import load_network
 
 # What names a folder in a checkpoint, and what stands there in a portable one.
@@ -83,16 +84,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.fsync(file.fileno())
 
 
-def read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path, *, trust: Trust = ()) -> dict[str, Any]:
     """Read the whole state of a run.
 
     Args:
         path: A checkpoint of training.
+        trust: As `networks.network_class`.
 
     Raises:
         CheckpointError: If it cannot be read, or holds weights alone.
     """
-    load_network(path)  # says what is wrong with the file
+    load_network(str(path), trust=trust)  # says what is wrong with the file
     state = {} if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     if not {"optimizer_states", "loops"} <= state.keys() or "steps_done" not in state.get("prosr", {}):
         raise CheckpointError(

@@ -7,11 +7,13 @@ from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.tree import TREE
 from prosr_lightning.runs.record import run_name
 from prosr_lightning.tracking import Identity
+from prosr_lightning.train.checking import module_class
 
 
 def choices_of() -> dict[str, str]:
@@ -42,5 +44,10 @@ def identity_of(cfg: DictConfig) -> Identity:
     levels = "_".join(f"x{level}" for level in cfg.levels)
     choices = choices_of()
     tags = [choices[key] for key, part in TREE.items() if part.tag and key in choices]
-    name = run_name(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)), overrides)
+    name = run_name(
+        cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)),
+        overrides,
+        network=get_class(cfg.model.generator._target_),
+        adversarial=module_class(cfg).adversarial,
+    )
     return Identity(name=name, group=group, tags=tuple(dict.fromkeys([*tags, levels])))

@@ -17,7 +17,6 @@ from prosr_lightning.imaging.io import RGB8, write_rgb
 from prosr_lightning.imaging.resize import bicubic_downscale, bicubic_upscale
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics import psnr
-from prosr_lightning.networks.contract import SRNetwork
 from prosr_lightning.pictures.comparison import Panel, comparison, detailed_window, enlarged_crop
 
 
@@ -79,7 +78,7 @@ def _row(module: LitSuperResolution, hr: Tensor, scale: int) -> list[Panel]:
     lr = bicubic_downscale(hr, scale)
     results = {
         "bicubic": bicubic_upscale(lr, scale),
-        "SR": cast(SRNetwork, module.network).progressive(lr, scale)[-1],
+        "SR": module.network.enlarge(lr, scale),
     }
     return [
         Panel(caption=f"LR, {scale}x smaller", image=_to_rgb8(lr)),

@@ -19,7 +19,7 @@ from prosr_lightning.console import exit_code_of_stop
 from prosr_lightning.errors import StorageError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.lit.base import LitSuperResolution
-from prosr_lightning.networks.contract import SRNetwork, count_layers, count_parameters
+from prosr_lightning.networks.contract import count_layers, count_parameters
 from prosr_lightning.runs.record import (
     FILE_NAME,
     RunRecord,
@@ -110,7 +110,7 @@ def keep_record(
         seed=cfg.seed,
         method=cfg.test.method,
         network=type(generator).__name__,
-        architecture=cast(SRNetwork, generator).architecture,
+        architecture=generator.architecture,
         parameters=count_parameters(generator),
         layers=count_layers(generator),
         levels=tuple(module.levels),

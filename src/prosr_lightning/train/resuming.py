@@ -32,7 +32,8 @@ from prosr_lightning.config import user_message, validate
 from prosr_lightning.config.tree import ASIDE, COMPARED, TREE
 from prosr_lightning.console import run_reporting, say
 from prosr_lightning.errors import CheckpointError, ConfigError
-from prosr_lightning.lit.schedules import ProgressSchedule, run_progress
+from prosr_lightning.lit.limits import run_progress
+from prosr_lightning.lit.schedules import ProgressSchedule
 from prosr_lightning.runs.folder import LAST, LOG
 from prosr_lightning.runs.record import FILE_NAME
 from prosr_lightning.runs.sweeps import JOB
@@ -218,7 +219,7 @@ def resume(cfg: DictConfig) -> Resumption | None:
     """
     if cfg.ckpt_path is None or (checkpoint := find_checkpoint(cfg)) is None:
         return None
-    earlier = read_state(checkpoint)["prosr"].get("config") or {}
+    earlier = read_state(checkpoint, trust=[cfg.model.generator._target_])["prosr"].get("config") or {}
     changed = changes(earlier, _plain(cfg)) if earlier else {}
     for key, (then, now) in changed.items():
         if (reason := _hindrance(key, then, cfg, earlier)) is not None:

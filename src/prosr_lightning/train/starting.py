@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import cast
 
-import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from prosr_lightning.errors import CheckpointError
 from prosr_lightning.lit.base import LitSuperResolution
-from prosr_lightning.networks.contract import SRNetwork
+from prosr_lightning.networks import Trust
+from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.weights import load_network, released_names
 
 log = logging.getLogger(__name__)
@@ -28,24 +27,25 @@ def start_of(cfg: DictConfig) -> str | None:
     return start
 
 
-def start_from(name_or_path: str, module: LitSuperResolution) -> None:
+def start_from(name_or_path: str, module: LitSuperResolution, *, trust: Trust = ()) -> None:
     """Take over the weights of a trained network.
 
     Args:
         name_or_path: As `weights.load_network`.
         module: Gets them.
+        trust: As `networks.network_class`.
 
     Raises:
         CheckpointError: If they are of another architecture, or cannot be read.
     """
-    start = cast(SRNetwork, load_network(name_or_path).network)
-    mine = cast(SRNetwork, module.generator).architecture
+    start = load_network(name_or_path, trust=trust).network
+    mine = module.generator.architecture
     if start.architecture != mine:
         raise CheckpointError(
-            f"init_from must hold the architecture of this run, {mine}, got {start.architecture} in {name_or_path}; "
-            "choose the same settings, other weights, or init_from=null to start from a fresh network."
+            f"init_from must hold the architecture of this run, {describe(mine)}, got {describe(start.architecture)} "
+            f"in {name_or_path}; choose the same settings, other weights, or init_from=null for a fresh network."
         )
-    module.start_from(cast(torch.nn.Module, start))
+    module.start_from(start)
     rank_zero_only(log.info)(
         "Starting from %s; init_from=FILE names other weights, init_from=null a fresh network",
         f"the released {name_or_path}" if name_or_path in released_names() else name_or_path,

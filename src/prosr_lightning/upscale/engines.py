@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.tiling import passes
-from prosr_lightning.networks import ProgressiveNetwork, SRNetwork
+from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.streaming import stream_strips, streams
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class TorchEngine:
     """Run a network in PyTorch.
 
     Args:
-        network: Follows `SRNetwork`; it is copied, not changed.
+        network: It is copied, not changed.
         device: "auto" takes CUDA, then MPS, then the CPU; or any name that PyTorch knows.
         precision: "auto" is float16 on CUDA for 8-bit pictures and float32 everywhere else; or "float32", "float16",
             "bfloat16". In float32 TF32 is off. With bfloat16, which has fewer digits than 8-bit pixels, only the
@@ -64,15 +63,13 @@ class TorchEngine:
         ConfigError: If the device or the precision is unknown or not there.
     """
 
-    def __init__(self, network: nn.Module, *, device: str | torch.device = "auto", precision: str = "auto") -> None:
+    def __init__(self, network: SRNetwork, *, device: str | torch.device = "auto", precision: str = "auto") -> None:
         if precision != "auto" and precision not in PRECISIONS:
             raise ConfigError(
                 f"`precision` must be auto, {', '.join(PRECISIONS)}, got {precision!r}; choose one of them."
             )
         self.device, self.precision = choose_device(device), precision
-        original = copy.deepcopy(network).eval().requires_grad_(False)
-        if isinstance(original, ProgressiveNetwork):
-            original = original.folded()
+        original = copy.deepcopy(network).eval().requires_grad_(False).folded()
         self._networks = {torch.float32: self._placed(original.float())}
         self._warned = False
 
@@ -98,7 +95,7 @@ class TorchEngine:
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
         """Return the factor and the halo of each pass."""
-        return passes(cast(SRNetwork, self._networks[torch.float32]), scale)
+        return self._networks[torch.float32].passes(scale)
 
     def bytes_per_pixel(self, factor: int) -> int:
         """Return a generous estimate of the memory for one pixel of the window."""
@@ -112,7 +109,7 @@ class TorchEngine:
             return PRECISIONS[self.precision]
         return torch.float16 if self.device.type == "cuda" and not exact else torch.float32
 
-    def _placed(self, network: nn.Module) -> nn.Module:
+    def _placed(self, network: SRNetwork) -> SRNetwork:
         # twice as fast on the CPU as the default layout (measured), and what tensor cores want
         return network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # the stub lacks it
 
@@ -120,13 +117,13 @@ class TorchEngine:
         kept = torch.float32 if dtype == torch.bfloat16 else dtype
         if kept not in self._networks:
             self._networks[kept] = self._placed(copy.deepcopy(self._networks[torch.float32]).to(kept))
-        network = cast(SRNetwork, self._networks[kept])
+        network = self._networks[kept]
         inputs = window.to(self.device, kept).contiguous(memory_format=torch.channels_last)
         with (
             torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=dtype != torch.float32),
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=kept != dtype),
         ):
-            return network.progressive(inputs, factor)[-1].float()
+            return network.enlarge(inputs, factor).float()
 
 
 def bytes_per_pixel(widest: int, factor: int) -> int:

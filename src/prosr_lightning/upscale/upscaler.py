@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Literal, overload
 
 import torch
-from torch import nn
 
 from prosr_lightning.errors import ConfigError, ImageError
 from prosr_lightning.imaging.tiling import SMALLEST_TILE
-from prosr_lightning.networks import levels_up_to
+from prosr_lightning.networks import SRNetwork, levels_up_to
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
@@ -81,7 +80,7 @@ class Upscaler:
     @classmethod
     def from_network(
         cls,
-        network: nn.Module,
+        network: SRNetwork,
         *,
         device: str | torch.device = "auto",
         precision: str = "auto",

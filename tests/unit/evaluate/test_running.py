@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from golden.independent import crop, luminance, picture, psnr
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.errors import ConfigError, DataError, ImageError
 from prosr_lightning.evaluate.running import evaluate_folder, evaluate_network
 from prosr_lightning.metrics.protocol import PAPER, STANDARD, get_protocol
-from prosr_lightning.networks import Generator
+from prosr_lightning.networks import DirectNetwork, Generator
 from prosr_lightning.runs.scores import summarise
 
 NAMES = ("odd", "wide", "flat")
@@ -53,22 +52,19 @@ def test_self_ensemble_is_the_mean_of_the_eight_symmetries(tiny):
     ensemble = evaluate_network(generator, [tiny], [4], PAPER, self_ensemble=True)
     assert all(abs(a.psnr_db - b.psnr_db) > 1e-4 for a, b in zip(single, ensemble, strict=True))
 
-    class Averaged(nn.Module):
+    class Averaged(DirectNetwork):
         receptive_radius = 8
-        architecture = {"name": "Averaged"}  # noqa: RUF012
 
-        def progressive(self, lr, scale, *, detach_between_levels=False):
-            turns = [
-                torch.rot90(generator.progressive(torch.rot90(lr, k, (2, 3)), scale)[-1], -k, (2, 3)) for k in range(4)
-            ]
+        def forward(self, lr):
+            turns = [torch.rot90(generator.enlarge(torch.rot90(lr, k, (2, 3)), 4), -k, (2, 3)) for k in range(4)]
             flipped = lr.flip(-1)
             turns += [
-                torch.rot90(generator.progressive(torch.rot90(flipped, k, (2, 3)), scale)[-1], -k, (2, 3)).flip(-1)
+                torch.rot90(generator.enlarge(torch.rot90(flipped, k, (2, 3)), 4), -k, (2, 3)).flip(-1)
                 for k in range(4)
             ]
-            return [torch.stack(turns).mean(0)]
+            return torch.stack(turns).mean(0)
 
-    expected = evaluate_network(Averaged(), [tiny], [4], PAPER)
+    expected = evaluate_network(Averaged(scale=4), [tiny], [4], PAPER)
     for a, b in zip(ensemble, expected, strict=True):
         assert a.psnr_db == pytest.approx(b.psnr_db, abs=1e-3)
     with pytest.raises(ConfigError, match="self_ensemble"):
@@ -175,7 +171,7 @@ def test_wrong_networks_and_arguments_are_named(tiny, brightened):
         brightened.amount.fill_(math.nan)
     with pytest.raises(ConfigError, match=r"odd\.png at 2x must be finite"):
         evaluate_network(brightened, [tiny], [2], PAPER)
-    brightened.progressive = lambda lr, scale: [lr]
+    brightened.enlarge = lambda lr, scale: lr
     with pytest.raises(ConfigError, match=r"odd\.png at 2x must have \(66, 84\) rows and columns, got"):
         evaluate_network(brightened, [tiny], [2], PAPER)
 

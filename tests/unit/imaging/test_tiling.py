@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
-from prosr_lightning.imaging.tiling import enlarge_bands, enlarge_tiled, is_out_of_memory, passes, progressive_tiled
-from prosr_lightning.networks import Generator
+from prosr_lightning.imaging.tiling import enlarge_bands, enlarge_tiled, is_out_of_memory, progressive_tiled
+from prosr_lightning.networks import Generator, SRNetwork
 
 
-def lively(**arguments: object) -> Generator:
+def lively(kind: type[Generator] = Generator, **arguments: object) -> Generator:
     """Return a network whose far-away pixels count, so that a halo too small would show."""
     torch.manual_seed(0)
-    network = Generator(**{"depth": 2, "channels": 4, **arguments})  # type: ignore[arg-type]
+    network = kind(**{"depth": 2, "channels": 4, **arguments})  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.uniform_(-0.4, 0.4)
@@ -39,7 +39,7 @@ SIZES = [(1, 1), (1, 40), (33, 17), (35, 50)]
 @torch.inference_mode()
 def test_tiled_equals_untiled(scale: int, size: tuple[int, int]) -> None:
     network, lr = lively(), torch.rand(1, 1, *size)
-    whole = network.progressive(lr, scale)
+    whole = list(network.progressive(lr, scale).values())
     tiled = progressive_tiled(network, lr, scale, tile=16)
     assert [image.shape for image in tiled] == [image.shape for image in whole]
     for one, other in zip(tiled, whole, strict=True):
@@ -53,7 +53,7 @@ def test_tiled_equals_untiled(scale: int, size: tuple[int, int]) -> None:
 @torch.inference_mode()
 def test_tiled_and_untiled_are_identical_in_8_bits(scale: int, size: tuple[int, int]) -> None:
     network, lr = lively().double(), torch.rand(1, 1, *size, dtype=torch.float64)
-    whole = network.progressive(lr, scale)[-1]
+    whole = network.enlarge(lr, scale)
     tiled = progressive_tiled(network, lr, scale, tile=16)[-1]
     assert worst(one=tiled, other=whole) < 1e-12
     assert torch.equal(eight_bits(tiled), eight_bits(whole))
@@ -78,24 +78,19 @@ def test_a_halo_one_pixel_too_small_shows() -> None:
 
 @torch.inference_mode()
 def test_a_network_of_several_levels_at_once_is_tiled_as_a_whole() -> None:
-    class Whole(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = lively()
-            self.receptive_radius = self.inner.receptive_radius
-
-        def progressive(self, lr: Tensor, scale: int) -> list[Tensor]:
-            return self.inner.progressive(lr, scale)
+    class Whole(Generator):
+        passes = SRNetwork.passes
 
     lr = torch.rand(1, 1, 40, 37)
-    assert passes(Whole(), 8) == [(8, 2 * Whole().receptive_radius)]
-    tiled = progressive_tiled(Whole(), lr, 8, tile=16)
+    whole = lively(Whole)
+    assert whole.passes(8) == [(8, 2 * whole.receptive_radius)]
+    tiled = progressive_tiled(whole, lr, 8, tile=16)
     assert len(tiled) == 1
-    assert worst(tiled[0], lively().progressive(lr, 8)[-1]) < 1e-5
+    assert worst(tiled[0], lively().enlarge(lr, 8)) < 1e-5
 
 
 def test_passes_repeat_the_step() -> None:
-    assert passes(lively(), 8) == [(2, 4)] * 3
+    assert lively().passes(8) == [(2, 4)] * 3
 
 
 def nearest(window: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 from lightning import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.resize import bicubic_upscale
@@ -113,12 +114,12 @@ def test_d_receives_residuals_and_never_images(make_gan, make_data, make_trainer
 
 def test_the_residual_base_lr_enlarges_the_original():
     lr = torch.rand(1, 1, 6, 6)
-    images = [torch.rand(1, 1, 12, 12, requires_grad=True), torch.rand(1, 1, 24, 24, requires_grad=True)]
+    images = {factor: torch.rand(1, 1, 6 * factor, 6 * factor, requires_grad=True) for factor in (2, 4)}
     hr = {2: torch.rand(1, 1, 12, 12), 4: torch.rand(1, 1, 24, 24)}
     own = residual_levels(lr, images, hr, base="level_input")
     original = residual_levels(lr, images, hr, base="lr")
     torch.testing.assert_close(original[4].lr_up, bicubic_upscale(lr, 4))
-    torch.testing.assert_close(own[4].lr_up, bicubic_upscale(images[0], 2).detach())
+    torch.testing.assert_close(own[4].lr_up, bicubic_upscale(images[2], 2).detach())
     torch.testing.assert_close(own[2].lr_up, original[2].lr_up)
     assert not own[4].lr_up.requires_grad
     assert own[4].generated.requires_grad
@@ -230,7 +231,8 @@ def test_accumulation_updates_once_a_window(make_gan, make_data, make_trainer):
     assert module.steps_done == 2
 
 
-def test_gradients_are_clipped_for_each_network(make_gan, make_data, make_trainer):
+@pytest.mark.parametrize(("precision", "fused"), [("32-true", False), ("bf16-mixed", True)])
+def test_gradients_are_clipped_for_each_network(make_gan, make_data, make_trainer, precision, fused):
     norms = []
 
     class Norms(Callback):
@@ -239,9 +241,29 @@ def test_gradients_are_clipped_for_each_network(make_gan, make_data, make_traine
                 gradient = torch.cat([one.grad.flatten() for one in network.parameters()])
                 norms.append(torch.linalg.vector_norm(gradient).item())
 
-    trainer = make_trainer(callbacks=[Norms()], limit_val_batches=0)
-    trainer.fit(make_gan(gradient_clip_val=1e-3), datamodule=make_data())
+    trainer = make_trainer(callbacks=[Norms()], limit_val_batches=0, precision=precision)
+    optimizer = partial(torch.optim.Adam, lr=1e-3, fused=fused)
+    data = make_data(crop=32)  # PyTorch's bfloat16 gradient of a strided convolution of 1x1 features is wrong on CPUs
+    trainer.fit(make_gan(gradient_clip_val=1e-3, optimizer=optimizer), datamodule=data)
     assert norms == pytest.approx([1e-3] * 8, rel=1e-2)
+
+
+def test_clipping_scaled_gradients_is_refused(make_gan, make_data, make_trainer):
+    plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+    trainer = make_trainer(plugins=[plugin], limit_val_batches=0)
+    module = make_gan(gradient_clip_val=0.1, optimizer=partial(torch.optim.Adam, lr=1e-3, fused=True))
+    with pytest.raises(ConfigError, match=r"`model\.gradient_clip_val` must be null with a fused optimizer in float16"):
+        trainer.fit(module, datamodule=make_data())
+
+
+def test_one_optimizer_serves_both_networks_unless_d_has_its_own(make_gan, make_data, make_trainer):
+    settings = {"optimizer": partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))}
+    for own, expected in ((None, (0.5, 0.9)), (partial(torch.optim.Adam, betas=(0.0, 0.99)), (0.0, 0.99))):
+        trainer = make_trainer(limit_val_batches=0, limit_train_batches=1)
+        trainer.fit(make_gan(**settings, discriminator_optimizer=own), datamodule=make_data())
+        generator, discriminator = trainer.optimizers
+        assert generator.param_groups[0]["betas"] == (0.5, 0.9)
+        assert discriminator.param_groups[0]["betas"] == expected
 
 
 def test_pretraining_teaches_the_generator_alone(make_gan, make_data, make_trainer):
@@ -282,6 +304,24 @@ def test_the_checkpoint_names_both_architectures_and_serves_as_weights(make_gan,
     assert equal(load_network(tmp_path / "run.ckpt").network.state_dict(), module.network.state_dict())
 
 
+def test_goes_on_from_a_checkpoint_that_names_its_networks_as_earlier_versions_did(
+    make_gan, make_data, make_trainer, tmp_path
+):
+    trainer, module = make_trainer(), make_gan()
+    trainer.fit(module, datamodule=make_data())
+    trainer.save_checkpoint(tmp_path / "now.ckpt")
+    content = torch.load(tmp_path / "now.ckpt", weights_only=True)
+    content["prosr"]["architecture"] = {"name": "Generator", **module.generator.arguments}
+    content["prosr"]["discriminator"] = {"name": "Discriminator", **module.discriminator.arguments}
+    torch.save(content, tmp_path / "earlier.ckpt")
+    resumed = make_gan()
+    make_trainer(max_epochs=2).fit(
+        resumed, datamodule=make_data(), ckpt_path=tmp_path / "earlier.ckpt", weights_only=True
+    )
+    assert resumed.steps_done == 2 * module.steps_done
+    assert equal(load_network(tmp_path / "earlier.ckpt").network.state_dict(), module.network.state_dict())
+
+
 def test_refuses_checkpoints_of_other_runs(make_gan, make_module, make_data, make_trainer, tmp_path):
     trainer = make_trainer()
     trainer.fit(make_module(generator=Generator(depth=1, channels=4)), datamodule=make_data())
@@ -305,6 +345,7 @@ def test_refuses_checkpoints_of_other_runs(make_gan, make_module, make_data, mak
         ({"residual_base": "hr"}, "`residual_base` must be level_input or lr, got 'hr'"),
         ({"weight": -1.0}, "`weight` must be >= 0, got -1.0"),
         ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be positive, got 0.0"),
+        ({"discriminator_optimizer": {"lr": 1e-5}}, "`discriminator_optimizer` must be null, .* or a whole node"),
         ({"accumulate_grad_batches": 0}, "`accumulate_grad_batches` must be at least 1"),
         ({"pretrain_epochs": -1}, "`pretrain_epochs` at least 0"),
     ],

@@ -20,13 +20,13 @@ def warnings_of(caplog, accuracies, **settings):
 def test_a_discriminator_that_wins_for_long_is_reported_once(caplog):
     (message,) = warnings_of(caplog, [1.0] * 100)
     assert "right about 100% of the patches for 20 batches" in message
-    assert "lower model.discriminator_optimizer.lr" in message
+    assert "lower rate in model.discriminator_optimizer" in message
 
 
 def test_a_discriminator_that_loses_for_long_is_reported_once(caplog):
     (message,) = warnings_of(caplog, [0.5] * 100)
     assert "only 50% of the patches for 20 batches" in message
-    assert "higher model.discriminator_optimizer.lr" in message
+    assert "higher rate in model.discriminator_optimizer" in message
 
 
 def test_nothing_is_said_before_patience_ends_or_in_balance(caplog):

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from prosr_lightning import networks
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.losses import content_loss
-from prosr_lightning.networks import SRCNN, VDSR, LapSRN, MSLapSRN, SRNetwork, build_network
-from prosr_lightning.networks.compared import ComparedNetwork
+from prosr_lightning.networks import SRCNN, VDSR, DirectNetwork, LapSRN, MSLapSRN, SRNetwork, build_network
 from prosr_lightning.networks.compared.base import radius_before_bicubic
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -32,14 +31,14 @@ DIRECT = [method for method in METHODS if method not in PYRAMIDS]
 BICUBIC_INPUT = ["SRCNN", "VDSR", "DRCN", "DRRN"]  # Table 1
 
 
-def _paper(method: str, scale: int, **arguments: Any) -> ComparedNetwork:
+def _paper(method: str, scale: int, **arguments: Any) -> SRNetwork:
     own_scale = {} if method == "MSLapSRN" else {"scale": scale}
     network = getattr(networks, method)(**own_scale, **arguments)
-    assert isinstance(network, ComparedNetwork)
+    assert isinstance(network, SRNetwork)
     return network
 
 
-def _small(method: str, scale: int, *, positive: bool = False) -> ComparedNetwork:
+def _small(method: str, scale: int, *, positive: bool = False) -> SRNetwork:
     """A small network in float64; where `positive`, no ReLU is shut and no two paths cancel."""
     torch.manual_seed(0)
     network = _paper(method, scale, **SMALL[method]).double()
@@ -58,19 +57,23 @@ def _lr(height: int = 5, width: int = 7, count: int = 1) -> Tensor:
 @pytest.mark.parametrize("method", METHODS)
 def test_images_of_any_size_at_each_scale(method: str, scale: int, size: tuple[int, int]):
     network = _small(method, scale)
-    images = network(_lr(*size, count=2), scale)
+    images = network.progressive(_lr(*size, count=2), scale)
     factors = [2, 4, 8][: (2, 4, 8).index(scale) + 1] if method in PYRAMIDS else [scale]
-    assert [tuple(image.shape) for image in images] == [(2, 1, f * size[0], f * size[1]) for f in factors]
+    assert [(f, *image.shape) for f, image in images.items()] == [(f, 2, 1, f * size[0], f * size[1]) for f in factors]
     assert network.training_levels(scale) == tuple(factors)
     assert isinstance(network, SRNetwork)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_forward_progressive_and_supervised_agree(method: str):
+def test_forward_progressive_supervised_and_enlarge_agree(method: str):
     network = _small(method, 4).eval()
-    images = network(_lr(), 4)
-    for others in (network.progressive(_lr(), 4), [level[0] for level in network.supervised(_lr(), 4)]):
-        assert all(torch.equal(image, other) for image, other in zip(images, others, strict=True))
+    images = network.progressive(_lr(), 4)
+    called = network(_lr()) if isinstance(network, DirectNetwork) else network(_lr(), 4)[4]
+    assert torch.equal(called, images[4])
+    assert torch.equal(network.enlarge(_lr(), 4), images[4])
+    supervised = network.supervised(_lr(), 4)
+    assert supervised.keys() == images.keys()
+    assert all(torch.equal(image, supervised[factor][0]) for factor, image in images.items())
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -80,7 +83,8 @@ def test_gradients_reach_every_parameter(method: str, scale: int):
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.5)  # of both signs, for PReLU's slopes
     weights = torch.randn(64, 64, dtype=torch.float64)
-    loss = sum((image * weights[: image.shape[-2], : image.shape[-1]]).sum() for image in network(_lr(count=2), scale))
+    images = network.progressive(_lr(count=2), scale).values()
+    loss = sum((image * weights[: image.shape[-2], : image.shape[-1]]).sum() for image in images)
     loss.backward()  # type: ignore[union-attr]  # a tensor: there is an image
     idle = [name for name, p in network.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9]
     assert idle == []
@@ -90,7 +94,7 @@ def test_gradients_reach_every_parameter(method: str, scale: int):
 def test_gradients_in_float64(method: str):
     network = _small(method, 2, positive=True).eval()
     lr = _lr(2, 1).requires_grad_()
-    assert torch.autograd.gradcheck(lambda image: network(image, 2)[0], lr)
+    assert torch.autograd.gradcheck(lambda image: network.enlarge(image, 2), lr)
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -100,10 +104,11 @@ def test_the_architecture_rebuilds_the_network_with_equal_outputs(method: str, s
     architecture = json.loads(json.dumps(network.architecture))  # plain values only
     copy = build_network(architecture).double().eval()
     copy.load_state_dict(network.state_dict())
-    assert isinstance(copy, ComparedNetwork)
+    assert type(copy) is type(network)
     assert copy.architecture == network.architecture == architecture
-    assert architecture["name"] == method
-    assert all(torch.equal(a, b) for a, b in zip(copy(_lr(), scale), network(_lr(), scale), strict=True))
+    assert architecture["_target_"] == f"prosr_lightning.networks.{method}"
+    images, others = copy.progressive(_lr(), scale), network.progressive(_lr(), scale)
+    assert all(torch.equal(images[factor], others[factor]) for factor in images)
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
@@ -116,7 +121,7 @@ def test_the_receptive_radius_is_exact(method: str, scale: int):
     centre = bound + 2
     lr = _lr(2 * centre + 1, 2 * centre + 1).requires_grad_()
     patch = slice(scale * centre, scale * (centre + 1))
-    network(lr, scale)[-1][..., patch, patch].sum().backward()
+    network.enlarge(lr, scale)[..., patch, patch].sum().backward()
     assert lr.grad is not None
     reached = (lr.grad[0, 0] != 0).any(dim=0).nonzero().flatten() - centre
     furthest = int(reached.abs().max())
@@ -133,7 +138,7 @@ def test_the_radius_before_bicubic_by_hand():
 def test_lapsrn_gives_its_smaller_scales():
     network = _small("LapSRN", 8)
     assert network.scales == (2, 4, 8)
-    assert torch.equal(network(_lr(), 8)[1], network(_lr(), 4)[1])
+    assert torch.equal(network.progressive(_lr(), 8)[4], network.progressive(_lr(), 4)[4])
     assert MSLapSRN(depth=1, channels=1).scales is None
 
 
@@ -142,7 +147,7 @@ def test_direct_methods_have_one_scale(method: str):
     network = _small(method, 4)
     assert network.scales == (4,)
     with pytest.raises(ConfigError) as caught:
-        network(_lr(), 2)
+        network.progressive(_lr(), 2)
     assert str(caught.value) == (
         f"`scale` must be 4 for this {method}, which was built for it, got 2; build and train a {method} with scale=2."
     )
@@ -156,13 +161,13 @@ def test_lapsrn_refuses_scales_beyond_its_levels():
     with pytest.raises(
         ConfigError, match="`scale` must be 2 or 4 for this LapSRN, which was built for it, got 8; build"
     ):
-        _small("LapSRN", 4)(_lr(), 8)
+        _small("LapSRN", 4).progressive(_lr(), 8)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_other_scales_and_sizes_are_refused(method: str):
     with pytest.raises(ConfigError, match="`scale` must be a power of two >= 2, got 3"):
-        _small(method, 2)(_lr(), 3)
+        _small(method, 2).progressive(_lr(), 3)
     if method != "MSLapSRN":
         with pytest.raises(ConfigError, match="`scale` must be a power of two >= 2, got 3"):
             _small(method, 3)
@@ -194,7 +199,7 @@ def test_adam_and_charbonnier_train_every_method(method: str, learning_rate: flo
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     losses = []
     for _ in range(25):
-        loss = content_loss(network(lr, 2)[-1], hr)
+        loss = content_loss(network.enlarge(lr, 2), hr)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -211,10 +216,10 @@ def test_vdsr_is_deep_enough():
 def test_no_network_changes_its_input():
     for method in METHODS:
         lr = _lr()
-        _small(method, 2)(lr, 2)
+        _small(method, 2).progressive(lr, 2)
         assert torch.equal(lr, _lr()), method
 
 
 def test_the_paper_configurations_are_the_defaults():
-    assert LapSRN(scale=2).architecture == {"name": "LapSRN", "scale": 2, "depth": 10, "channels": 64}
-    assert MSLapSRN().architecture == {"name": "MSLapSRN", "depth": 5, "recursions": 8, "channels": 64}  # D5R8
+    assert LapSRN(scale=2).arguments == {"scale": 2, "depth": 10, "channels": 64}
+    assert MSLapSRN().arguments == {"depth": 5, "recursions": 8, "channels": 64}  # D5R8

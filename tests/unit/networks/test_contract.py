@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+import copy
+import sys
+from collections.abc import Sequence
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.networks import (
+    NETWORKS,
+    DirectNetwork,
     Generator,
-    SRNetwork,
     build_network,
     count_layers,
     count_parameters,
     levels_up_to,
+    network_class,
 )
+from prosr_lightning.networks.architecture import normalised
 
 
 @pytest.mark.parametrize(("scale", "levels"), [(2, (2,)), (4, (2, 4)), (8, (2, 4, 8)), (16, (2, 4, 8, 16))])
@@ -40,36 +47,163 @@ def test_layers_are_convolutions_and_transposed_convolutions():
     assert count_layers(network) == 2
 
 
-def test_the_generator_meets_the_contract_and_a_convolution_does_not():
-    assert isinstance(Generator(depth=1, channels=2), SRNetwork)
-    assert not isinstance(nn.Conv2d(1, 1, 3), SRNetwork)
+def test_our_networks_are_those_that_files_may_name_and_each_has_its_title():
+    titles = {kind.__name__: kind.title for kind in NETWORKS}
+    assert titles == {
+        "Generator": "ProSRN", "SubPixelGenerator": "ProSRN (sub-pixel)", "MSLapSRN": "MS-LapSRN",
+    } | {name: name for name in ("SRCNN", "FSRCNN", "ESPCN", "VDSR", "DRCN", "DRRN", "SRResNet", "LapSRN")}  # fmt: skip
+    for kind in NETWORKS:
+        assert network_class(f"prosr_lightning.networks.{kind.__name__}") is kind
+
+
+class Nearest(DirectNetwork):
+    """Repeat each pixel: what a user has to write, and no more."""
+
+    receptive_radius = 0
+
+    def __init__(self, *, scale: int, widths: Sequence[int] = (3, 5), **options: float) -> None:
+        super().__init__(scale=scale)
+        self.gain = nn.Parameter(torch.tensor(options.get("gain", 1.0)))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return self.gain * lr.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
+
+
+class Darker(Nearest):
+    """A subclass whose constructor has other arguments than its parent's."""
+
+    title = "Nearest, darker"
+
+    def __init__(self, *, share: float = 0.5) -> None:
+        super().__init__(scale=2, gain=share)
+
+
+class Same(Nearest):
+    """A subclass without a constructor."""
+
+
+def test_a_network_remembers_what_its_outermost_constructor_was_called_with():
+    here = Nearest.__module__
+    assert Nearest(scale=4, gain=2.0).architecture == {
+        "_target_": f"{here}.Nearest", "scale": 4, "widths": [3, 5], "gain": 2.0
+    }  # fmt: skip
+    assert Darker(share=0.25).architecture == {"_target_": f"{here}.Darker", "share": 0.25}
+    assert Same(scale=2).architecture == {"_target_": f"{here}.Same", "scale": 2, "widths": [3, 5]}
+    assert [kind.title for kind in (Nearest, Darker, Same)] == ["Nearest", "Nearest, darker", "Same"]
+    assert copy.deepcopy(Darker(share=0.25)).architecture == Darker(share=0.25).architecture
+
+
+def test_a_direct_network_needs_no_more_than_its_forward_and_its_radius():
+    network = Nearest(scale=4)
+    lr = torch.rand(1, 1, 3, 2)
+    assert network.enlarge(lr, 4).shape == (1, 1, 12, 8)
+    assert list(network.supervised(lr, 4)) == [4]
+    assert network.passes(4) == [(4, 0)]
+    assert (network.scales, network.training_levels(4)) == ((4,), (4,))
+    with pytest.raises(ConfigError, match="`scale` must be 4 for this Nearest"):
+        network.passes(2)
+
+
+def test_arguments_that_no_file_can_hold_are_refused_at_once():
+    with pytest.raises(ConfigError, match="`widths` of Nearest must be a number, a string, .* got ReLU"):
+        Nearest(scale=2, widths=[nn.ReLU()])  # type: ignore[list-item]  # that is the test
+
+    class Loose(DirectNetwork):
+        receptive_radius = 0
+
+        def __init__(self, *widths: int) -> None:
+            super().__init__(scale=2)
+
+        def forward(self, lr: Tensor) -> Tensor:
+            return lr
+
+    with pytest.raises(ConfigError, match="`widths` of Loose must be an argument with a name"):
+        Loose(1, 2)
+
+
+def test_an_incomplete_network_is_not_built():
+    class Incomplete(DirectNetwork):
+        receptive_radius = 0
+
+    with pytest.raises(TypeError, match="forward"):
+        Incomplete(scale=2)  # type: ignore[abstract]  # that is the test
+
+
+def test_a_network_of_others_is_rebuilt_only_if_it_is_trusted():
+    architecture = Darker(share=0.25).architecture
+    path = architecture["_target_"]
+    with pytest.raises(CheckpointError) as caught:
+        build_network(architecture)
+    for key in (f"trusted_networks=[{path}]", f"--trust {path}", f'trust=["{path}"]'):
+        assert key in str(caught.value)
+    rebuilt = build_network(architecture, trust=[Darker])
+    assert isinstance(rebuilt, Darker)
+    assert rebuilt.architecture == architecture
+    with pytest.raises(CheckpointError, match="a trusted one, got"):
+        build_network(architecture, trust=[Nearest])
+
+
+def test_a_path_is_imported_only_if_the_user_gave_it(tmp_path, monkeypatch):
+    (tmp_path / "theirs.py").write_text(
+        "from prosr_lightning.networks import VDSR\n\n\nclass Shallow(VDSR):\n    pass\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    architecture = {"_target_": "theirs.Shallow", "scale": 2, "depth": 2, "channels": 3}
+    with pytest.raises(CheckpointError, match="a trusted one, got 'theirs.Shallow'"):
+        build_network(architecture)
+    assert "theirs" not in sys.modules
+    assert build_network(architecture, trust=["theirs.Shallow"]).architecture == architecture
+    monkeypatch.delitem(sys.modules, "theirs")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nowhere.Network", "must be the path of a class that can be imported, .* got 'nowhere.Network'"),
+        ("Network", "must be the path of a class that can be imported"),
+        ("collections.Counter", "must be a subclass of prosr_lightning.networks.SRNetwork, got 'collections.Counter'"),
+        ("os.getcwd", "must be a subclass"),
+    ],
+)
+def test_a_trusted_path_must_be_that_of_a_network(path: str, message: str):
+    with pytest.raises(ConfigError, match=message):
+        build_network({"_target_": path}, trust=[path])
 
 
 def test_build_network_rebuilds_the_generator_with_equal_outputs():
     generator = Generator(structure="residual", depth=2, channels=4, negative_slope=0.1, fusion="inception")
     nn.init.normal_(generator.entry.weight)
     nn.init.normal_(generator.fusion.merge.weight)  # type: ignore[union-attr, arg-type]  # inception has one
-    copy = build_network(generator.architecture)
-    copy.load_state_dict(generator.state_dict())
+    rebuilt = build_network(generator.architecture)
+    rebuilt.load_state_dict(generator.state_dict())
     lr = torch.rand(1, 1, 4, 5)
-    assert isinstance(copy, Generator)
-    assert copy.architecture == generator.architecture
-    assert torch.equal(copy(lr), generator(lr))
+    assert isinstance(rebuilt, Generator)
+    assert rebuilt.architecture == generator.architecture
+    assert torch.equal(rebuilt(lr), generator(lr))
 
 
 def test_build_network_does_not_change_what_it_is_given():
-    architecture = {"name": "Generator", "depth": 1, "channels": 2}
+    architecture = Generator(depth=1, channels=2).architecture
+    before = dict(architecture)
     build_network(architecture)
-    assert architecture == {"name": "Generator", "depth": 1, "channels": 2}
+    assert architecture == before
 
 
-@pytest.mark.parametrize("name", ["NoSuchNetwork", "build_network", "SRNetwork", "nn", "", None])
-def test_build_network_refuses_names_that_are_not_networks(name: object):
-    with pytest.raises(CheckpointError) as caught:
-        build_network({"name": name})
-    message = str(caught.value)
-    assert message.startswith(f"The architecture must be a network of this version of prosr_lightning, got {name!r}; ")
-    assert message.endswith("the file may come from a newer version or from another program.")
+def test_an_architecture_of_earlier_versions_is_that_of_today():
+    earlier = {"name": "Generator", "structure": "plain", "depth": 2, "channels": 4}
+    network = build_network(earlier)
+    assert isinstance(network, Generator)
+    assert normalised({"name": "Generator", **network.arguments}) == network.architecture
+
+
+@pytest.mark.parametrize("name", ["NoSuchNetwork", "build_network", "SRNetwork", "Discriminator", "nn", ""])
+def test_build_network_refuses_names_that_are_not_networks(name: str):
+    for architecture in ({"name": name}, {"_target_": f"prosr_lightning.networks.{name}"}):
+        with pytest.raises(CheckpointError, match=f"must be a network .*, got 'prosr_lightning.networks.{name}'"):
+            build_network(architecture)
+    for architecture in ({}, {"name": None}, {"_target_": None}):
+        with pytest.raises(CheckpointError, match="The architecture must be a network"):
+            build_network(architecture)
 
 
 @pytest.mark.parametrize(

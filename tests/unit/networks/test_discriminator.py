@@ -98,9 +98,11 @@ def test_frozen_judges_like_the_one_that_was_trained():
 
 def test_the_architecture_rebuilds_it():
     network = Discriminator(channels=3, norm="spectral", negative_slope=0.1, gain=2.0)
-    arguments = network.architecture
-    assert arguments.pop("name") == "Discriminator"
-    assert Discriminator(**arguments).architecture == network.architecture
+    assert network.architecture == {
+        "_target_": "prosr_lightning.networks.Discriminator", "channels": 3, "norm": "spectral", "negative_slope": 0.1,
+        "gain": 2.0,
+    }  # fmt: skip
+    assert Discriminator(**network.arguments).architecture == network.architecture
 
 
 @pytest.mark.parametrize(

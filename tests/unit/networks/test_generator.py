@@ -36,7 +36,7 @@ def _bilinear(image: Tensor, times: int = 1) -> Tensor:
 @pytest.mark.parametrize("size", [(5, 7), (1, 1), (8, 3)])
 @pytest.mark.parametrize("scale", [2, 4, 8, 16])
 def test_every_level_doubles_any_size(scale: int, size: tuple[int, int]):
-    images = _generator().progressive(_lr(*size, count=2), scale)
+    images = list(_generator().progressive(_lr(*size, count=2), scale).values())
     factors = [2, 4, 8, 16][: len(images)]
     assert factors[-1] == scale
     assert [tuple(image.shape) for image in images] == [(2, 1, f * size[0], f * size[1]) for f in factors]
@@ -74,7 +74,7 @@ def test_the_three_structures_share_keys_shapes_and_parameters(fusion: str):
 def test_an_untrained_generator_is_bilinear_to_the_edge(structure: str, fusion: str, size: tuple[int, int]):
     torch.manual_seed(1)
     generator = Generator(structure=structure, depth=2, channels=4, fusion=fusion).double()
-    images = generator.progressive(_lr(*size), 8)
+    images = list(generator.progressive(_lr(*size), 8).values())
     for level, image in enumerate(images, start=1):
         torch.testing.assert_close(image, _bilinear(_lr(*size), level), rtol=0, atol=1e-14)
 
@@ -105,10 +105,10 @@ def test_forward_matches_the_equation_written_out(structure: str):
 
 def test_4x_is_2x_applied_twice():
     generator = _generator()
-    once, twice = generator.progressive(_lr(), 4)
+    once, twice = generator.progressive(_lr(), 4).values()
     assert torch.equal(once, generator(_lr()))
     assert torch.equal(twice, generator(generator(_lr())))
-    assert torch.equal(once, generator.progressive(_lr(), 2)[0])
+    assert torch.equal(once, generator.progressive(_lr(), 2)[2])
 
 
 def test_nothing_is_clamped():
@@ -120,7 +120,7 @@ def test_nothing_is_clamped():
 def test_gradients_in_float64_through_two_levels():
     generator = _generator(depth=1, channels=2)
     lr = _lr(2, 1).requires_grad_()
-    assert torch.autograd.gradcheck(lambda image: generator.progressive(image, 4)[-1], lr)
+    assert torch.autograd.gradcheck(lambda image: generator.enlarge(image, 4), lr)
 
 
 def test_gradients_reach_every_parameter():
@@ -133,7 +133,7 @@ def test_gradients_reach_every_parameter():
 def test_detaching_cuts_the_gradient_between_levels(detached: bool):
     generator = _generator()
     lr = _lr().requires_grad_()
-    first, second = generator.progressive(lr, 4, detach_between_levels=detached)
+    first, second = generator.progressive(lr, 4, detach_between_levels=detached).values()
     second.sum().backward(retain_graph=True)
     assert (lr.grad is None) == detached
     first.sum().backward()
@@ -143,7 +143,9 @@ def test_detaching_cuts_the_gradient_between_levels(detached: bool):
 def test_detaching_changes_no_value():
     generator = _generator()
     pairs = zip(
-        generator.progressive(_lr(), 8), generator.progressive(_lr(), 8, detach_between_levels=True), strict=True
+        generator.progressive(_lr(), 8).values(),
+        generator.progressive(_lr(), 8, detach_between_levels=True).values(),
+        strict=True,
     )
     assert all(torch.equal(attached, detached) for attached, detached in pairs)
 
@@ -185,8 +187,8 @@ def test_training_levels_are_all_levels():
 
 def test_the_architecture_spells_out_the_defaults():
     assert Generator().architecture == {
-        "name": "Generator", "structure": "memory", "depth": 10, "channels": 64, "skip_every": 1, "negative_slope": 0.2,
-        "fusion": "conv",
+        "_target_": "prosr_lightning.networks.Generator", "structure": "memory", "depth": 10, "channels": 64,
+        "skip_every": 1, "negative_slope": 0.2, "fusion": "conv",
     }  # fmt: skip
 
 
@@ -218,9 +220,9 @@ def test_the_image_stays_in_full_precision_under_autocast():
     """bfloat16 has 8 bits of mantissa: an image of 0.7 would be rounded by up to 0.002, half a step of 8 bits."""
     generator = Generator(depth=2, channels=4)  # its residual starts at zero
     lr = torch.rand(1, 1, 6, 5)
-    plain = generator.progressive(lr, 4)[-1]
+    plain = generator.enlarge(lr, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert generator.fusion(torch.rand(1, 4, 8, 8)).dtype == torch.bfloat16
-        mixed = generator.progressive(lr, 4)[-1]
+        mixed = generator.enlarge(lr, 4)
     assert mixed.dtype == torch.float32
     assert torch.equal(mixed, plain)

@@ -65,7 +65,7 @@ def test_forward_matches_the_equation_written_out():
 
 def test_4x_is_2x_applied_twice():
     network, lr = lively(), torch.rand(1, 1, 5, 4)
-    assert torch.equal(network.progressive(lr, 4)[-1], network(network(lr)))
+    assert torch.equal(network.enlarge(lr, 4), network(network(lr)))
 
 
 def test_a_gate_of_nothing_is_the_identity_and_changes_what_is_not():
@@ -84,7 +84,7 @@ def test_folding_keeps_the_images_and_drops_the_branches(branches: str, gate: bo
     assert count_parameters(folded) == count_parameters(SubPixelGenerator(depth=4, channels=8))
     assert count_parameters(folded) < count_parameters(network)
     with torch.no_grad():
-        assert float((folded.progressive(lr, 4)[-1] - network.progressive(lr, 4)[-1]).abs().max()) < 1e-5
+        assert float((folded.enlarge(lr, 4) - network.enlarge(lr, 4)).abs().max()) < 1e-5
     assert folded.folded() is folded
     assert not folded.training
 
@@ -143,9 +143,9 @@ def test_it_meets_the_contract_and_comes_back_from_its_architecture():
 
 def test_the_image_stays_in_full_precision_under_autocast():
     network, lr = lively(branches="wide"), torch.rand(1, 1, 16, 16)
-    exact = network.progressive(lr, 4)[-1]
+    exact = network.enlarge(lr, 4)
     with torch.autocast("cpu", torch.bfloat16):
-        image = network.progressive(lr, 4)[-1]
+        image = network.enlarge(lr, 4)
     assert image.dtype == torch.float32
     largest = network.residual(lr).abs().max()
     assert 0 < float((image - exact).abs().max()) < 0.05 * float(largest)  # of the residual's digits, not the image's

@@ -48,13 +48,16 @@ def write_run(
     return folder
 
 
+GENERATOR = {"_target_": "prosr_lightning.networks.Generator"}
+
+
 def write_training(
     folder: Path, generator: str = "Generator\n    depth: ${depth}\n    structure: memory", *, depth: int = 10,
-    levels: Sequence[int] = (2,), seed: int = 0, module: str = "prosrn.LitProSRN",
+    levels: Sequence[int] = (2,), seed: int = 0, more: str = "",
 ) -> Path:  # fmt: skip
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text(
-        f"seed: {seed}\ndepth: {depth}\nlevels: {list(levels)}\nmodel:\n  _target_: prosr_lightning.lit.{module}\n"
+        f"seed: {seed}\ndepth: {depth}\nlevels: {list(levels)}\nmodel:\n{more}"
         f"  generator:\n    _target_: prosr_lightning.networks.{generator}\n"
         "paths:\n  output_dir: ${hydra:runtime.output_dir}\n"  # unresolvable outside Hydra, as in real runs
     )
@@ -71,7 +74,7 @@ def run(method: str = "theirs", scores: Scores | None = None, **fields) -> Run:
 
 
 def prosrn(levels: tuple[int, ...] = (2,), seed: int = 0, **settings) -> Training:
-    return Training(method="ProSRN", architecture={"name": "Generator", **settings}, levels=levels, seed=seed)
+    return Training(method="ProSRN", architecture={**GENERATOR, **settings}, levels=levels, seed=seed)
 
 
 def csv_rows(table: Table) -> list[dict[str, str]]:
@@ -233,14 +236,39 @@ def test_golden_markdown(tmp_path: Path):
         (6, prosrn(structure="plain"), 2, None),
         (
             2,
-            Training(method="LapSRN", architecture={"name": "LapSRN", "scale": 4}, levels=(2, 4)),
+            Training(
+                method="LapSRN", architecture={"_target_": "prosr_lightning.networks.LapSRN", "scale": 4}, levels=(2, 4)
+            ),
             4,
             "LapSRN (train 4x)",
         ),
-        (6, Training(method="LapSRN", architecture={"name": "LapSRN", "scale": 4}, levels=(2, 4)), 4, "LapSRN"),
-        (6, Training(method="VDSR", architecture={"name": "VDSR", "scale": 4}, levels=(4,)), 4, "VDSR"),
-        (6, Training(method="VDSR", architecture={"name": "VDSR", "scale": 4, "depth": 5}, levels=(4,)), 4, None),
-        (5, Training(method="ProSRGAN", architecture={"name": "Generator"}, levels=(2, 4)), 4, "ProSRGAN"),
+        (
+            6,
+            Training(
+                method="LapSRN", architecture={"_target_": "prosr_lightning.networks.LapSRN", "scale": 4}, levels=(2, 4)
+            ),
+            4,
+            "LapSRN",
+        ),
+        (
+            6,
+            Training(
+                method="VDSR", architecture={"_target_": "prosr_lightning.networks.VDSR", "scale": 4}, levels=(4,)
+            ),
+            4,
+            "VDSR",
+        ),
+        (
+            6,
+            Training(
+                method="VDSR",
+                architecture={"_target_": "prosr_lightning.networks.VDSR", "scale": 4, "depth": 5},
+                levels=(4,),
+            ),
+            4,
+            None,
+        ),
+        (5, Training(method="ProSRGAN", architecture=GENERATOR, levels=(2, 4)), 4, "ProSRGAN"),
     ],
 )
 def test_a_trained_network_finds_its_row(table: int, training: Training, scale: int, row: str | None):
@@ -487,7 +515,7 @@ def test_a_training_run_is_read_with_what_it_trained(tmp_path: Path):
     bicubic, trained = read_runs([str(folder)])
     assert (bicubic.is_bicubic, bicubic.training, bicubic.name) == (True, None, None)
     assert trained.training == Training(
-        method="ProSRN", architecture={"name": "Generator", "depth": 6, "structure": "memory"}, levels=(2, 4), seed=3
+        method="ProSRN", architecture={**GENERATOR, "depth": 6, "structure": "memory"}, levels=(2, 4), seed=3
     )
     assert count_parameters(build_network(trained.training.architecture)) == count_parameters(Generator(depth=6))
     assert trained.run_folder == folder
@@ -497,7 +525,7 @@ def test_a_training_run_is_read_with_what_it_trained(tmp_path: Path):
 
 
 def test_an_evaluated_checkpoint_knows_its_training(tmp_path: Path):
-    folder = write_training(tmp_path / "run", module="prosrgan.LitProSRGAN")
+    folder = write_training(tmp_path / "run", more="  discriminator:\n    channels: 64\n")
     scores = write_run(tmp_path / "eval", {("Set5", 4): (29.0, 0.8)}, source=str(folder / "checkpoints" / "best.ckpt"))
     (found,) = read_runs([str(scores)])
     assert found.training is not None

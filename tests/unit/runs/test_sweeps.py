@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from prosr_lightning.errors import DataError
+from prosr_lightning.networks import Generator, LapSRN
 from prosr_lightning.runs import folder as run_folder
 from prosr_lightning.runs import sweeps
 from prosr_lightning.runs.record import RunRecord, run_name, write_record
@@ -143,26 +144,25 @@ def test_swept_keys_are_those_with_several_values():
     assert swept_keys(words) == {"depth", "levels"}
 
 
-MEMORY = {"_target_": "prosr_lightning.networks.Generator", "structure": "memory", "depth": 10}
-LAPSRN = {"_target_": "prosr_lightning.networks.LapSRN", "scale": 4}
+MEMORY = {"structure": "memory", "depth": 10}
 
 
 @pytest.mark.parametrize(
-    ("network", "module", "levels", "overrides", "name"),
+    ("network", "adversarial", "levels", "overrides", "name"),
     [
-        (MEMORY, "LitProSRN", [2, 4], [], "memory-d10-x2_x4"),
-        (MEMORY, "LitProSRGAN", [2, 4], ["experiment=prosrgan", "init_from=a/b.ckpt"], "gan-memory-d10-x2_x4"),
-        (LAPSRN, "LitProSRN", [2, 4], ["method=lapsrn", "scale=4", "data.train_dir=/x", "seed=3"], "lapsrn-x2_x4-s3"),
+        (Generator, False, [2, 4], [], "memory-d10-x2_x4"),
+        (Generator, True, [2, 4], ["experiment=prosrgan", "init_from=a/b.ckpt"], "gan-memory-d10-x2_x4"),
+        (LapSRN, False, [2, 4], ["method=lapsrn", "scale=4", "data.train_dir=/x", "seed=3"], "lapsrn-x2_x4-s3"),
         (
-            MEMORY,
-            "LitProSRN",
+            Generator,
+            False,
             [2],
             ["model.generator.fusion=inception", "+optimizer.lr=1e-3"],
             "memory-d10-x2-fusion-inception-lr-1e_3",
         ),
-        (MEMORY, "LitProSRN", [2], ["hydra/launcher=joblib", "~callbacks.panels", "trainer=cpu"], "memory-d10-x2"),
+        (Generator, False, [2], ["hydra/launcher=joblib", "~callbacks.panels", "trainer=cpu"], "memory-d10-x2"),
     ],
 )
-def test_a_run_is_named_after_what_it_changed(network, module, levels, overrides, name):
-    config = {"model": {"_target_": f"prosr_lightning.lit.{module}", "generator": network}, "levels": levels, "seed": 3}
-    assert run_name(config, overrides) == name
+def test_a_run_is_named_after_what_it_changed(network, adversarial, levels, overrides, name):
+    config = {"model": {"generator": MEMORY}, "levels": levels, "seed": 3}
+    assert run_name(config, overrides, network=network, adversarial=adversarial) == name

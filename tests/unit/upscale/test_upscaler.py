@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, OutOfMemoryError
 from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr, ycbcr_to_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks import Generator
+from prosr_lightning.networks import DirectNetwork, Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring
@@ -41,7 +41,7 @@ def upscaler() -> Upscaler:
 @torch.inference_mode()
 def test_colour_is_the_networks_luminance_and_bicubic_chroma(upscaler: Upscaler, scale: int) -> None:
     rgb = torch.rand(1, 3, 23, 37)
-    luminance = lively().progressive(rgb_to_luminance(rgb), scale)[-1]
+    luminance = lively().enlarge(rgb_to_luminance(rgb), scale)
     chroma = bicubic_upscale(rgb_to_ycbcr(rgb)[:, 1:], scale)
     expected = ycbcr_to_rgb(torch.cat([luminance, chroma], dim=1)).clamp(0, 1)
     assert (upscaler.upscale(rgb, scale) - expected).abs().max().item() < 1e-5
@@ -172,14 +172,14 @@ def test_progress_reaches_one(upscaler: Upscaler) -> None:
 
 
 def test_a_network_that_does_not_repeat_a_step_is_run_as_a_whole() -> None:
-    class Direct(nn.Module):
+    class Direct(DirectNetwork):
         receptive_radius = 2
 
-        def progressive(self, lr: Tensor, scale: int) -> list[Tensor]:
-            return [bicubic_upscale(lr, scale)]
+        def forward(self, lr: Tensor) -> Tensor:
+            return bicubic_upscale(lr, self.scale)
 
     image = torch.rand(1, 30, 21)
-    result = Upscaler.from_network(Direct(), device="cpu", tile=16).upscale(image, 4, levels=True)
+    result = Upscaler.from_network(Direct(scale=4), device="cpu", tile=16).upscale(image, 4, levels=True)
     assert len(result) == 1
     assert (result[0] - bicubic_upscale(image[None], 4)[0].clamp(0, 1)).abs().max().item() < 1e-5
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from prosr_lightning.networks.compared.base import ComparedNetwork
 from prosr_lightning.networks.compared.drcn import DRCN
 from prosr_lightning.networks.compared.drrn import DRRN
 from prosr_lightning.networks.compared.espcn import ESPCN
@@ -20,7 +19,6 @@ __all__ = [
     "FSRCNN",
     "SRCNN",
     "VDSR",
-    "ComparedNetwork",
     "LapSRN",
     "MSLapSRN",
     "SRResNet",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.compared.base import DirectNetwork, radius_before_bicubic, require_counts, zero_biases
+from prosr_lightning.networks.compared.base import radius_before_bicubic, require_counts, zero_biases
+from prosr_lightning.networks.contract import DirectNetwork
 
 
 class DRCN(DirectNetwork):
@@ -50,25 +49,15 @@ class DRCN(DirectNetwork):
         nn.init.dirac_(self.recursion.weight)
         zero_biases(self)
 
-    def enlarge(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
         return self._average(self._predictions(lr))
 
-    def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[list[Tensor]]:
+    def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, list[Tensor]]:
         """Return, for the one level, the averaged image and then the prediction after every recursion."""
         self.require_scale(scale)
         predictions = self._predictions(lr)
-        return [[self._average(predictions), *predictions]]
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {
-            "name": type(self).__name__,
-            "scale": self.scale,
-            "recursions": self.recursions,
-            "channels": self.channels,
-        }
+        return {scale: [self._average(predictions), *predictions]}
 
     @property
     def receptive_radius(self) -> int:

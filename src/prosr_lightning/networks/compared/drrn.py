@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.compared.base import DirectNetwork, radius_before_bicubic, require_counts, zero_biases
+from prosr_lightning.networks.compared.base import radius_before_bicubic, require_counts, zero_biases
+from prosr_lightning.networks.contract import DirectNetwork
 
 
 class DRRN(DirectNetwork):
@@ -47,7 +46,7 @@ class DRRN(DirectNetwork):
         nn.init.zeros_(self.last.weight)
         zero_biases(self)
 
-    def enlarge(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
         lr_up = bicubic_upscale(lr, self.scale)
         features = lr_up
@@ -55,17 +54,6 @@ class DRRN(DirectNetwork):
             features = block(features)
         residual: Tensor = self.last(F.relu(self.last_norm(features), inplace=True))
         return lr_up + residual
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {
-            "name": type(self).__name__,
-            "scale": self.scale,
-            "blocks": self.num_blocks,
-            "units": self.units,
-            "channels": self.channels,
-        }
 
     @property
     def receptive_radius(self) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
-from prosr_lightning.networks.compared.base import DirectNetwork, require_counts, zero_biases
+from prosr_lightning.networks.blocks import full_precision
+from prosr_lightning.networks.compared.base import require_counts, zero_biases
+from prosr_lightning.networks.contract import DirectNetwork
 
 
 class ESPCN(DirectNetwork):
@@ -43,15 +43,11 @@ class ESPCN(DirectNetwork):
                 nn.init.xavier_uniform_(layer.weight)
         zero_biases(self)
 
-    def enlarge(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.layers(lr)
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.layers(lr)
         return sr
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {"name": type(self).__name__, "scale": self.scale, "channels": list(self.channels)}
 
     @property
     def receptive_radius(self) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.networks.compared.base import DirectNetwork, require_counts, zero_biases
+from prosr_lightning.networks.blocks import full_precision
+from prosr_lightning.networks.compared.base import require_counts, zero_biases
+from prosr_lightning.networks.contract import DirectNetwork
 
 _KERNEL = 9  # of the transposed convolution (Sec. 3.2)
 
@@ -53,21 +53,11 @@ class FSRCNN(DirectNetwork):
         nn.init.normal_(self.up.weight, std=0.001)
         zero_biases(self)
 
-    def enlarge(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.up(self.layers(lr))
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.up(self.layers(lr))
         return sr
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {
-            "name": type(self).__name__,
-            "scale": self.scale,
-            "channels": self.channels,
-            "shrunk": self.shrunk,
-            "mappings": self.mappings,
-        }
 
     @property
     def receptive_radius(self) -> int:

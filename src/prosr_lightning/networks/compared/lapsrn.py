@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr_lightning.networks.blocks import bilinear_kernel
-from prosr_lightning.networks.compared.base import ComparedNetwork, require_counts, zero_biases
-from prosr_lightning.networks.contract import levels_up_to
+from prosr_lightning.networks.blocks import ImageConvTranspose2d, bilinear_kernel
+from prosr_lightning.networks.compared.base import require_counts, zero_biases
+from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
 NEGATIVE_SLOPE = 0.2  # of every LeakyReLU (Sec. 3.3)
 ENTRY_STD = 0.001  # of the entry convolution's start (the authors' files)
 
 
-class LapSRN(ComparedNetwork):
+class LapSRN(SRNetwork):
     """Enlarge features and image by 2 at every level, each level having weights of its own (Fig. 1).
 
     407,441 parameters for 2x and 814,242 for 4x, as in the authors' weights; their 8x network has five convolutions a
@@ -45,8 +43,8 @@ class LapSRN(ComparedNetwork):
         initialise_pyramid(self)
         nn.init.normal_(self.entry.weight, std=ENTRY_STD)
 
-    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
-        """Return the image of every level up to `scale`, smallest first.
+    def forward(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, Tensor]:
+        """Return the image of every level up to `scale` by its factor, smallest first.
 
         Args:
             lr: Luminance `(N, 1, H, W)`.
@@ -61,18 +59,17 @@ class LapSRN(ComparedNetwork):
         """
         self.require_scale(scale)
         features, image = F.leaky_relu(self.entry(lr), NEGATIVE_SLOPE, inplace=True), lr
-        images: list[Tensor] = []
-        for _, level in zip(levels_up_to(scale), self.levels, strict=False):  # as many levels as `scale` needs
+        images: dict[int, Tensor] = {}
+        for factor, level in zip(levels_up_to(scale), self.levels, strict=False):  # as many levels as `scale` needs
             if images and detach_between_levels:
                 features, image = features.detach(), image.detach()
             features, image = level(features, image)
-            images.append(image)
+            images[factor] = image
         return images
 
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {"name": type(self).__name__, "scale": self.scale, "depth": self.depth, "channels": self.channels}
+    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, Tensor]:
+        """Return what `forward` does."""
+        return self(lr, scale, detach_between_levels=detach_between_levels)  # type: ignore[no-any-return]  # nn.Module
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -81,10 +78,7 @@ class LapSRN(ComparedNetwork):
 
     @property
     def receptive_radius(self) -> int:
-        """The radius of one 2x level, in its own input pixels, as for ProSRN's generator.
-
-        Each further level adds at most half of what the one before it added.
-        """
+        """The radius of one 2x level, in its own input pixels, as for ProSRN's generator."""
         return 1 + self.depth + 1  # the transposed and the residual convolution together reach one pixel
 
     def training_levels(self, scale: int) -> tuple[int, ...]:
@@ -106,7 +100,7 @@ class PyramidLevel(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
         self.feature_up = FeatureUp(channels=channels)
         self.residual = nn.Conv2d(channels, 1, 3, padding=1)
-        self.image_up = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
+        self.image_up = ImageConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
 
     def forward(self, features: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """Map features `(N, C, H, W)` and image `(N, 1, H, W)` to the same of twice the size."""

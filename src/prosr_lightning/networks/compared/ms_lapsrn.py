@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr_lightning.networks.compared.base import ComparedNetwork, require_counts
+from prosr_lightning.networks.blocks import ImageConvTranspose2d
+from prosr_lightning.networks.compared.base import require_counts
 from prosr_lightning.networks.compared.lapsrn import ENTRY_STD, NEGATIVE_SLOPE, FeatureUp, initialise_pyramid
-from prosr_lightning.networks.contract import levels_up_to
+from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
 
-class MSLapSRN(ComparedNetwork):
+class MSLapSRN(SRNetwork):
     """LapSRN with one set of weights for all levels and, within a level, for all recursions of its block.
 
     222,801 parameters at the defaults, for every scale and every number of recursions. D5R2, D5R5 and D5R8 are
@@ -31,6 +30,8 @@ class MSLapSRN(ComparedNetwork):
         convolutions of the block and the transposed convolution, and nothing else. Start as in LapSRN.
     """
 
+    title = "MS-LapSRN"
+
     def __init__(self, *, depth: int = 5, recursions: int = 8, channels: int = 64) -> None:
         super().__init__()
         require_counts({"depth": depth, "recursions": recursions, "channels": channels})
@@ -39,12 +40,12 @@ class MSLapSRN(ComparedNetwork):
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
         self.feature_up = FeatureUp(channels=channels)
         self.residual = nn.Conv2d(channels, 1, 3, padding=1)
-        self.image_up = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
+        self.image_up = ImageConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
         initialise_pyramid(self)
         nn.init.normal_(self.entry.weight, std=ENTRY_STD)
 
-    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> list[Tensor]:
-        """Return the image of every level up to `scale`, smallest first.
+    def forward(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, Tensor]:
+        """Return the image of every level up to `scale` by its factor, smallest first.
 
         Args:
             lr: Luminance `(N, 1, H, W)`.
@@ -58,24 +59,18 @@ class MSLapSRN(ComparedNetwork):
             ConfigError: If `scale` is not a power of two from 2 up.
         """
         features, image = self.entry(lr), lr
-        images: list[Tensor] = []
-        for _ in levels_up_to(scale):
+        images: dict[int, Tensor] = {}
+        for factor in levels_up_to(scale):
             if images and detach_between_levels:
                 features, image = features.detach(), image.detach()
             features = self.feature_up(self._activate(self._embed(features)))
             image = self.image_up(image) + self.residual(features)
-            images.append(image)
+            images[factor] = image
         return images
 
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {
-            "name": type(self).__name__,
-            "depth": self.depth,
-            "recursions": self.recursions,
-            "channels": self.channels,
-        }
+    def progressive(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, Tensor]:
+        """Return what `forward` does."""
+        return self(lr, scale, detach_between_levels=detach_between_levels)  # type: ignore[no-any-return]  # nn.Module
 
     @property
     def scales(self) -> None:
@@ -84,10 +79,7 @@ class MSLapSRN(ComparedNetwork):
 
     @property
     def receptive_radius(self) -> int:
-        """The radius of one 2x level, in its own input pixels, as for ProSRN's generator.
-
-        Each further level adds at most half of what the one before it added.
-        """
+        """The radius of one 2x level, in its own input pixels, as for ProSRN's generator."""
         return 1 + self.depth * self.recursions + 1  # the transposed and the residual convolution reach one pixel
 
     def training_levels(self, scale: int) -> tuple[int, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.compared.base import DirectNetwork, radius_before_bicubic, require_counts, zero_biases
+from prosr_lightning.networks.blocks import full_precision
+from prosr_lightning.networks.compared.base import radius_before_bicubic, require_counts, zero_biases
+from prosr_lightning.networks.contract import DirectNetwork
 
 
 class SRCNN(DirectNetwork):
@@ -47,20 +47,11 @@ class SRCNN(DirectNetwork):
         self.layers = nn.Sequential(*layers[:-1])
         zero_biases(self)
 
-    def enlarge(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
-        sr: Tensor = self.layers(bicubic_upscale(lr, self.scale))
+        with full_precision(lr):  # without a residual, the features are the image
+            sr: Tensor = self.layers(bicubic_upscale(lr, self.scale))
         return sr
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {
-            "name": type(self).__name__,
-            "scale": self.scale,
-            "kernels": list(self.kernels),
-            "channels": list(self.channels),
-        }
 
     @property
     def receptive_radius(self) -> int:

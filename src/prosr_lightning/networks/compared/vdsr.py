@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.compared.base import DirectNetwork, radius_before_bicubic, require_counts, zero_biases
+from prosr_lightning.networks.compared.base import radius_before_bicubic, require_counts, zero_biases
+from prosr_lightning.networks.contract import DirectNetwork
 
 
 class VDSR(DirectNetwork):
@@ -45,16 +44,11 @@ class VDSR(DirectNetwork):
         nn.init.zeros_(conv.weight)
         zero_biases(self)
 
-    def enlarge(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         """Map luminance `(N, 1, H, W)` to `(N, 1, scale * H, scale * W)`, not clamped."""
         lr_up = bicubic_upscale(lr, self.scale)
         residual: Tensor = self.layers(lr_up)
         return lr_up + residual
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The class name and constructor arguments, as plain values that rebuild this network."""
-        return {"name": type(self).__name__, "scale": self.scale, "depth": self.depth, "channels": self.channels}
 
     @property
     def receptive_radius(self) -> int:

@@ -118,7 +118,7 @@ def _networks(configurations: Sequence[Configuration]) -> tuple[dict[str, SRNetw
                 break
             except CheckpointError as error:
                 problem = str(error)
-        if isinstance(network, SRNetwork):
+        if network is not None:
             found[one.label] = network
         else:
             notes.append(f"{one.label} is not shown: {problem}.")
