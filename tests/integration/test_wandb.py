@@ -151,7 +151,6 @@ def test_prosrn_and_prosrgan_share_an_axis(tracked, accumulate):
     assert other.config["network"]["name"] == "Generator"
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # a resumed run has a folder of its own
 def test_a_resumed_run_goes_on_in_the_same_run(tracked):
     first = tracked("logger.wandb.name=mine")
     second = tracked(f"ckpt_path={first / 'checkpoints' / 'last.ckpt'}", "trainer.max_epochs=2", name="two")

@@ -93,7 +93,9 @@ def _own_folder(cfg: DictConfig, resumption: Resumption | None) -> Iterator[None
         yield
         return
     source = None if resumption is None else run_folder_of(resumption.checkpoint)
-    with open_run(Path(cfg.paths.output_dir), resumed=resumption is not None, source=source):
+    folder = Path(cfg.paths.output_dir)
+    with open_run(folder, resumed=resumption is not None, source=source), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # that is meant
         save_configuration(cfg)
         yield
 
