@@ -97,7 +97,7 @@ def test_contradictions_are_named(options, weights, tmp_path):
         ({"sr_dir": "x", "ckpt_path": weights}, "got ckpt_path=.* and sr_dir=x"),
         ({"sr_dir": "x", "self_ensemble": True}, "`self_ensemble` has no meaning"),
         ({"sr_dir": "x", "save_images": True}, "`save_images` has no meaning"),
-        ({"method": "bicubic", "device": "toaster"}, "`device` must be one this machine has, got 'toaster'"),
+        ({"method": "bicubic", "device": "toaster"}, "`device` must be one that this machine has, got 'toaster'"),
         ({"method": "bicubic", "protocol": "papers"}, "`protocol` must be one of paper, standard"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -200,7 +200,7 @@ def test_set14_at_8x_needs_less_than_1_5_gb(data_dir):
         ("benchmarks=null", "`benchmarks` must name at least one, got None"),
         ("scales=null", "`scales` must name at least one, got None"),
         ("scales=[]", "`scales` must name at least one"),
-        ("tile=abc", "tile must be a whole number, got 'abc'"),
+        ("tile=abc", "`tile` must be auto, 0 or at least 16 pixels, got 'abc'"),
         ("self_ensemble=abc", "self_ensemble must be true or false, got 'abc'"),
     ],
 )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import torch
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
@@ -21,11 +20,13 @@ from prosr_lightning.config import hydra_main
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import Benchmark, find_benchmarks
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.running import DEFAULT_TILE, Progress, evaluate_folder, evaluate_network
+from prosr_lightning.evaluate.running import Progress, evaluate_folder, evaluate_network
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import SRNetwork, count_parameters
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+from prosr_lightning.upscale.chain import require_tile
+from prosr_lightning.upscale.engines import choose_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class EvaluateOptions:
     bf16: bool = False
     save_images: bool = False
     device: str = "auto"
-    tile: int = DEFAULT_TILE
+    tile: int | str = "auto"
 
 
 def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
@@ -66,10 +67,11 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         CheckpointError: If the weights cannot be loaded.
     """
     _check_source(options)
+    require_tile(options.tile)
     protocol = get_protocol(options.protocol, rounding=options.rounding, ssim=options.ssim)
     benchmarks = find_benchmarks(options.benchmarks, options.data_dir, lr_dir=options.lr_dir)
     scales = [options.scales] if isinstance(options.scales, int) else list(options.scales)
-    device = _device(options.device)
+    device = str(choose_device(options.device))
     network, source, parameters, name = _load(options, device)
     info = RunInfo(
         method=options.method or name,
@@ -182,19 +184,6 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
     if path.suffix == ".ckpt":  # named after its training, which may be a ProSRGAN's
         name = loaded.metadata.get("config", {}).get("test", {}).get("method") or network.title
     return network, options.ckpt_path, count_parameters(network), name
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"`device` must be one this machine has, got {name!r} ({reason}); choose cpu or auto."
-        ) from error
-    return name
 
 
 def _log(logger: Logger | None, rows: Sequence[SummaryRow], info: RunInfo) -> None:

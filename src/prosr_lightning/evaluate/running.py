@@ -26,8 +26,6 @@ from prosr_lightning.runs.scores import ImageScore
 
 # Called after every image with its score, the number of images done and the number in all.
 Progress = Callable[[ImageScore, int, int], None]
-# Side of a tile in input pixels of a pass: whole images of every usual benchmark, and about 1 GB at 64 channels.
-DEFAULT_TILE = 512
 
 
 def evaluate_network(
@@ -41,7 +39,7 @@ def evaluate_network(
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
     save_dir: Path | str | None = None,
-    tile: int = DEFAULT_TILE,
+    tile: int | str = "auto",
     measures: Sequence[str] = (),
 ) -> list[ImageScore]:
     """Score a network, or bicubic, on benchmarks; every image is computed once at every scale.
@@ -51,12 +49,12 @@ def evaluate_network(
         benchmarks: The sets.
         scales: The factors; each is computed from its own LR image.
         protocol: The convention.
-        self_ensemble: Average over the eight symmetries (networks only).
+        self_ensemble: Average over the eight symmetries, see `upscale.chain.Chain` (networks only).
         bf16: Compute the features in bfloat16 (networks only).
-        device: Where the network computes; scoring is done on the CPU in float64.
+        device: Where the network computes, see `upscale.engines.choose_device`; scoring is done on the CPU in float64.
         progress: Called after every image.
         save_dir: Write each result there as `NAME/x4/image.png`.
-        tile: Side of the tiles of larger images; 0 for none. Results are the same.
+        tile: See `upscale.chain.Chain`.
         measures: Perceptual values wanted besides: "gmsd", "high_frequency", "lpips", "dists".
 
     Returns:

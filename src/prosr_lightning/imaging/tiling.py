@@ -12,7 +12,6 @@ import gc
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,20 +26,8 @@ OnTile = Callable[[int], None]
 SMALLEST_TILE = 16
 
 
-class Enlarging(Protocol):
-    """The part of `networks.contract.SRNetwork` that tiling needs."""
-
-    def enlarge(self, lr: Tensor, scale: int) -> Tensor:
-        """Return the image enlarged by `scale`."""
-        ...
-
-    def passes(self, scale: int) -> list[tuple[int, int]]:
-        """Return the factor and the halo of each pass."""
-        ...
-
-
 def enlarge_bands(
-    step: Step, image: Tensor, *, factor: int, halo: int, tile: int, on_tile: OnTile | None = None
+    step: Step, image: Tensor, *, factor: int, halo: int, tile: int, first: int = 0, on_tile: OnTile | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Enlarge an image from top to bottom and hand over each finished band of full width.
 
@@ -52,6 +39,7 @@ def enlarge_bands(
         factor: What `step` enlarges by.
         halo: Pixels of `image` beyond a tile that can change its result: the network's receptive radius.
         tile: Side of a tile in pixels of `image`; 0 takes the whole image at once.
+        first: Row of `image` to begin with.
         on_tile: Called after each tile with the number of pixels of `image` done; negative where a band starts again.
 
     Yields:
@@ -60,13 +48,19 @@ def enlarge_bands(
     Raises:
         ConfigError: If `tile` is neither 0 nor at least 16, or the halo is negative.
         OutOfMemoryError: If the smallest tile does not fit into memory.
+
+    Example:
+        >>> double = lambda window: window.repeat_interleave(2, -1).repeat_interleave(2, -2)
+        >>> bands = enlarge_bands(double, torch.ones(1, 1, 40, 17), factor=2, halo=1, tile=16)
+        >>> [(top, tuple(band.shape)) for top, band in bands]
+        [(0, (1, 1, 28, 34)), (28, (1, 1, 26, 34)), (54, (1, 1, 26, 34))]
     """
     if (tile and tile < SMALLEST_TILE) or halo < 0:
         raise ConfigError(f"`tile` must be 0 or at least {SMALLEST_TILE} pixels, got {tile}; 0 means the whole image.")
     work = _Work(step, image, factor, halo, on_tile)
     height, width = image.shape[-2:]
     side = tile or max(height, width, SMALLEST_TILE)
-    top = 0
+    top = first
     while top < height:
         bottom = top + _share(height - top, side)
         band = work.band(top, bottom, side)
@@ -75,73 +69,6 @@ def enlarge_bands(
             continue
         yield top * factor, band
         top = bottom
-
-
-def enlarge_tiled(
-    step: Step, image: Tensor, *, factor: int, halo: int, tile: int, on_tile: OnTile | None = None
-) -> Tensor:
-    """Enlarge an image tile by tile onto a canvas on the CPU.
-
-    Args:
-        step: As in `enlarge_bands`.
-        image: `(N, C, H, W)`.
-        factor: What `step` enlarges by.
-        halo: As in `enlarge_bands`.
-        tile: As in `enlarge_bands`.
-        on_tile: As in `enlarge_bands`.
-
-    Returns:
-        `(N, C, factor * H, factor * W)`, what `step(image)` would give.
-
-    Raises:
-        ConfigError: As `enlarge_bands`.
-        OutOfMemoryError: As `enlarge_bands`.
-
-    Example:
-        >>> double = lambda window: window.repeat_interleave(2, -1).repeat_interleave(2, -2)
-        >>> enlarge_tiled(double, torch.ones(1, 1, 40, 17), factor=2, halo=1, tile=16).mean().item()
-        1.0
-    """
-    canvas: Tensor | None = None
-    for top, band in enlarge_bands(step, image, factor=factor, halo=halo, tile=tile, on_tile=on_tile):
-        if canvas is None:
-            if band.shape[-2] == image.shape[-2] * factor:
-                return band
-            canvas = band.new_empty(*band.shape[:2], image.shape[-2] * factor, band.shape[-1])
-        canvas[..., top : top + band.shape[-2], :] = band
-    if canvas is None:
-        raise ConfigError(f"`image` must have at least one pixel, got {tuple(image.shape)}; leave it out.")
-    return canvas
-
-
-def progressive_tiled(
-    network: Enlarging, lr: Tensor, scale: int, *, tile: int, on_tile: OnTile | None = None
-) -> list[Tensor]:
-    """Do what `network.enlarge(lr, scale)` does, pass by pass and tile by tile.
-
-    Args:
-        network: In evaluation mode, on the device of `lr`.
-        lr: Luminance `(N, 1, H, W)`.
-        scale: Total factor.
-        tile: Side of a tile, in pixels of the input of each pass; 0 for no tiles.
-        on_tile: As in `enlarge_bands`.
-
-    Returns:
-        The image after every pass on the CPU, smallest first.
-
-    Raises:
-        ConfigError: As `enlarge_bands`.
-        OutOfMemoryError: As `enlarge_bands`.
-    """
-    images: list[Tensor] = []
-    for factor, halo in network.passes(scale):
-
-        def step(window: Tensor, factor: int = factor) -> Tensor:
-            return network.enlarge(window.to(lr.device), factor)
-
-        source = images[-1] if images else lr
-        images.append(enlarge_tiled(step, source, factor=factor, halo=halo, tile=tile, on_tile=on_tile))
-    return images
 
 
 def _share(length: int, side: int) -> int:

@@ -17,7 +17,7 @@ from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.lit.limits import EndOfRun
-from prosr_lightning.lit.optimizers import average_of
+from prosr_lightning.lit.optimizers import average_of, expand_state
 from prosr_lightning.metrics import psnr
 from prosr_lightning.networks.architecture import describe, normalised
 from prosr_lightning.networks.contract import SRNetwork, levels_up_to
@@ -224,6 +224,7 @@ class LitSuperResolution(LightningModule):
             raise CheckpointError(
                 "The checkpoint must be one of prosr_lightning, got another program's; choose another."
             )
+        expand_state(checkpoint)
         mine = self.generator.architecture
         if normalised(stored["architecture"]) != mine:
             raise CheckpointError(

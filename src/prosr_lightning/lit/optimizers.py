@@ -11,6 +11,7 @@ from torch.optim import SGD, Optimizer
 
 from prosr_lightning.errors import ConfigError
 
+_OWN, _AVERAGE = "generator.", "ema_generator.module."  # keys of a LightningModule's two copies of the network
 _IMAGE_SIDE = 4  # most channels of an image, or of the four that a pixel shuffle lays out
 
 
@@ -55,8 +56,9 @@ class AdjustablyClippedSGD(SGD):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        scale = float(getattr(self, "grad_scale", None) or 1)  # in float16, a fused step undoes it after the clipping
         for group in self.param_groups:
-            limit = self.clip / max(float(group["lr"]), 1e-12)
+            limit = scale * self.clip / max(float(group["lr"]), 1e-12)
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.grad.clamp_(-limit, limit)
@@ -193,3 +195,54 @@ def average_of(optimizer: Optimizer) -> Callable[[nn.Parameter], Tensor] | None:
         return torch.lerp(parameter.detach(), z, 1 - 1 / groups[id(parameter)]["betas"][0])
 
     return average
+
+
+def compact_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a schedule-free run in 8 bytes for each weight instead of 16; any other state as it is.
+
+    The average x stays in float32; the base iterate z is kept as its difference from x, and the squared gradients, in
+    bfloat16; the parameters y = beta1 x + (1 - beta1) z follow from both. A run that goes on from it is the same each
+    time, but not bit for bit the one that was saved.
+
+    Args:
+        checkpoint: As a LightningModule saves it; not changed.
+
+    Returns:
+        What `expand_state` restores.
+    """
+    weights, optimizer = checkpoint["state_dict"], checkpoint["optimizer_states"][0]
+    names = [name.removeprefix(_OWN) for name in weights if name.startswith(_OWN)]
+    schedule_free = all("train_mode" in group for group in optimizer["param_groups"])
+    if not schedule_free or len(names) != len(optimizer["state"]) or _AVERAGE + names[0] not in weights:
+        return checkpoint
+    moments = {
+        number: {
+            "z": (state["z"] - weights[_AVERAGE + name]).bfloat16(),
+            "exp_avg_sq": state["exp_avg_sq"].bfloat16(),
+        }
+        for name, (number, state) in zip(names, sorted(optimizer["state"].items()), strict=True)
+    }
+    return {
+        **checkpoint,
+        "state_dict": {name: value for name, value in weights.items() if not name.startswith(_OWN)},
+        "optimizer_states": [{**optimizer, "state": moments}, *checkpoint["optimizer_states"][1:]],
+    }
+
+
+def expand_state(checkpoint: dict[str, Any]) -> None:
+    """Restore in place what `compact_state` left out; a whole state stays as it is.
+
+    Args:
+        checkpoint: As it was loaded.
+    """
+    weights = checkpoint["state_dict"]
+    names = [name.removeprefix(_AVERAGE) for name in weights if name.startswith(_AVERAGE)]
+    if not names or any(name.startswith(_OWN) for name in weights):
+        return
+    optimizer = checkpoint["optimizer_states"][0]
+    beta1 = optimizer["param_groups"][0]["betas"][0]
+    for name, (_, state) in zip(names, sorted(optimizer["state"].items()), strict=True):
+        average = weights[_AVERAGE + name]
+        state["z"] = average + state["z"].float()
+        state["exp_avg_sq"] = state["exp_avg_sq"].float()
+        weights[_OWN + name] = torch.lerp(average, state["z"], 1 - beta1)

@@ -10,6 +10,7 @@ from torch import Tensor
 from prosr_lightning.errors import ConfigError
 
 EPS = 1e-6  # Sec. 2.2.1
+_SMALLEST_ERROR = 1e-10  # 100 dB, beyond which the logarithm has nothing to say
 
 
 def charbonnier(difference: Tensor, *, eps: float = EPS) -> Tensor:
@@ -58,7 +59,8 @@ def squared_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
         sr: G(x), `(N, 1, H, W)`.
         hr: y, the same shape.
         reduction: "mean" over all elements; "sum" over the pixels of an image and mean over the batch; "euclidean",
-            half of that sum (SRCNN, FSRCNN, VDSR, DRCN, DRRN).
+            half of that sum (SRCNN, FSRCNN, VDSR, DRCN, DRRN); "decibel", 10 log10 of the mean, the negative PSNR of
+            the batch: levels whose errors differ in size then weigh as much as each other (not in the paper).
 
     Returns:
         A scalar in float32 or float64.
@@ -75,6 +77,8 @@ def squared_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
     difference = _wide(hr) - _wide(sr)
     if reduction == "euclidean":
         return 0.5 * _reduce(difference * difference, "sum")
+    if reduction == "decibel":
+        return 10 * torch.log10(_reduce(difference * difference, "mean") + _SMALLEST_ERROR)
     return _reduce(difference * difference, reduction)
 
 

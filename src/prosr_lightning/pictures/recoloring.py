@@ -2,7 +2,8 @@
 
 Only luminance goes through the network; Cb and Cr are enlarged by bicubic (docs/paper-notes.md, entry 15). Gray and
 alpha are brought to the studio range that the network knows, and back. Colour is premultiplied by alpha, so that what
-is hidden under transparent pixels does not bleed into the visible ones.
+is hidden under transparent pixels does not bleed into the visible ones. Colours are computed in float64, so that the
+picture is to the last bit the one that the tables score.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from prosr_lightning.errors import OutOfMemoryError
 from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr, ycbcr_to_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 
@@ -21,7 +23,7 @@ Pixels = npt.NDArray[Any]
 
 _BLACK, _SPAN = 16 / 255, 219 / 255  # BT.601 studio range of Y
 _CHROMA_HALO = 4  # low-resolution rows: twice the reach of the bicubic kernel
-_PIXELS_AT_ONCE = 1 << 21  # of the enlarged picture; bounds the float temporaries to some tens of megabytes
+_PIXELS_AT_ONCE = 1 << 20  # of the enlarged picture; bounds the float temporaries to some tens of megabytes
 
 
 class Recoloring:
@@ -39,7 +41,7 @@ class Recoloring:
         self.opaque = not self.has_alpha or bool((pixels[..., -1] == self.top).all())
 
     def planes(self) -> Tensor:
-        """Return what the network enlarges: `(1, 1, H, W)` luminance, or `(2, 1, H, W)` luminance and alpha."""
+        """Return what the network enlarges, in float32: `(1, 1, H, W)` luminance, or `(2, 1, H, W)` with alpha."""
         height, width = self.pixels.shape[:2]
         planes = torch.empty(1 if self.opaque else 2, 1, height, width)
         step = _rows_at_once(width)
@@ -51,6 +53,21 @@ class Recoloring:
                 planes[1, 0, rows] = _to_studio(alpha)
         return planes
 
+    def canvas(self, scale: int) -> Pixels:
+        """Return room for the enlarged picture, `(scale * H, scale * W, C)` in the depth of the original.
+
+        Raises:
+            OutOfMemoryError: If memory cannot hold it.
+        """
+        height, width, channels = self.pixels.shape
+        shape = (height * scale, width * scale, channels)
+        try:
+            return np.empty(shape, self.pixels.dtype)
+        except MemoryError as error:
+            raise OutOfMemoryError(
+                f"Memory must hold the result, {shape[1]}x{shape[0]}; choose a smaller scale."
+            ) from error
+
     def merge(self, planes: Tensor, first_row: int, scale: int, out: Pixels) -> None:
         """Write rows of the enlarged picture, in the depth of the original.
 
@@ -58,11 +75,11 @@ class Recoloring:
             planes: Enlarged rows of `planes()`, `(1 or 2, 1, rows, scale * W)`.
             first_row: Where they start in the enlarged picture.
             scale: Total factor.
-            out: The enlarged picture `(scale * H, scale * W, C)`.
+            out: The `canvas` of that factor.
         """
         step = _rows_at_once(planes.shape[-1])
         for start in range(0, planes.shape[-2], step):
-            part = planes[:, 0, start : start + step]
+            part = planes[:, 0, start : start + step].double()
             rows = slice(first_row + start, first_row + start + part.shape[-2])
             out[rows] = self._quantised(self._merged(part, rows, scale))
 
@@ -77,7 +94,7 @@ class Recoloring:
         if self.opaque:
             return torch.cat([colour, torch.ones_like(colour[:1])]).clamp_(0, 1)
         alpha = _from_studio(planes[1:2]).clamp_(0, 1)
-        straight = torch.where(alpha > 0, colour / alpha.clamp(min=1 / 65535), torch.zeros(()))  # one 16-bit step
+        straight = torch.where(alpha > 0, colour / alpha.clamp(min=1 / 65535), 0.0)  # one 16-bit step
         return torch.cat([straight, alpha]).clamp_(0, 1)
 
     def _chroma(self, rows: slice, scale: int) -> Tensor:
@@ -90,14 +107,14 @@ class Recoloring:
 
     def _unit(self, rows: slice) -> tuple[Tensor, Tensor | None]:
         """Return colour `(1 or 3, h, W)` in `[0, 1]`, premultiplied, and alpha `(h, W)` unless all is opaque."""
-        values = torch.from_numpy(self.pixels[rows].astype(np.float32) / np.float32(self.top)).permute(2, 0, 1)
+        values = torch.from_numpy(self.pixels[rows].astype(np.float64) / self.top).permute(2, 0, 1)
         colour = values[:-1] if self.has_alpha else values
         return (colour, None) if self.opaque else (colour * values[-1], values[-1])
 
     def _quantised(self, image: Tensor) -> Pixels:
         values = image.permute(1, 2, 0)
         if self.pixels.dtype.kind == "u":
-            values = values.mul(self.top).round_()
+            values = values.mul_(self.top).add_(0.5).floor_()  # halves up, as MATLAB's im2uint8
         return values.numpy().astype(self.pixels.dtype)
 
 

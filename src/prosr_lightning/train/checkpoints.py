@@ -14,6 +14,7 @@ from lightning.fabric.utilities.types import _PATH
 
 from prosr_lightning.errors import CheckpointError
 from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.lit.optimizers import compact_state
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.weights import load_network
 
@@ -150,7 +151,7 @@ def forget_best(state: Any) -> None:  # noqa: ANN401  # what a checkpoint holds
 
 
 def write_portable(source: Path, target: Path) -> None:
-    """Copy the whole state of a run without the folders of the machine that trained.
+    """Copy the whole state of a run without the folders of the machine that trained, compact if it is schedule-free.
 
     The best weights so far are forgotten, since their file stays behind: a run that goes on looks for them anew.
 
@@ -162,7 +163,8 @@ def write_portable(source: Path, target: Path) -> None:
         CheckpointError: If the source is no whole state of a run.
         StorageError: If the target cannot be written.
     """
-    AtomicCheckpointIO().save_checkpoint(cast(dict[str, Any], _portable(read_state(source))), target)
+    state = cast(dict[str, Any], _portable(compact_state(read_state(source))))
+    AtomicCheckpointIO().save_checkpoint(state, target)
 
 
 def _portable(node: Any) -> Any:  # noqa: ANN401  # what a checkpoint holds

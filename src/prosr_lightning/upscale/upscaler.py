@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
+import numpy as np
 import torch
 
 from prosr_lightning.errors import ConfigError, ImageError
-from prosr_lightning.imaging.tiling import SMALLEST_TILE
 from prosr_lightning.networks import SRNetwork, levels_up_to
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
-from prosr_lightning.upscale.chain import Chain
+from prosr_lightning.pictures.recoloring import Recoloring
+from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import Engine, TorchEngine
 from prosr_lightning.upscale.runtimes import ExportedEngine
 
@@ -33,17 +34,14 @@ class Upscaler:
 
     Args:
         engine: What runs the network; `from_pretrained` and `from_network` make one.
-        tile: Side of a tile in pixels of the input of each 2x pass; 0 for none; "auto" goes in bands where the engine
-            can (PyTorch on the CPU), else in tiles that fit the free memory.
+        tile: See `chain.Chain`.
 
     Raises:
         ConfigError: If `tile` is neither "auto" nor 0 nor at least 16.
     """
 
     def __init__(self, engine: Engine, *, tile: int | str = "auto") -> None:
-        whole = isinstance(tile, int) and not isinstance(tile, bool) and (tile == 0 or tile >= SMALLEST_TILE)
-        if tile != "auto" and not whole:
-            raise ConfigError(f"`tile` must be auto, 0 or at least {SMALLEST_TILE} pixels, got {tile!r}; try auto.")
+        require_tile(tile)
         self.engine, self.tile = engine, tile
 
     @classmethod
@@ -107,7 +105,7 @@ class Upscaler:
                 point in `[0, 1]`; or a floating-point tensor `(C, H, W)` or `(N, C, H, W)` in `[0, 1]`, C = 1, 3 or 4.
             scale: 2, 4, 8 or 16.
             levels: Return the image of every level, `[2x, 4x, ...]`, instead of the last.
-            self_ensemble: Average each 2x pass over the eight flips and turns ("+" in tables): 8 times the work.
+            self_ensemble: Average over the eight flips and turns ("+" in tables), see `chain.Chain`: 8 times the work.
 
         Returns:
             The same kind, depth and channels as `image`, within the range of its type.
@@ -152,7 +150,17 @@ class Upscaler:
         levels_up_to(scale)
         if not picture.pixels.size:
             raise ImageError(f"The picture must have at least one pixel, got {picture.pixels.shape}; leave it out.")
-        chain = Chain(self.engine, picture.pixels, scale=scale, tile=self.tile, on_progress=on_progress)
+        chain = Chain(
+            self.engine,
+            scale=scale,
+            tile=self.tile,
+            self_ensemble=self_ensemble,
+            exact=picture.pixels.dtype != np.uint8,  # half precision has the digits for 8 bits, not for 16
+            on_progress=on_progress,
+        )
+        recoloring = Recoloring(picture.pixels)
+        canvases = {factor: recoloring.canvas(factor) for factor in (chain.scales if levels else chain.scales[-1:])}
         with torch.inference_mode():
-            enlarged = chain.run(every_level=levels, self_ensemble=self_ensemble)
-        return [replace(picture, pixels=pixels) for pixels in enlarged]
+            for band in chain.bands(recoloring.planes(), every_level=levels):
+                recoloring.merge(band.rows, band.top, band.scale, canvases[band.scale])
+        return [replace(picture, pixels=pixels) for pixels in canvases.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
-from prosr_lightning.imaging.tiling import enlarge_bands, enlarge_tiled, is_out_of_memory, progressive_tiled
+from prosr_lightning.imaging.tiling import Step, enlarge_bands, is_out_of_memory
 from prosr_lightning.networks import Generator, SRNetwork
 
 
@@ -29,6 +30,18 @@ def worst(one: Tensor, other: Tensor) -> float:
 
 def eight_bits(image: Tensor) -> Tensor:
     return image.clamp(0, 1).mul(255).round()
+
+
+def enlarge_tiled(step: Step, image: Tensor, **arguments: object) -> Tensor:
+    return torch.cat([band for _, band in enlarge_bands(step, image, **arguments)], dim=-2)  # type: ignore[arg-type]
+
+
+def progressive_tiled(network: SRNetwork, lr: Tensor, scale: int, *, tile: int) -> list[Tensor]:
+    images = [lr]
+    for factor, halo in network.passes(scale):
+        step = functools.partial(network.enlarge, scale=factor)
+        images.append(enlarge_tiled(step, images[-1], factor=factor, halo=halo, tile=tile))
+    return images[1:]
 
 
 SIZES = [(1, 1), (1, 40), (33, 17), (35, 50)]
@@ -166,6 +179,8 @@ def test_tiles_too_small_are_refused(tile: int) -> None:
         enlarge_tiled(nearest, torch.rand(1, 1, 20, 20), factor=2, halo=2, tile=tile)
 
 
-def test_an_image_without_pixels_is_refused() -> None:
-    with pytest.raises(ConfigError, match="at least one pixel"):
-        enlarge_tiled(nearest, torch.rand(1, 1, 0, 20), factor=2, halo=2, tile=16)
+def test_bands_begin_at_any_row() -> None:
+    image = torch.rand(1, 3, 50, 20)
+    (start, band), *rest = enlarge_bands(nearest, image, factor=2, halo=1, tile=24, first=13)
+    assert start == 26
+    assert torch.equal(torch.cat([band, *(rows for _, rows in rest)], dim=-2), nearest(image)[..., 26:, :])

@@ -6,9 +6,12 @@ from functools import partial
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from lightning import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
 
+from prosr_lightning.config import conf_dir
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.lit.criterion import DetailCriterion
@@ -220,6 +223,14 @@ def test_schedules_of_both_optimizers_run_to_the_end(make_gan, make_data, make_t
     )
     rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
     assert rates == pytest.approx([1e-4, 5e-4])
+
+
+def test_a_setting_of_the_optimizer_on_the_command_line_reaches_both_networks():
+    words = ["experiment=prosrgan", "init_from=null", "paths.output_dir=out", "+optimizer.betas=[0.5,0.9]"]
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+        cfg = compose("train", overrides=words)
+    optimizers, _ = instantiate(cfg.model, _convert_="all").configure_optimizers()
+    assert [list(one.param_groups[0]["betas"]) for one in optimizers] == [[0.5, 0.9]] * 2
 
 
 def test_accumulation_updates_once_a_window(make_gan, make_data, make_trainer):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.losses import EPS, cascade, charbonnier, content_loss, residual_loss
+from prosr_lightning.losses import EPS, cascade, charbonnier, content_loss, residual_loss, squared_error
 
 HALVES = [torch.float16, torch.bfloat16]
 
@@ -126,3 +126,14 @@ def test_losses_refuse_other_reductions(reduction: str):
         content_loss(image, image, reduction=reduction)
     with pytest.raises(ConfigError, match="`reduction` must be mean or sum"):
         residual_loss(image, image, image, reduction=reduction)
+
+
+def test_decibels_are_the_negative_psnr_of_the_batch_whatever_the_size_of_the_error():
+    hr = torch.rand(3, 1, 4, 4, dtype=torch.float64)
+    sr = (hr + 0.1).requires_grad_(True)
+    loss = squared_error(sr, hr, reduction="decibel")
+    torch.testing.assert_close(loss.detach(), torch.tensor(-20.0, dtype=torch.float64))
+    (gradient,) = torch.autograd.grad(loss, sr)
+    # d/dz 10 log10(mean z^2) = 20 / (ln 10) z / sum z^2
+    torch.testing.assert_close(gradient, torch.full_like(sr, 20 / 2.302585092994046 / (0.1 * sr.numel())))
+    assert torch.isfinite(squared_error(hr, hr, reduction="decibel"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from prosr_lightning.networks import DirectNetwork, Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring
-from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.upscaler import Upscaler
 
 
@@ -222,14 +220,12 @@ def test_wrong_pixels_are_named(upscaler: Upscaler, image: np.ndarray) -> None:
 
 
 def test_a_result_that_memory_cannot_hold_is_an_error(upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = Chain(upscaler.engine, np.zeros((4, 4, 3), np.uint8), scale=2, tile=16)
-
     def fails(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(np, "empty", fails)
     with pytest.raises(OutOfMemoryError, match="must hold the result, 8x8"):
-        chain.run(every_level=False, self_ensemble=False)
+        upscaler.upscale(np.zeros((4, 4, 3), np.uint8), 2)
 
 
 def test_bands_cover_the_picture_and_tell_the_progress() -> None:
@@ -241,25 +237,6 @@ def test_bands_cover_the_picture_and_tell_the_progress() -> None:
     assert len(shares) > 2
     assert shares == sorted(shares)
     assert shares[-1] == 1
-
-
-def test_when_memory_runs_out_in_bands_tiles_go_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
-    upscaler, shares = Upscaler.from_network(lively(), device="cpu"), []
-    expected = upscaler.upscale(image, 2)
-
-    def exhausted(*_: object) -> Iterator[Tensor]:
-        yield torch.zeros(1, 1, 24, 80)  # wrong pixels, to be written again
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-
-    monkeypatch.setattr(upscaler.engine, "bands", exhausted)
-    with caplog.at_level(logging.WARNING):
-        (result,) = upscaler.enlarge(Picture(pixels=image), 2, on_progress=shares.append)
-    assert np.abs(result.pixels.astype(int) - expected).max() <= 1
-    assert shares[-1] == 1
-    assert "Out of memory with whole rows; going on with tiles." in caplog.text
 
 
 def test_an_error_in_bands_that_is_not_about_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
