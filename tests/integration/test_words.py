@@ -23,10 +23,6 @@ from prosr_lightning.train.checkpoints import read_state
         ),
         (["logger=false"], "`logger` must be one of csv, none, wandb, got 'logger=false'"),
         (["logger=null"], "`logger` must be one of csv, none, wandb, got 'logger=null'"),
-        (
-            ["~logger"],
-            "must have the key 'logger', but it was taken out; leave it as it is; logger=none trains without",
-        ),
         (["~model"], "must have the key 'model', but it was taken out"),
         (
             ["~scheduler"],
@@ -36,7 +32,7 @@ from prosr_lightning.train.checkpoints import read_state
         (["trainer.max_time=10"], "such as 00:00:10:00, got 10"),
         (["trainer.max_steps=null"], "trainer.max_steps must have a value, got null; the default is -1"),
         (["trainer.val_check_interval=2"], "add it with +trainer.val_check_interval="),
-        (["optimizer={_target_: torch.optim.LBFGS, _partial_: true, lr: 1.0}"], "`optimizer` must step once a batch"),
+        (["optimizer._target_=torch.optim.LBFGS", "~optimizer.fused"], "`optimizer` must step once a batch"),
         (["+callbacks.early.monitor=val/psnr"], "Another needs a class: +callbacks.early._target_="),
         (
             [
@@ -50,7 +46,7 @@ from prosr_lightning.train.checkpoints import read_state
             "must not hold the key 'save_dri'; the nearest valid key is 'save_dir'",
         ),
         (["logger=wandb", "logger.offline=true"], "the nearest valid key is 'logger.wandb.offline'"),
-        (["ckpt_path=latest"], "'latest' must be released weights or a file"),
+        (["ckpt_path=latest"], "latest must be a weights file, found nothing there; check the path"),
         (["ckpt_path="], "ckpt_path must be a checkpoint, `last` or `auto`, got nothing"),
         (["data=folder", "data.train_dir=nowhere"], "must be a folder of images, got nowhere"),
     ],

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -20,6 +21,7 @@ from prosr_lightning.config.schema import validate
 from prosr_lightning.config.tree import TREE, Part
 from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.runs.folder import remove_if_unused
 
 
 def hydra_main(
@@ -47,8 +49,12 @@ def hydra_main(
             if sweep_job is not None and _in_multirun():
                 return sweep_job(cfg, job)
             results: list[Any] = []
-            if code := run_reporting(lambda: results.append(job()), user_message):
-                raise SystemExit(code)  # passes through Hydra, which would add a line of its own
+            try:
+                if code := run_reporting(lambda: results.append(job()), user_message):
+                    raise SystemExit(code)  # passes through Hydra, which would add a line of its own
+            finally:
+                folder = Path(HydraConfig.get().runtime.output_dir)
+                remove_if_unused(folder, Path(OmegaConf.select(cfg, "paths.log_dir") or folder).absolute())
             return results[0]
 
         def command() -> None:

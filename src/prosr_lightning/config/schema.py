@@ -54,13 +54,15 @@ def validate(cfg: DictConfig, config_name: str) -> None:
 
 def _require_parts(plain: Mapping[str, Any], primary: DictConfig, paths: Collection[str]) -> None:
     """Refuse a part that was taken out, or replaced by a word."""
+    targets = known_values()
     for key, part in TREE.items():
         if part.package or key not in _primary_keys(primary) or key == "hydra":
             continue
         remedy = f"leave it as it is; {part.instead}" if part.instead else "leave it as it is"
-        if key not in plain:
-            raise ConfigError(f"The configuration must have the key {key!r}, but it was taken out; {remedy}.")
         node = any(path.startswith(f"{key}.") for path in paths)
+        whole = isinstance(plain.get(key), Mapping) and ("_target_" in plain[key] or f"{key}._target_" not in targets)
+        if key not in plain or (isinstance(plain[key], Mapping) and not whole):
+            raise ConfigError(f"The configuration must have the key {key!r}, but it was taken out; {remedy}.")
         if node and not isinstance(plain[key], Mapping) and not (plain[key] is None and key == "scheduler"):
             raise ConfigError(f"`{key}` must be a group of settings, got {plain[key]!r}; {remedy}.")
 

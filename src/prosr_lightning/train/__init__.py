@@ -31,7 +31,7 @@ from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.contract import count_layers, count_parameters
 from prosr_lightning.networks.weights import load_network
-from prosr_lightning.runs.folder import LAST, open_run, remove_if_unused
+from prosr_lightning.runs.folder import LAST, open_run
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
@@ -59,6 +59,7 @@ def train(cfg: DictConfig) -> float | None:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     resumption = resume(cfg)
     datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
+    datamodule.training_photographs()  # says what is missing before anything is begun
     benchmarks = _benchmarks(cfg, datamodule)
     module = _module(cfg)
     loggers = [instantiate(node, _convert_="all") for node in cfg.logger.values() if node is not None]
@@ -236,8 +237,5 @@ def main(cfg: DictConfig) -> float | None:
     _quiet()
     rank_zero_only(say)(f"Run folder: {cfg.paths.output_dir}")
     torch.set_float32_matmul_precision("high")
-    try:
-        with tracking.finished():  # or the jobs of a multirun become one run
-            return train(cfg)
-    finally:
-        remove_if_unused(Path(cfg.paths.output_dir), Path(cfg.paths.log_dir).absolute())
+    with tracking.finished():  # or the jobs of a multirun become one run
+        return train(cfg)

@@ -26,7 +26,7 @@ _PRECISIONS = ("32-true", "32", "bf16-mixed", "16-mixed")
 
 
 def derive(cfg: DictConfig) -> DictConfig:
-    """Return the configuration of a run: what follows from the choices filled in, what cannot work refused, read-only.
+    """Return the configuration of a run: what follows from the choices filled in, resolved, read-only.
 
     Args:
         cfg: The composed and validated `conf/train.yaml`; it is not changed.
@@ -38,6 +38,7 @@ def derive(cfg: DictConfig) -> DictConfig:
     OmegaConf.set_struct(cfg, value=False)
     fill_in(cfg)
     check(cfg)
+    OmegaConf.resolve(cfg)
     require_optimizer(cfg)
     OmegaConf.set_readonly(cfg, value=True)
     return cfg
