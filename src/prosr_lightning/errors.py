@@ -6,6 +6,18 @@ without a traceback and exit with a non-zero status; every other exception is a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+_SHOWN = 10
+
+
+def listing(problems: Sequence[str]) -> str:
+    """Return the first ten problems for the end of a message, a line each, and how many more there are."""
+    lines = [f"\n  - {problem}" for problem in problems[:_SHOWN]]
+    if len(problems) > _SHOWN:
+        lines.append(f"\n  and {len(problems) - _SHOWN} more")
+    return "".join(lines)
+
 
 class ProSRError(Exception):
     """Base of every error that a user, a file or a machine can cause."""

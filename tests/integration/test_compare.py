@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from PIL import Image
 
 from prosr_lightning import Upscaler
@@ -151,6 +152,52 @@ def test_the_recipe_of_a_budget(method):
         return
     assert paper.model.content._target_.startswith("prosr_lightning.losses.")
     validate(paper, "train")
+
+
+# What the authors say: rates (of the last layer or the biases as well), crop at 4x, batch.
+AUTHORS = {
+    "srcnn": ({"lr": 1e-4, "last_lr": 1e-5, "bias_lr": 1e-5}, 32, 128),
+    "fsrcnn": ({"lr": 1e-3, "last_lr": 1e-4}, 24, 64),
+    "espcn": ({"lr": 1e-2, "last_lr": 1e-3}, 4 * 17, 64),
+    "vdsr": ({"lr": 0.1}, 40, 64),
+    "drcn": ({"lr": 0.01}, 40, 64),
+    "drrn": ({"lr": 0.1}, 32, 128),
+    "srresnet": ({"lr": 1e-4}, 96, 16),
+    "lapsrn": ({"lr": 1e-5, "bias_lr": 1e-6}, 128, 64),
+    "ms_lapsrn": ({"lr": 5e-6, "bias_lr": 5e-7}, 128, 64),
+}
+
+
+@pytest.mark.parametrize("method", AUTHORS)
+def test_a_recipe_has_the_settings_of_the_authors(method):
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+        cfg = compose(
+            "train", overrides=["paths.output_dir=out", "budget=paper", "data=sample", f"method={method}", "scale=4"]
+        )
+    expected, crop, batch_size = AUTHORS[method]
+    assert {key: value for key, value in cfg.optimizer.items() if key.endswith("lr")} == expected
+    data = instantiate(cfg.data, _convert_="all", levels=[2, 4])
+    assert (data.crop, data.batch_size) == (crop, batch_size)
+    assert cfg.model.ema_decay == 0
+    shrunk = {"fsrcnn": [0.9, 0.8, 0.7, 0.6], "lapsrn": [0.9, 0.8, 0.7, 0.6, 0.5]}
+    assert list(cfg.data.shrink) == shrunk.get(method.removeprefix("ms_"), [])
+    header = (conf_dir() / "recipe" / f"paper_{method}.yaml").read_text().split("model:")[0]
+    assert "# Differs: " in header
+
+
+def test_a_method_without_a_recipe_is_named(run_module, tmp_path):
+    (tmp_path / "mine" / "method").mkdir(parents=True)
+    method = (conf_dir() / "method" / "espcn.yaml").read_text()
+    (tmp_path / "mine" / "method" / "own.yaml").write_text(method)
+    words = ["--config-dir", "mine", "method=own", "scale=2", "debug=smoke", "data=sample", "trainer=cpu"]
+    said = " ".join(run_module("train", *words).stdout.split())
+    assert (
+        "No recipe for method=own with budget=paper, so it trains as ProSRN does: the Charbonnier loss of Eq. 1" in said
+    )
+    assert "torch.optim.Adam at 0.0001" in said
+    (tmp_path / "mine" / "recipe").mkdir()
+    (tmp_path / "mine" / "recipe" / "paper_own.yaml").write_text("# @package _global_\noptimizer:\n  lr: 1e-3\n")
+    assert "No recipe" not in run_module("train", *words).stdout
 
 
 @pytest.mark.parametrize(

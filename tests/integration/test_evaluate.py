@@ -19,8 +19,10 @@ from golden.independent import picture
 from prosr_lightning.config import conf_dir
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluate import EvaluateOptions, main, results_table, run
+from prosr_lightning.imaging.degradation import Bicubic
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
+from prosr_lightning.tables import terminal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -80,7 +82,7 @@ def test_bicubic_a_network_and_its_saved_pictures(options, weights, tmp_path):
 def test_the_table_carries_its_protocol(options):
     rows, info = run(dataclasses.replace(options, method="bicubic", protocol="standard", perceptual=["gmsd"]))
     console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  # closed with the process
-    console.print(results_table(rows, info))
+    console.print(terminal(results_table(rows, info)))
     console.file.close()
     text = console.export_text()
     assert "protocol standard" in text
@@ -111,9 +113,11 @@ def test_contradictions_are_named(options, weights, tmp_path):
 
 def test_the_configuration_spells_out_the_options():
     config = OmegaConf.load(conf_dir() / "evaluate.yaml")
+    assert {"degradation": "bicubic"} in config.defaults
+    assert type(EvaluateOptions(data_dir=Path(), output_dir=Path()).degradation) is Bicubic
     keys = {str(key) for key in config} - {"defaults", "task_name"}
     fields = {field.name: field.default for field in dataclasses.fields(EvaluateOptions)}
-    assert keys == fields.keys() - {"data_dir", "output_dir"}
+    assert keys == fields.keys() - {"data_dir", "output_dir", "degradation"}
     for key in keys:
         value = config[key]
         plain = tuple(value) if OmegaConf.is_list(value) else value

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.metrics.protocol import PAPER
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.release import main, release
+from prosr_lightning.runs.scores import ImageScore, RunInfo, write_results
 
 
 @pytest.fixture
@@ -38,11 +40,10 @@ def checkpoint(tmp_path):
 
 @pytest.fixture
 def scores(tmp_path):
-    folder = tmp_path / "scores"
-    folder.mkdir()
-    (folder / "summary.csv").write_text("dataset,scale,psnr_db,ssim\nSet5,2,37.12345,0.95678\n")
-    (folder / "run.json").write_text(json.dumps({"protocol": {"name": "paper"}, "source": str(tmp_path / "best.ckpt")}))
-    return folder
+    score = ImageScore(dataset="Set5", scale=2, image="a", psnr_db=37.12345, ssim=0.95678)
+    info = RunInfo(method="mine", protocol=PAPER, source=str(tmp_path / "best.ckpt"))
+    write_results(tmp_path / "scores", [score], info)
+    return tmp_path / "scores"
 
 
 def test_released_weights_carry_their_story_and_no_paths(tmp_path, checkpoint, scores):
@@ -72,14 +73,16 @@ def test_missing_scores_are_refused_before_anything_is_written(tmp_path, checkpo
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [
-        ("run.json", '{"method": "bicubic", "source": null}', "must be those of"),
-        ("run.json", '{"source": "other.ckpt"}', "got those of other.ckpt"),
+        ("run.json", {"method": "bicubic", "source": None}, "must be those of .*, got those of bicubic"),
+        ("run.json", {"source": "other.ckpt"}, "got those of other.ckpt"),
         ("run.json", "[1]", "summary.csv and run.json"),
-        ("summary.csv", "dataset,scale,psnr_db,ssim\n", "finite scores, got 0 rows"),
+        ("summary.csv", "dataset,scale,psnr_db,ssim\n", "at least one score, found none"),
         ("summary.csv", "dataset,scale,psnr_db,ssim\nSet5,2,nan,0.9\n", "finite scores"),
     ],
 )
 def test_scores_that_cannot_be_these_weights_are_refused(tmp_path, checkpoint, scores, file, content, expected):
+    if isinstance(content, dict):
+        content = json.dumps(json.loads((scores / file).read_text()) | content)
     (scores / file).write_text(content)
     with pytest.raises(ConfigError, match=expected):
         release(checkpoint[0], "mine", scores=scores, training_data="", licence="MIT", folder=tmp_path / "out")

@@ -18,6 +18,7 @@ from PIL import Image
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.errors import CheckpointError, ProSRError
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.runs.record import read_record
 from prosr_lightning.train import train
 from prosr_lightning.train.checkpoints import write_portable
 
@@ -237,6 +238,14 @@ def message(smoke, *overrides, **options) -> str:
         ),
         (["data.shrink=[0.5,0.5]"], "`shrink` must be different factors between 0 and 1, got [0.5, 0.5]"),
         (["ckpt_path="], "ckpt_path must be a checkpoint, `last` or `auto`, got nothing"),
+        (
+            ["experiment=prosrgan", "trainer.accumulate_grad_batches=2"],
+            "two networks are trained in turn, got 2; set model.accumulate_grad_batches=2 instead",
+        ),
+        (
+            ["experiment=prosrgan", "trainer.gradient_clip_val=0.5"],
+            "two networks are trained in turn, got 0.5; set model.gradient_clip_val=0.5 instead",
+        ),
     ],
 )
 def test_what_a_user_gets_wrong_is_explained(smoke, overrides, expected):
@@ -347,6 +356,23 @@ def test_a_mistyped_key_in_an_experiment_file_is_found(run_module, tmp_path):
 SMALL_RUN = ["debug=smoke", "data=folder", "trainer.enable_progress_bar=false"]
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "debug").glob("*.yaml")))
+def test_every_debug_option_runs_from_the_command_line(run_module, tmp_path, name):
+    small = ["depth=2", "data.crop=32", "data.batch_size=2", "data.num_workers=0", "data.patches_per_epoch=80"]
+    words = [f"debug={name}", "data=sample", "trainer=cpu", *small, "trainer.max_epochs=2", "hydra.run.dir=run"]
+    finished = run_module("train", *words, "optimizer.lr=0", "trainer.enable_progress_bar=false")
+    assert "No recipe" not in finished.stdout
+    losses = [row["train/loss"] for row in rows(tmp_path / "run") if row["train/loss"]]
+    if name == "overfit":
+        assert len(losses) == 2, "one batch an epoch"
+        assert losses[0] == losses[1], "the same batch, by weights that stand still"
+    if name == "profiler":
+        (table,) = (tmp_path / "run").glob("*profile*.txt")
+        for text in (table.read_text(), finished.stdout):
+            assert "run_training_batch" in text
+            assert "Num calls" in text
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_command_leaves_a_checkpoint_to_go_on_from(run_module, tmp_path, picture_folder, number):
     arguments = [*SMALL_RUN, f"data.train_dir={picture_folder}", "hydra.run.dir=run", "data.patches_per_epoch=1000000"]
@@ -370,6 +396,7 @@ def test_a_stopped_command_leaves_a_checkpoint_to_go_on_from(run_module, tmp_pat
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"
     steps = torch.load(path, weights_only=True)["prosr"]["steps_done"]
     assert steps > 0
+    assert read_record(tmp_path / "run").samples == 2 * steps, "the batch after which it stopped counts"
     load_network(path)
 
 

@@ -36,6 +36,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.export import export_network
 from prosr_lightning.networks import Generator, SRNetwork
 from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.tables import terminal
 from prosr_lightning.upscale.engines import choose_device
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,7 @@ def _data(options: argparse.Namespace) -> list[Section]:
         photographs, held_out = sample_photographs("astronaut")
         photographs += list(held_out.images)
     else:
-        photographs = folder_images(options.photographs)
+        photographs = folder_images([options.photographs])
     several = _cores() if options.workers is None else options.workers
     with tempfile.TemporaryDirectory() as folder, progress_bar("Decoding photographs") as progress:
         return [
@@ -235,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = options.output or Path("logs") / "benchmark" / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}.json"
         write_result(result, path)
         console = Console()
-        console.print(table(result))
+        console.print(terminal(table(result)))
         console.print(f"Written to {path}", highlight=False, soft_wrap=True)
 
     return run_reporting(command)

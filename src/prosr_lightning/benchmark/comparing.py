@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 Task = Callable[[], float]
+Rates = tuple[float, ...]  # one for each round
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +41,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, the raw rates among them."""
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "measured": list(self.measured),
-            "against": list(self.against),
-            "ratio": self.ratio,
-            "lowest": min(self.ratios),
-            "highest": max(self.ratios),
-            "goal": self.goal,
-        }
+        return asdict(self) | {"ratio": self.ratio, "lowest": min(self.ratios), "highest": max(self.ratios)}
 
 
 @dataclass(kw_only=True)
@@ -70,14 +62,14 @@ class Section:
     values: dict[str, float] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
+    def add(self, name: str, unit: str, measured: Rates, against: Rates, goal: float | None = None) -> None:
+        """Add a comparison; see its class."""
+        self.comparisons.append(Comparison(name=name, unit=unit, measured=measured, against=against, goal=goal))
+
     def to_dict(self) -> dict[str, object]:
         """Return plain values."""
-        return {
-            "settings": dict(self.settings),
-            "comparisons": [one.to_dict() for one in self.comparisons],
-            "values": self.values,
-            "skipped": self.skipped,
-        }
+        values = asdict(self) | {"comparisons": [comparison.to_dict() for comparison in self.comparisons]}
+        return {key: value for key, value in values.items() if key != "name"}
 
 
 def compare(

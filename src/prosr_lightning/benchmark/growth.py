@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from prosr_lightning.benchmark.comparing import Comparison, Section, Task, compare
+from prosr_lightning.benchmark.comparing import Section, Task, compare
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.upscale.memory import forget_peak, peak_bytes
@@ -50,14 +50,8 @@ def measure_growth(
     section.values |= {f"microseconds per output pixel, {name}": cost for name, cost in costs.items()}
     smallest, *others = rates
     for name in others:
-        section.comparisons.append(
-            Comparison(
-                name=f"cost per pixel, {name} over {smallest}",
-                unit="output pixels/s",
-                measured=rates[smallest],  # cost is one over rate
-                against=rates[name],
-            )
-        )
+        # cost is one over rate
+        section.add(f"cost per pixel, {name} over {smallest}", "output pixels/s", rates[smallest], rates[name])
     section.values["cost per pixel, largest over smallest picture"] = section.comparisons[-1].ratio
     section.values["cost per pixel, dearest over cheapest picture"] = max(costs.values()) / min(costs.values())
 

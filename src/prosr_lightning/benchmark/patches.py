@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from prosr_lightning.benchmark.comparing import Comparison, Section, compare
+from prosr_lightning.benchmark.comparing import Section, compare
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
 from prosr_lightning.data.datamodule import PatchDataModule
@@ -170,7 +170,7 @@ def _open_cache(
 
 def _compare(module: PatchDataModule, ours: Stream, usual: Stream, batches: int, rounds: int, section: Section) -> None:
     def cut() -> float:
-        return float(sum(len(patches) for patches, _ in ours.take(batches)))
+        return float(sum(len(patches) for patches, *_ in ours.take(batches)))
 
     def finish() -> float:
         return float(sum(len(module.on_after_batch_transfer(batch, 0)["lr"]) for batch in ours.take(batches)))
@@ -192,6 +192,4 @@ def _compare(module: PatchDataModule, ours: Stream, usual: Stream, batches: int,
         ("cutting over the usual way", "cut"),
         ("cutting, flips and pyramid over the usual way", "finish"),
     ):
-        section.comparisons.append(
-            Comparison(name=name, unit="HR patches/s", measured=rates[key], against=rates["usual"], goal=20.0)
-        )
+        section.add(name, "HR patches/s", rates[key], rates["usual"], goal=20.0)

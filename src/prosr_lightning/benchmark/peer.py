@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from prosr_lightning.benchmark.comparing import Comparison, Section, compare
+from prosr_lightning.benchmark.comparing import Section, compare
 from prosr_lightning.errors import ConfigError, MissingDependencyError
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.compared import LapSRN
@@ -65,15 +65,8 @@ def measure_beside_opencv(
         return pixels
 
     rates = compare({"ours": ours, "theirs": theirs}, rounds=rounds)
-    section.comparisons.append(
-        Comparison(
-            name="4x over OpenCV's " + ("dnn with LapSRN's layers" if model is None else "dnn_superres with LapSRN"),
-            unit="output pixels/s",
-            measured=rates["ours"],
-            against=rates["theirs"],
-            goal=1.0,
-        )
-    )
+    what = "dnn with LapSRN's layers" if model is None else "dnn_superres with LapSRN"
+    section.add(f"4x over OpenCV's {what}", "output pixels/s", rates["ours"], rates["theirs"], goal=1.0)
 
 
 def _dnn(export: Export) -> Peer:

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.markup import escape
-from rich.table import Table
 
 from prosr_lightning import __version__
 from prosr_lightning.benchmark.comparing import Section
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.runs.record import describe_hardware
+from prosr_lightning.tables import Table
 
 STATISTIC = "median of the rounds"
 _PACKAGES = ("torch", "lightning", "numpy", "pillow", "onnxruntime", "openvino", "opencv-contrib-python-headless")
@@ -64,17 +63,12 @@ def table(result: Mapping[str, Any]) -> Table:
     """
     hardware = ", ".join(f"{key} {value}" for key, value in result["hardware"].items())
     caption = f"Ratios and rates: {result['statistic']} (lowest to highest ratio). {hardware}."
-    grid = Table(caption=caption, caption_justify="left")
-    for title in ("part", "measured", "ratio", "goal", "rates"):
-        grid.add_column(title, justify="right" if title in ("ratio", "goal") else "left")
+    blocks = []
     for part, section in result.items():
-        if not isinstance(section, dict) or "comparisons" not in section:
-            continue
-        title = f"data, {section['settings']['workers']} processes" if part == "data_processes" else part
-        for number, row in enumerate(_rows(section)):
-            grid.add_row("" if number else title, *row)
-        grid.add_section()
-    return grid
+        if isinstance(section, dict) and "comparisons" in section:
+            title = f"data, {section['settings']['workers']} processes" if part == "data_processes" else part
+            blocks.append([("" if number else title, *row) for number, row in enumerate(_rows(section))])
+    return Table.of_text(("part", "measured", "ratio", "goal", "rates"), *blocks, words=2, caption=caption)
 
 
 def _rows(section: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -87,7 +81,7 @@ def _rows(section: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for name, value in section["values"].items():
         yield name, f"{value:,.4g}", "", ""
     for name, reason in section["skipped"].items():
-        yield name, "skipped", "", escape(reason)
+        yield name, "skipped", "", reason
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
-from prosr_lightning.benchmark.comparing import Comparison, Section
+from prosr_lightning.benchmark.comparing import Section
 from prosr_lightning.benchmark.yardstick import wait
 from prosr_lightning.losses import content_loss
 
@@ -33,7 +33,7 @@ class StepClock(Callback):
 
     @property
     def seconds(self) -> float:
-        """Of the batches that count."""
+        """The time of the batches that count."""
         return self._ended - self._begun
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: object) -> None:
@@ -92,15 +92,7 @@ def measure_training(
         begun = time.perf_counter()
         loop(steps - warmup)
         against.append((steps - warmup) * batch_size / (time.perf_counter() - begun))
-    section.comparisons.append(
-        Comparison(
-            name="trainer.fit over a bare loop",
-            unit="HR patches/s",
-            measured=tuple(measured),
-            against=tuple(against),
-            goal=0.95,
-        )
-    )
+    section.add("trainer.fit over a bare loop", "HR patches/s", tuple(measured), tuple(against), goal=0.95)
     return section
 
 

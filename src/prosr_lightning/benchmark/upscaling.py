@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prosr_lightning.benchmark.comparing import Comparison, Section, Task, compare
+from prosr_lightning.benchmark.comparing import Section, Task, compare
 from prosr_lightning.benchmark.growth import measure_growth
 from prosr_lightning.benchmark.peer import Export, measure_beside_opencv
 from prosr_lightning.benchmark.yardstick import (
@@ -168,15 +168,7 @@ def _compare_with_yardsticks(
     for name in engines:
         for yardstick in (PRODUCT, CONVOLUTION, BETTER):
             goal = _GOALS.get(name) if yardstick == PRODUCT and device.type == "cpu" else None
-            section.comparisons.append(
-                Comparison(
-                    name=f"{name} over {yardstick}",
-                    unit="GFLOP/s",
-                    measured=rates[name],
-                    against=rates[yardstick],
-                    goal=goal,
-                )
-            )
+            section.add(f"{name} over {yardstick}", "GFLOP/s", rates[name], rates[yardstick], goal=goal)
 
 
 def _task(enlarge: Enlarge, window: Tensor, device: torch.device, work: float) -> Task:

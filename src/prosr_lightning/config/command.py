@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.location import conf_dir, conf_dirs
 from prosr_lightning.config.messages import user_message
-from prosr_lightning.config.schema import validate
+from prosr_lightning.config.schema import make_lists, validate
 from prosr_lightning.config.tree import TREE, Part
 from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
@@ -43,6 +43,7 @@ def hydra_main(
         def checked(cfg: DictConfig) -> Any:  # noqa: ANN401  # the task's own type
             def job() -> Any:  # noqa: ANN401  # the task's own type
                 _unwrap(cfg)
+                make_lists(cfg)
                 validate(cfg, config_name)
                 return task(cfg)
 

@@ -39,8 +39,13 @@ def _library_message(error: BaseException) -> str | None:
 
 def _trainer_message(text: str) -> str:
     """Explain what Lightning refuses among the settings of the trainer."""
-    if "manual optimization" in text:
-        return f"{text} Choose experiment=prosrgan, which sets them on the model, not on the trainer."
+    setting = re.search(r"manual optimization.*Trainer\((\w+)=(\S+)\)", text)
+    if setting:
+        key, value = setting.groups()
+        return (
+            f"`trainer.{key}` must be as experiment=prosrgan has it, since two networks are trained in turn, got "
+            f"{value}; set model.{key}={value} instead."
+        )
     if "Timer(" in text or "max_time" in text:
         return f"`trainer.max_time` must be days, hours, minutes and seconds, such as 00:00:10:00, but: {text}"
     return f"{text} Compare with conf/trainer, or choose trainer=cpu."

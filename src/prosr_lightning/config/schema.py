@@ -67,6 +67,19 @@ def _require_parts(plain: Mapping[str, Any], primary: DictConfig, paths: Collect
             raise ConfigError(f"`{key}` must be a group of settings, got {plain[key]!r}; {remedy}.")
 
 
+def make_lists(cfg: DictConfig) -> None:
+    """Put a single value into a list where every file of the tree has one: `data.include=gb82` means `[gb82]`.
+
+    Args:
+        cfg: The composed configuration; it is changed.
+    """
+    for path, values in known_values().items():
+        if values and all(isinstance(value, list) for value in values):
+            value = OmegaConf.select(cfg, path)
+            if value is not None and not OmegaConf.is_config(value):
+                OmegaConf.update(cfg, path, [value])
+
+
 def _validate_node(node: Any, path: str, paths: Collection[str]) -> None:  # noqa: ANN401  # YAML
     if isinstance(node, list):
         for number, item in enumerate(node):

@@ -39,6 +39,7 @@ TREE: Mapping[str, Part] = {
     "init_from": Part(course=True, spoken=True),
     "fine_tuning_rate": Part(course=True),
     "data": Part(course=True, spoken=True, instead="data=sample needs no download"),
+    "degradation": Part(course=True, instead="degradation._target_=CLASS chooses another"),
     "model": Part(course=True, instead="choose model=prosrn or model=prosrgan"),
     "levels": Part(course=True, spoken=True, instead="choose levels=x2"),
     "optimizer": Part(course=True, optional=True, instead="optimizer._target_=CLASS chooses another"),

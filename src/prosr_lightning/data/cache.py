@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from prosr_lightning.errors import DataError, ImageError
+from prosr_lightning.errors import DataError, ImageError, listing
 from prosr_lightning.imaging.color import rgb_to_luminance
 from prosr_lightning.imaging.io import atomic_path, read_rgb
 
@@ -82,8 +82,8 @@ class LuminanceCache:
             One entry per usable photograph, in the order of `paths`, then the copies, factor by factor.
 
         Raises:
-            DataError: With every bad file and its reason if there are any and `on_bad_image` is "stop", or if none is
-                left.
+            DataError: With the first ten bad files and their reasons if there are any and `on_bad_image` is "stop", or
+                if none is left.
             StorageError: If the cache cannot be written.
         """
         entries: list[CachedImage] = []
@@ -169,14 +169,13 @@ def _shape(file: Path) -> tuple[int, int] | None:
 def _report(problems: Sequence[str], *, usable: int, on_bad_image: str) -> None:
     if not problems and usable:
         return
-    listing = "".join(f"\n  - {problem}" for problem in problems)
     if on_bad_image != "skip" and problems:
         raise DataError(
             f"{len(problems)} of {len(problems) + usable} training images cannot be used; repair or remove them, or "
-            f"set data.on_bad_image=skip to train without them:{listing}"
+            f"set data.on_bad_image=skip to train without them:{listing(problems)}"
         )
     if not usable:
         raise DataError(
-            f"The training set must hold at least one usable image, got none; check data.train_dir.{listing}"
+            f"The training set must hold at least one usable image, got none; check data.train_dir.{listing(problems)}"
         )
-    log.warning("Left out %d training images that cannot be used:%s", len(problems), listing)
+    log.warning("Left out %d training images that cannot be used:%s", len(problems), listing(problems))

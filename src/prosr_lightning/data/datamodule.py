@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
-from prosr_lightning.data.patches import EpochSampler, PatchBatches, PatchLoader, next_position
+from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
-from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
+from prosr_lightning.data.validation import ShardSampler, ValidationImages, readable, require_readable
 from prosr_lightning.errors import ConfigError, DataError
-from prosr_lightning.imaging.geometry import apply_symmetries
+from prosr_lightning.imaging.degradation import Bicubic, Degradation
+from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
 from prosr_lightning.imaging.pyramid import level_pyramid
 from prosr_lightning.networks.contract import levels_up_to
 
@@ -35,11 +37,12 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     """Random HR patches with their level pyramid, from photographs that a subclass names (Sec. 4.2).
 
     A training batch on the device is `{"lr": (N, 1, S / scale, S / scale), "hr": {level: (N, 1, ..)}}` in float32
-    luminance; a validation batch is described at `ValidationImages`.
+    luminance; a validation batch is described at `ValidationImages`, with `lr` by factor besides, see `validate_at`.
 
     Args:
         levels: Factors of the supervised levels; the largest is the scale of LR.
         crop: Side S of the HR patch, a multiple of that scale.
+        lr_crop: Side of the LR patch; replaces `crop` by `lr_crop` times that scale.
         batch_size: Patches in a batch on each device.
         patches_per_epoch: Patches of an epoch over all devices (125,000 in Sec. 4.2), drawn anew in each.
         num_workers: Worker processes of each device; 0 cuts the patches in the training process.
@@ -50,6 +53,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         on_bad_image: "stop" or "skip", see `LuminanceCache.load`.
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
+        redraw: Draw new patches in each epoch; False repeats those of the first.
+        degradation: Makes LR, for training and for validation.
 
     Raises:
         ConfigError: If a value is outside its range.
@@ -66,6 +71,9 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     on_bad_image: str = "stop"
     val_limit: int | None = None
     seed: int = 0
+    lr_crop: int | None = None
+    redraw: bool = True
+    degradation: Degradation = field(default_factory=Bicubic)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -74,18 +82,19 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         for level in self.levels:
             levels_up_to(level)  # each must be a power of two
         self.scale = max(self.levels)
-        limits = {"batch_size": 1, "patches_per_epoch": 1, "crop": 1, "num_workers": 0, "val_limit": 1}
+        limits = {"batch_size": 1, "patches_per_epoch": 1, "crop": 1, "num_workers": 0, "val_limit": 1, "lr_crop": 1}
         for name, least in limits.items():
             value = getattr(self, name)
-            if name == "val_limit" and value is None:
+            if name in ("val_limit", "lr_crop") and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
-        if isinstance(self.shrink, int | float):
-            self.shrink = [self.shrink]
+        self.shrink = _several(self.shrink)
         factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
         if not factors or len(set(self.shrink)) < len(self.shrink):
             raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
+        if self.lr_crop is not None:
+            self.crop = self.lr_crop * self.scale
         if self.crop % self.scale:
             raise ConfigError(
                 f"`crop` must be a multiple of the largest level, {self.scale}, got {self.crop}; "
@@ -94,8 +103,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         if self.on_bad_image not in ("stop", "skip"):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
         self.progress: Progress | None = None
+        self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None
-        self._resume_at: dict[str, int] | None = None
+        self.begun: BatchKey | None = None  # the newest batch that the training took, since it was begun or resumed
+        self._begin_at: Position = {"epoch": 0, "batch": 0}
 
     @abc.abstractmethod
     def training_photographs(self) -> list[Path]:
@@ -104,6 +115,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     @abc.abstractmethod
     def validation_sets(self) -> list[Benchmark]:
         """Return the data sets to validate on."""
+
+    def validate_at(self, scales: Sequence[int]) -> None:
+        """Give validation images LR at these factors, and no longer at `levels`."""
+        self.val_scales = scales
 
     def prepare_data(self) -> None:
         """Check every image and decode the new photographs, once a machine, before training begins.
@@ -117,35 +132,51 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             self._images = self._load_images()
 
     def setup(self, stage: str) -> None:
-        """Open the cache that `prepare_data` filled."""
-        if stage == "fit" and self._images is None:
-            self._images = self._load_images()
+        """Open the cache that `prepare_data` filled, and begin at the first batch."""
+        if stage == "fit":
+            self.load_state_dict({"epoch": 0, "batch": 0})
+            if self._images is None:
+                self._images = self._load_images()
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> Position:
         """Return where the next training batch stands; Lightning keeps it in the checkpoint."""
-        return next_position(*self._position())
+        if self.begun is None:
+            return self._begin_at
+        assert self.trainer is not None
+        (epoch, number, step), batches = self.begun, int(self.trainer.num_training_batches)
+        if step + 1 >= batches:
+            return {"epoch": epoch + 1, "batch": 0, "number": 0, "batches": batches}
+        rank, world_size = self._place()
+        return {"epoch": epoch, "batch": step + 1, "number": number - rank + world_size, "batches": batches}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: Position) -> None:
         """Go on where a checkpoint stopped, in the middle of an epoch or at its end."""
-        self._resume_at = state_dict
+        self._begin_at, self.begun = state_dict, None
+
+    def num_batches(self) -> int:
+        """Return the batches of an epoch on each device, before any limit of the trainer."""
+        return max(1, self.patches_per_epoch // (self.batch_size * self._place()[1]))
 
     def train_dataloader(self) -> PatchLoader:
         """Return the loader of raw batches; `on_after_batch_transfer` finishes them."""
         assert self._images is not None, "setup() comes first"
         rank, world_size = self._place()
-        batches = max(1, self.patches_per_epoch // (self.batch_size * world_size))
-        loader = PatchLoader(
+        return PatchLoader(
             dataset=PatchBatches(
-                images=self._images, crop=self.crop, scale=self.scale, batch_size=self.batch_size, seed=self.seed
+                images=self._images,
+                crop=self.crop,
+                scale=self.scale,
+                margin=self.degradation.margin(self.scale),
+                batch_size=self.batch_size,
+                seed=self.seed,
+                redraw=self.redraw,
             ),
-            sampler=EpochSampler(batches=batches, rank=rank, world_size=world_size),
+            sampler=EpochSampler(batches=self.num_batches(), begin=self._begin_epoch, rank=rank, world_size=world_size),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
-            position=self._position,
+            position=self.state_dict,
+            resume=self.load_state_dict,
         )
-        if self._resume_at is not None:
-            loader.load_state_dict(self._resume_at)
-        return loader
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return the loader of whole images, dealt out to the devices without counting any twice."""
@@ -156,15 +187,23 @@ class PatchDataModule(LightningDataModule, abc.ABC):
 
     @torch.no_grad()
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401  # Lightning's signature
-        """Augment the HR patches and make their pyramid, on the training device."""
+        """Augment the HR patches and make their pyramid, or the LR images of a validation image, on the device."""
         if isinstance(batch, dict):
-            return batch  # a validation image
-        patches, codes = batch
+            return self._with_lr(batch)
+        patches, codes, self.begun = batch
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
         hr = patches.float().div_(255)
-        lr, targets = level_pyramid(hr, scale=self.scale, levels=self.levels)
-        return {"lr": lr, "hr": targets}
+        draw = (self.seed, self.begun.epoch if self.redraw else 0, self.begun.number)
+        lr, levels = level_pyramid(hr, scale=self.scale, levels=self.levels, degradation=self.degradation, draw=draw)
+        return {"lr": lr, "hr": levels}
+
+    def _with_lr(self, image: dict[str, Any]) -> dict[str, Any]:
+        hr, draw = image["hr"], (image["number"],)
+        return {
+            **image,
+            "lr": {scale: self.degradation(modcrop(hr, scale), scale, draw=draw) for scale in self.val_scales},
+        }
 
     def _validation_images(self) -> ValidationImages:
         return ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
@@ -178,13 +217,12 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             progress=self.progress,
         )
 
+    def _begin_epoch(self) -> Position:
+        """Return where the next iteration begins; not from its count, since Lightning makes more than it uses."""
+        return self._begin_at if self.begun is None else {"epoch": self.begun.epoch + 1, "batch": 0}
+
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-    def _position(self) -> tuple[int, int]:
-        """Tell a checkpoint how far the run is: batches begun in all, and batches of an epoch."""
-        assert self.trainer is not None
-        return self.trainer.fit_loop.epoch_loop.total_batch_idx + 1, int(self.trainer.num_training_batches)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -212,28 +250,26 @@ class FolderDataModule(PatchDataModule):
     """Train on any folder of photographs, with all folders below it.
 
     Args:
-        train_dir: The folder.
-        include: Patterns of files or folders to take; empty takes all.
-        exclude: Patterns of files or folders to leave out.
+        train_dir: The folder, or several.
+        include: Patterns of files or folders to take, or a single one; empty takes all.
+        exclude: The same of those to leave out.
         data_dir: Where the validation sets are.
         val_sets: Names of data sets, or folders, to validate on. None takes Kodak24 where `data_dir` has it, and
-            otherwise keeps every 20th photograph of `train_dir` out of training for it.
+            otherwise keeps every 20th photograph of `train_dir` out of training for it; `on_bad_image` holds for these.
 
     Raises:
         DataError: If `train_dir` is not given.
     """
 
-    train_dir: Path | str | None
+    train_dir: Path | str | Sequence[Path | str] | None
     data_dir: Path | str
-    val_sets: Sequence[str] | None = None
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
+    val_sets: Sequence[str] | str | None = None
+    include: Sequence[str] | str = ()
+    exclude: Sequence[str] | str = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.val_sets, str):
-            self.val_sets = [self.val_sets]
-        if self.train_dir is None:
+        if not self.train_dir:
             raise DataError("data.train_dir must name a folder of images, got nothing; add data.train_dir=DIR.")
 
     def training_photographs(self) -> list[Path]:
@@ -244,22 +280,38 @@ class FolderDataModule(PatchDataModule):
 
     def validation_sets(self) -> list[Benchmark]:
         """Return the sets named by `val_sets`, or what its default finds."""
-        names = self.val_sets
-        if names is None:
-            if not self._validates_on_kodak():
-                return [Benchmark(name="held_out", images=tuple(self._photographs()[::_HOLD_OUT_EVERY]))]
-            names = [_VALIDATION_SET]
+        if self.val_sets is None and not self._validates_on_kodak():
+            return [Benchmark(name="held_out", images=self._held_out)]
+        names = [_VALIDATION_SET] if self.val_sets is None else _several(self.val_sets)
         return [find_dataset(name, Path(self.data_dir).expanduser()) for name in names]
 
+    @cached_property
+    def _held_out(self) -> tuple[Path, ...]:
+        photographs = self._photographs()[::_HOLD_OUT_EVERY]
+        if self.on_bad_image == "stop":
+            return tuple(photographs)
+        usable = readable(photographs)
+        if not usable:
+            raise DataError(
+                f"Of the {len(photographs)} photographs held out for validation one must be usable, got none; repair "
+                "them, or choose data.val_sets."
+            )
+        return usable
+
     def _photographs(self) -> list[Path]:
-        assert self.train_dir is not None
-        return folder_images(Path(self.train_dir).expanduser(), include=self.include, exclude=self.exclude)
+        folders = [Path(folder).expanduser() for folder in _several(self.train_dir)]
+        return folder_images(folders, include=_several(self.include), exclude=_several(self.exclude))
 
     def _validates_on_kodak(self) -> bool | None:
         """Tell whether the default finds its validation set; None if `val_sets` names others."""
         if self.val_sets is not None:
             return None
         return (Path(self.data_dir).expanduser() / _VALIDATION_SET).is_dir()
+
+
+def _several(value: Any) -> list[Any]:  # noqa: ANN401  # one of anything
+    """Return a list where one value was given instead of several."""
+    return [value] if value is None or isinstance(value, str | Path | int | float) else list(value)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

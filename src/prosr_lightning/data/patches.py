@@ -13,28 +13,47 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from prosr_lightning.data.cache import CachedImage, Luminance
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.geometry import NUM_SYMMETRIES
-from prosr_lightning.imaging.pyramid import patch_margin
 from prosr_lightning.imaging.resize import symmetric_index
 
 
 class BatchKey(NamedTuple):
-    """Which batch of a training run: `number` counts over all devices within the epoch."""
+    """Which batch of a training run.
+
+    Attributes:
+        epoch: Counts from 0.
+        number: Counts over all devices within the epoch; epoch and number are never used twice in a run.
+        step: Counts on each device within the epoch.
+    """
 
     epoch: int
     number: int
+    step: int = 0
 
 
-def next_position(begun: int, batches: int) -> dict[str, int]:
-    """Return epoch and number of the next batch of a device.
+# Where the next batch of a run stands, as a checkpoint keeps it: its epoch, its step ("batch"), its number on the first
+# device and the batches of an epoch on each device. Older checkpoints have the first two alone.
+Position = dict[str, int]
+RawBatch = tuple[Tensor, Tensor, BatchKey]
+
+
+def fit_position(position: Position, batches: int) -> Position:
+    """Return where a run goes on whose epochs have another number of batches than before.
+
+    The same share of the epoch counts as done, rounded down, and numbers go on from those that were used: no batch is
+    drawn twice.
 
     Args:
-        begun: Batches begun since the start of the run.
-        batches: Batches of an epoch.
+        position: Of the earlier run, complete.
+        batches: Batches of an epoch on each device from now on.
+
+    Example:
+        >>> fit_position({"epoch": 2, "batch": 3, "number": 3, "batches": 4}, batches=8)
+        {'epoch': 2, 'batch': 6, 'number': 3, 'batches': 8}
     """
-    return {"epoch": begun // batches, "batch": begun % batches}
+    return {**position, "batch": position["batch"] * batches // position["batches"], "batches": batches}
 
 
-class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
+class PatchBatches(Dataset[RawBatch]):
     """Cut batches of HR patches, with their surroundings, from cached photographs.
 
     Every aligned position in every photograph is equally likely. A batch is a function of `(seed, epoch, number)`, so
@@ -43,37 +62,50 @@ class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
     Args:
         images: Cached photographs.
         crop: Side of the HR patch; a multiple of `scale`.
-        scale: Largest factor; patches lie on its grid and carry `patch_margin(scale)` pixels around them.
+        scale: Largest factor; patches lie on its grid.
         batch_size: Patches in a batch.
+        margin: Pixels around a patch, see `Degradation.margin`.
         seed: Seed of the run.
+        redraw: Draw new patches in each epoch; False repeats those of the first.
 
     Raises:
         ConfigError: If `crop` is not a multiple of `scale`.
     """
 
-    def __init__(self, *, images: Sequence[CachedImage], crop: int, scale: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        images: Sequence[CachedImage],
+        crop: int,
+        scale: int,
+        margin: int,
+        batch_size: int,
+        seed: int,
+        redraw: bool = True,
+    ) -> None:
         if crop < scale or crop % scale:
             raise ConfigError(
                 f"`crop` must be a multiple of the largest level, {scale}, got {crop}; "
                 f"choose {max(scale, crop // scale * scale)}."
             )
         self.images = list(images)
-        self.crop, self.scale, self.batch_size, self.seed = crop, scale, batch_size, seed
+        self.crop, self.scale, self.margin, self.batch_size, self.seed = crop, scale, margin, batch_size, seed
+        self.redraw = redraw
         self._columns = np.array([(image.width // scale * scale - crop) // scale + 1 for image in self.images])
         rows = np.array([(image.height // scale * scale - crop) // scale + 1 for image in self.images])
         self._ends = np.cumsum(rows * self._columns)
         self._open: dict[int, Luminance] = {}
 
-    def __getitem__(self, key: BatchKey) -> tuple[Tensor, Tensor]:
-        """Return HR patches `(N, 1, S + 2m, S + 2m)` `uint8` and symmetry codes `(N,)` (see `imaging.geometry`)."""
-        random = np.random.default_rng((self.seed, key[0], key[1]))
+    def __getitem__(self, key: BatchKey) -> RawBatch:
+        """Return HR patches `(N, 1, S + 2m, S + 2m)` `uint8`, their symmetry codes `(N,)` and the key."""
+        random = np.random.default_rng((self.seed, key.epoch if self.redraw else 0, key.number))
         positions = random.integers(self._ends[-1], size=self.batch_size)
         codes = random.integers(NUM_SYMMETRIES, size=self.batch_size)
-        side = self.crop + 2 * patch_margin(self.scale)
+        side = self.crop + 2 * self.margin
         patches = np.empty((self.batch_size, 1, side, side), dtype=np.uint8)
         for patch, position in zip(patches, positions, strict=True):
             self._cut(patch[0], int(position))
-        return torch.from_numpy(patches), torch.from_numpy(codes)
+        return torch.from_numpy(patches), torch.from_numpy(codes), key
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open memory maps behind: a worker process maps the files itself."""
@@ -84,7 +116,7 @@ class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
         number = int(np.searchsorted(self._ends, position, side="right"))
         within = position - (int(self._ends[number - 1]) if number else 0)
         row, column = divmod(within, int(self._columns[number]))
-        image, margin = self.images[number], patch_margin(self.scale)
+        image, margin = self.images[number], self.margin
         top, left = row * self.scale - margin, column * self.scale - margin
         height, width = image.height // self.scale * self.scale, image.width // self.scale * self.scale
         pixels = self._pixels(number)
@@ -103,32 +135,30 @@ class PatchBatches(Dataset[tuple[Tensor, Tensor]]):
 
 
 class EpochSampler(Sampler[BatchKey]):
-    """Give this device its share of the batches of one epoch after the other, from where a resumed run stopped.
-
-    It counts the epochs itself: Lightning counts one more when a run ends in the middle of an epoch.
+    """Give this device its share of the batches of one epoch, or of what is left of it.
 
     Args:
         batches: Batches of an epoch on each device.
+        begin: Returns where to begin; asked for each iteration.
         rank: Number of this device.
         world_size: Number of devices.
     """
 
-    def __init__(self, *, batches: int, rank: int = 0, world_size: int = 1) -> None:
-        self.batches, self.rank, self.world_size = batches, rank, world_size
-        self.epoch = 0
-        self.start = 0
+    def __init__(self, *, batches: int, begin: Callable[[], Position], rank: int = 0, world_size: int = 1) -> None:
+        self.batches, self.begin, self.rank, self.world_size = batches, begin, rank, world_size
 
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[BatchKey]:
-        epoch, start = self.epoch, self.start  # at the first batch: a loader with workers makes one iterator too many
-        self.epoch, self.start = epoch + 1, 0
+        position = self.begin()
+        start = position["batch"]
+        number = position.get("number", start * self.world_size)
         for step in range(start, self.batches):
-            yield BatchKey(epoch, step * self.world_size + self.rank)
+            yield BatchKey(position["epoch"], number + (step - start) * self.world_size + self.rank, step)
 
 
-class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
+class PatchLoader(DataLoader[RawBatch]):
     """A loader of ready batches that can be stopped and resumed in the middle of an epoch.
 
     Args:
@@ -136,8 +166,9 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
         sampler: Their order.
         num_workers: Worker processes; 0 cuts in the training process.
         pin_memory: Page-lock the batches for a GPU.
-        position: Returns (batches begun since the start of the run, batches of an epoch); asked when a checkpoint is
-            saved, because batches that are cut ahead of their use do not count.
+        position: Returns where the next batch stands; asked when a checkpoint is saved, because batches that are cut
+            ahead of their use do not count.
+        resume: Called with the position at which the sampler shall begin.
     """
 
     def __init__(
@@ -147,7 +178,8 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
         sampler: EpochSampler,
         num_workers: int,
         pin_memory: bool,
-        position: Callable[[], tuple[int, int]],
+        position: Callable[[], Position],
+        resume: Callable[[Position], None],
     ) -> None:
         super().__init__(
             dataset,
@@ -157,13 +189,12 @@ class PatchLoader(DataLoader[tuple[Tensor, Tensor]]):
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
         )
-        self.position = position
+        self.position, self.resume = position, resume
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> Position:
         """Return where the next batch stands; Lightning restores it only in the middle of an epoch."""
-        return next_position(*self.position())
+        return self.position()
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: Position) -> None:
         """Begin the next iteration where `state` says."""
-        assert isinstance(self.sampler, EpochSampler)
-        self.sampler.epoch, self.sampler.start = state["epoch"], state["batch"]
+        self.resume(state)

@@ -42,33 +42,36 @@ def div2k_images(data_dir: Path, split: str) -> list[Path]:
     return images
 
 
-def folder_images(folder: Path, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Path]:
-    """Find the photographs in a folder and the folders below it.
+def folder_images(folders: Sequence[Path], *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Path]:
+    """Find the photographs in some folders and the folders below them.
 
     Args:
-        folder: Where to look.
-        include: If given, only files whose path below `folder` matches one of these patterns, or lies in a folder that
-            does.
+        folders: Where to look.
+        include: If given, only files whose path below its folder matches one of these patterns, or lies in a folder
+            that does.
         exclude: Files or folders to leave out, by the same patterns.
 
     Returns:
-        Sorted paths.
+        Sorted paths, each once.
 
     Raises:
-        DataError: If the folder is missing or nothing is left.
+        DataError: If a folder is missing or nothing is left.
     """
-    if not folder.is_dir():
-        raise DataError(f"data.train_dir must be a folder of images, got {folder}, which is not one; check the path.")
-    images = find_images(folder, recursive=True)
-    kept = [
-        image
-        for image in images
-        if (not include or _matches(image, folder, include)) and not _matches(image, folder, exclude)
-    ]
+    found, taken, left_out = set[Path](), set[Path](), set[Path]()
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(
+                f"data.train_dir must be a folder of images, got {folder}, which is not one; check the path."
+            )
+        images = find_images(folder, recursive=True)
+        found |= set(images)
+        taken |= {image for image in images if not include or _matches(image, folder, include)}
+        left_out |= {image for image in images if _matches(image, folder, exclude)}
+    kept = sorted(taken - left_out)
     if not kept:
         raise DataError(
-            f"data.train_dir must hold images, found {len(images)} in {folder} and none that data.include and "
-            "data.exclude leave; check them."
+            f"data.train_dir must hold images, found {len(found)} in {', '.join(map(str, folders))} and none that "
+            "data.include and data.exclude leave; check them."
         )
     return kept
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,9 +12,11 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from prosr_lightning.data.benchmarks import Benchmark
-from prosr_lightning.errors import DataError, ImageError
+from prosr_lightning.errors import DataError, ImageError, listing
 from prosr_lightning.imaging.color import rgb_to_luminance
 from prosr_lightning.imaging.io import read_rgb
+
+log = logging.getLogger(__name__)
 
 _SMALLEST = 8  # pixels: less is nothing once the border is left out at 2x
 
@@ -28,19 +31,21 @@ class ValidationImages(Dataset[dict[str, Any]]):
 
     def __init__(self, *, sets: Sequence[Benchmark], limit: int | None = None) -> None:
         self.items: list[tuple[str, Path]] = [(one.name, path) for one in sets for path in one.images[:limit]]
+        self.numbers = [number for one in sets for number in range(len(one.images[:limit]))]
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, key: tuple[int, bool]) -> dict[str, Any]:
-        """Return `hr`, luminance `(1, 1, H, W)` float32, the names `set` and `image`, and `counts`.
+        """Return `hr`, luminance `(1, 1, H, W)` float32, `set`, `image` and its `number` in the set, and `counts`.
 
         `counts` is False for the fillers that keep the devices in step; they must not enter a mean.
         """
         index, counts = key
-        name, path = self.items[index]
+        (name, path), number = self.items[index], self.numbers[index]
         rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).double().div_(255)
-        return {"hr": rgb_to_luminance(rgb).float()[None], "set": name, "image": path.stem, "counts": counts}
+        hr = rgb_to_luminance(rgb).float()[None]
+        return {"hr": hr, "set": name, "image": path.stem, "number": number, "counts": counts}
 
 
 def require_readable(images: ValidationImages) -> None:
@@ -50,23 +55,36 @@ def require_readable(images: ValidationImages) -> None:
         images: What validation will read.
 
     Raises:
-        DataError: With every image that cannot be read or is too small to be scored.
+        DataError: With the first ten images that cannot be read or are too small to be scored.
     """
-    problems = []
-    for _, path in images.items:
-        try:
-            height, width = read_rgb(path).shape[:2]
-        except ImageError as error:
-            problems.append(str(error))
-        else:
-            if min(height, width) < _SMALLEST:
-                problems.append(f"{path} must be at least {_SMALLEST}x{_SMALLEST} pixels, got {width}x{height}.")
+    problems = [problem for _, path in images.items if (problem := _problem(path))]
     if problems:
-        listing = "".join(f"\n  - {problem}" for problem in problems)
         raise DataError(
-            f"{len(problems)} of {len(images)} validation images cannot be used; repair or remove them, or choose "
-            f"other data.val_sets:{listing}"
+            f"{len(problems)} of {len(images)} validation images cannot be used; repair or remove them, choose "
+            f"other data.val_sets, or set data.on_bad_image=skip if they are held out of data.train_dir:"
+            f"{listing(problems)}"
         )
+
+
+def readable(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the images that can be scored, and warn of the others."""
+    problems = {path: problem for path in paths if (problem := _problem(path))}
+    if problems:
+        log.warning(
+            "Left out %d validation images that cannot be used:%s", len(problems), listing(list(problems.values()))
+        )
+    return tuple(path for path in paths if path not in problems)
+
+
+def _problem(path: Path) -> str | None:
+    """Say why an image cannot be scored; None if it can."""
+    try:
+        height, width = read_rgb(path).shape[:2]
+    except ImageError as error:
+        return str(error)
+    if min(height, width) < _SMALLEST:
+        return f"{path} must be at least {_SMALLEST}x{_SMALLEST} pixels, got {width}x{height}."
+    return None
 
 
 class ShardSampler(Sampler[tuple[int, bool]]):

@@ -6,7 +6,7 @@ Logged names, where a logger is chosen: `test/<set>/x<scale>/psnr`, `test/<set>/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -14,17 +14,18 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 
 from prosr_lightning.config import hydra_main
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.benchmarks import Benchmark, find_benchmarks
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.running import Progress, evaluate_folder, evaluate_network
+from prosr_lightning.imaging.degradation import BICUBIC, Bicubic, Degradation
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import SRNetwork, count_parameters
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+from prosr_lightning.tables import Table, terminal
 from prosr_lightning.upscale.chain import require_tile
 from prosr_lightning.upscale.engines import choose_device
 
@@ -50,6 +51,7 @@ class EvaluateOptions:
     save_images: bool = False
     device: str = "auto"
     tile: int | str = "auto"
+    degradation: Degradation = field(default_factory=Bicubic)
 
 
 def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
@@ -81,6 +83,7 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         self_ensemble=options.self_ensemble,
         bf16=options.bf16,
         lr_dir=options.lr_dir,
+        degradation=options.degradation.name,
         device=device if network is not None else "cpu",
     )
     with progress_bar(f"Scoring {info.method}") as advance:
@@ -97,19 +100,15 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
 
 
 def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
-    """Lay the means out for a terminal, with the protocol in the caption.
+    """Lay the means out, with the protocol in the caption.
 
     Args:
         rows: The means.
         info: What the run was.
     """
     extra = list(rows[0].perceptual) if rows else []
-    table = Table(caption=info.caption, caption_justify="left")
-    table.add_column("Set")
-    for title in ("Scale", "PSNR (dB)", "SSIM", *extra, "Images", "s / image"):
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(
+    lines = [
+        (
             row.dataset,
             f"{row.scale}x",
             f"{row.psnr_db:.2f}",
@@ -118,7 +117,10 @@ def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
             str(row.num_images),
             "" if row.seconds != row.seconds else f"{row.seconds:.2f}",  # not a number for finished pictures
         )
-    return table
+        for row in rows
+    ]
+    titles = ("Set", "Scale", "PSNR (dB)", "SSIM", *extra, "Images", "s / image")
+    return Table.of_text(titles, lines, caption=info.caption)
 
 
 def _score(
@@ -146,6 +148,7 @@ def _score(
         save_dir=options.output_dir / "images" if options.save_images else None,
         tile=options.tile,
         measures=options.perceptual,
+        degradation=options.degradation,
     )
 
 
@@ -163,6 +166,11 @@ def _check_source(options: EvaluateOptions) -> None:
         raise ConfigError(
             f"One of method=bicubic, ckpt_path=... and sr_dir=... must be given, got {' and '.join(named) or 'none'}; "
             f"released weights: {', '.join(released_names()) or 'none in this installation'}."
+        )
+    if options.lr_dir is not None and options.degradation.name != BICUBIC:
+        raise ConfigError(
+            f"`degradation` has no meaning for LR images that are given, got {options.degradation.name} and lr_dir="
+            f"{options.lr_dir}; leave one of them out."
         )
     for key in ("self_ensemble", "bf16", "save_images", "lr_dir"):
         if options.sr_dir is not None and getattr(options, key):
@@ -201,20 +209,19 @@ def _log(logger: Logger | None, rows: Sequence[SummaryRow], info: RunInfo) -> No
 def main(cfg: DictConfig) -> None:
     """Score as the command line says, and print the table."""
     settings = cast("dict[str, object]", OmegaConf.to_container(cfg, resolve=True))
-    for key in ("paths", "logger", "task_name"):
+    for key in ("paths", "logger", "task_name", "degradation"):
         settings.pop(key)
     for key, example in (("benchmarks", "[Set5]"), ("scales", "[2,4,8]")):
         if not settings[key]:
             raise ConfigError(f"`{key}` must name at least one, got {settings[key]!r}; choose e.g. {key}={example}.")
-    if isinstance(settings["perceptual"], str):
-        settings["perceptual"] = [settings["perceptual"]]
     options = EvaluateOptions(
         data_dir=Path(cfg.paths.data_dir),
         output_dir=Path(cfg.paths.output_dir),
+        degradation=instantiate(cfg.degradation, _convert_="all"),
         **settings,  # type: ignore[arg-type]  # a test compares the keys of conf/evaluate.yaml with the fields
     )
     rows, info = run(options)
     console = Console()
-    console.print(results_table(rows, info))
+    console.print(terminal(results_table(rows, info)))
     console.print(f"Run folder: {options.output_dir}", highlight=False, soft_wrap=True)
     _log(instantiate(cfg.logger, _convert_="all"), rows, info)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.evaluate.methods import make_sample, read_ycbcr
 from prosr_lightning.evaluate.running import evaluate_network
 from prosr_lightning.evaluate.scoring import PERCEPTUAL
+from prosr_lightning.imaging.color import ycbcr_to_rgb
+from prosr_lightning.imaging.degradation import BICUBIC, Degradation
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
-from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.metrics.protocol import Protocol
 from prosr_lightning.networks.contract import SRNetwork, count_parameters
 from prosr_lightning.pictures.comparison import Panel, comparison, detailed_window
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+from prosr_lightning.tables import Table, terminal
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def score_run(
     sources: Mapping[str, str] | None = None,
     measures: Sequence[str] = (),
     picture: bool = False,
+    degradation: Degradation | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, list[ImageScore]]:
     """Score networks beside bicubic, write the results below `output_dir`, and print the table.
@@ -53,6 +56,7 @@ def score_run(
         sources: The checkpoint of each, for the record.
         measures: Perceptual values wanted besides, see `evaluate_network`.
         picture: Draw crops of the first image of the first set.
+        degradation: Makes the LR images; None for bicubic.
         progress: Called with (method, images done, images in all) after each image.
 
     Returns:
@@ -70,6 +74,7 @@ def score_run(
             device=device,
             save_dir=folder / "images" if picture else None,
             measures=measures,
+            degradation=degradation,
             progress=None if progress is None else functools.partial(_advance, progress, method),
         )
         parameters = 0 if module is None else count_parameters(module)
@@ -78,16 +83,17 @@ def score_run(
             protocol=protocol,
             source=(sources or {}).get(method),
             parameters=parameters,
+            degradation=BICUBIC if degradation is None else degradation.name,
             device=str(device),
         )
         write_results(folder, scores[method], info)
     console = Console()
-    console.print(_table(scores, protocol))
+    console.print(terminal(_table(scores, protocol, info.lr_images)))
     for measure in measures:
-        console.print(_measure_table(scores, measure))
+        console.print(terminal(_measure_table(scores, measure)))
     if picture:
         path = output_dir / "comparison.png"
-        write_rgb(path, draw_comparison(scores, benchmarks[0], scales, output_dir / "test"))
+        write_rgb(path, draw_comparison(scores, benchmarks[0], scales, output_dir / "test", degradation=degradation))
         console.print(f"Comparison picture: {path}", highlight=False, soft_wrap=True)
     return scores
 
@@ -96,39 +102,32 @@ def _advance(progress: Callable[[str, int, int], None], method: str, _: ImageSco
     progress(method, done, total)
 
 
-def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol) -> Table:
-    table = _empty_table(scores, f"PSNR in dB / SSIM; {protocol.describe()}{_of_bicubic(protocol)}")
-    table.add_column("gain", justify="right")
-    for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
-        gain = f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB"
-        table.add_row(*_place(rows[0]), *(f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows), gain)
-    return table
-
-
-def _of_bicubic(protocol: Protocol) -> str:
-    if protocol.bicubic_rounding == protocol.rounding:
-        return ""
-    return "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")
+def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol, lr_images: str) -> Table:
+    bicubic = ""
+    if protocol.bicubic_rounding != protocol.rounding:
+        bicubic = "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")
+    lines = [
+        (
+            *(rows[0].dataset, f"{rows[0].scale}x"),
+            *(f"{row.psnr_db:.2f} / {row.ssim:.4f}" for row in rows),
+            f"{rows[-1].psnr_db - rows[0].psnr_db:+.2f} dB",
+        )
+        for rows in _by_place(scores)
+    ]
+    caption = f"PSNR in dB / SSIM; {protocol.describe()}{bicubic}{lr_images and '; ' + lr_images}"
+    return Table.of_text(("set", "scale", *scores, "gain"), lines, caption=caption)
 
 
 def _measure_table(scores: Mapping[str, list[ImageScore]], measure: str) -> Table:
-    table = _empty_table(scores, f"{measure}; {PERCEPTUAL[measure]}")
-    for rows in zip(*(summarise(one) for one in scores.values()), strict=True):
-        table.add_row(*_place(rows[0]), *(f"{row.perceptual[measure]:.4f}" for row in rows))
-    return table
+    lines = [
+        (rows[0].dataset, f"{rows[0].scale}x", *(f"{row.perceptual[measure]:.4f}" for row in rows))
+        for rows in _by_place(scores)
+    ]
+    return Table.of_text(("set", "scale", *scores), lines, caption=f"{measure}; {PERCEPTUAL[measure]}")
 
 
-def _empty_table(scores: Mapping[str, list[ImageScore]], caption: str) -> Table:
-    table = Table(caption=caption, caption_justify="left")
-    table.add_column("set")
-    table.add_column("scale", justify="right")
-    for method in scores:
-        table.add_column(method, justify="right")
-    return table
-
-
-def _place(row: SummaryRow) -> tuple[str, str]:
-    return row.dataset, f"{row.scale}x"
+def _by_place(scores: Mapping[str, list[ImageScore]]) -> Iterable[tuple[SummaryRow, ...]]:
+    return zip(*map(summarise, scores.values()), strict=True)
 
 
 def draw_comparison(
@@ -138,6 +137,7 @@ def draw_comparison(
     folder: Path,
     *,
     window: tuple[int, int] | None = None,
+    degradation: Degradation | None = None,
 ) -> RGB8:
     """Draw LR, every method and the original of the benchmark's first image, a row for each scale.
 
@@ -147,6 +147,7 @@ def draw_comparison(
         scales: The factors.
         folder: Holds `<method>/images/`, as `evaluate_network` writes them.
         window: Top and left of the crop; None finds the most detailed place.
+        degradation: As for `score_run`.
 
     Returns:
         The drawing, `(H, W, 3)` `uint8`.
@@ -160,7 +161,8 @@ def draw_comparison(
     for scale in scales:
         truth = torch.from_numpy(original.copy()).permute(2, 0, 1)[None]
         truth = modcrop(truth, scale)
-        lr = bicubic_downscale(truth.double() / 255, scale).clamp(0, 1)
+        sample = make_sample(path, read_ycbcr(path), scale, rounding="none", degradation=degradation)
+        lr = ycbcr_to_rgb(sample.lr).clamp(0, 1)
         panels = [Panel(caption=f"LR, {scale}x smaller", image=_to_rgb8(lr))]
         for method, images in scores.items():
             found = next(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from torch import Tensor
 
 from prosr_lightning.errors import ImageError
 from prosr_lightning.imaging.color import rgb_to_ycbcr
+from prosr_lightning.imaging.degradation import Bicubic, Degradation
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import read_rgb
-from prosr_lightning.imaging.resize import bicubic_downscale, bicubic_upscale
+from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import quantize_8bit
 from prosr_lightning.metrics.protocol import Rounding
 from prosr_lightning.networks import SRNetwork
@@ -31,18 +32,22 @@ class Sample:
         scale: The factor.
         hr: YCbCr / 255, `(1, 3, H, W)` float64, cropped to a multiple of `scale`.
         lr_path: The file of a given LR image; None makes it from `hr`.
+        degradation: Makes it.
+        number: Place of the image in its set, see `Degradation`.
     """
 
     path: Path
     scale: int
     hr: Tensor
     lr_path: Path | None = None
+    degradation: Degradation = field(default_factory=Bicubic)
+    number: int = 0
 
     @cached_property
     def lr(self) -> Tensor:
         """YCbCr / 255, `(1, 3, H / scale, W / scale)` float64, neither rounded nor clamped."""
         if self.lr_path is None:
-            return bicubic_downscale(self.hr, self.scale)
+            return self.degradation(self.hr, self.scale, draw=(self.number,))
         lr = read_ycbcr(self.lr_path)
         height, width = (side // self.scale for side in self.hr.shape[-2:])
         if lr.shape[-2:] != (height, width):
@@ -63,7 +68,16 @@ def read_ycbcr(path: Path) -> Tensor:
     return rgb_to_ycbcr(rgb.double() / 255)
 
 
-def make_sample(path: Path, hr: Tensor, scale: int, *, rounding: Rounding, lr_path: Path | None = None) -> Sample:
+def make_sample(
+    path: Path,
+    hr: Tensor,
+    scale: int,
+    *,
+    rounding: Rounding,
+    lr_path: Path | None = None,
+    degradation: Degradation | None = None,
+    number: int = 0,
+) -> Sample:
     """Crop the ground truth to the scale and, under "y8", round it before the LR image is made from it.
 
     Args:
@@ -72,12 +86,15 @@ def make_sample(path: Path, hr: Tensor, scale: int, *, rounding: Rounding, lr_pa
         scale: The factor.
         rounding: See `Protocol`.
         lr_path: See `Sample`.
+        degradation: See `Sample`; None for bicubic.
+        number: See `Sample`.
 
     Raises:
         ImageError: If the image is smaller than `scale`.
     """
     hr = modcrop(hr, scale)
-    return Sample(path, scale, quantize_8bit(hr) if rounding == "y8" else hr, lr_path)
+    hr = quantize_8bit(hr) if rounding == "y8" else hr
+    return Sample(path, scale, hr, lr_path, degradation or Bicubic(), number)
 
 
 def bicubic(sample: Sample) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from prosr_lightning.evaluate.methods import (
     read_ycbcr,
 )
 from prosr_lightning.evaluate.scoring import PERCEPTUAL, Scorer
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.metrics.protocol import Protocol, Rounding
 from prosr_lightning.networks import SRNetwork, levels_up_to
 from prosr_lightning.runs.scores import ImageScore
@@ -41,6 +42,7 @@ def evaluate_network(
     save_dir: Path | str | None = None,
     tile: int | str = "auto",
     measures: Sequence[str] = (),
+    degradation: Degradation | None = None,
 ) -> list[ImageScore]:
     """Score a network, or bicubic, on benchmarks; every image is computed once at every scale.
 
@@ -56,6 +58,7 @@ def evaluate_network(
         save_dir: Write each result there as `NAME/x4/image.png`.
         tile: See `upscale.chain.Chain`.
         measures: Perceptual values wanted besides: "gmsd", "high_frequency", "lpips", "dists".
+        degradation: Makes the LR images that are not given; None for bicubic.
 
     Returns:
         Scores ordered by set, scale and image.
@@ -86,7 +89,7 @@ def evaluate_network(
         measures=measures,
         save_dir=None if save_dir is None else Path(save_dir),
     )
-    return _run(scorer, benchmarks, scales, progress)
+    return _run(scorer, benchmarks, scales, progress, degradation)
 
 
 def evaluate_folder(
@@ -134,7 +137,11 @@ def evaluate_folder(
 
 
 def _run(
-    scorer: Scorer, benchmarks: Sequence[Benchmark], scales: Sequence[int], progress: Progress | None
+    scorer: Scorer,
+    benchmarks: Sequence[Benchmark],
+    scales: Sequence[int],
+    progress: Progress | None,
+    degradation: Degradation | None = None,
 ) -> list[ImageScore]:
     total = len(scales) * sum(len(benchmark.images) for benchmark in benchmarks)
     given = [_given_lr(benchmark, scales) for benchmark in benchmarks]  # all found before any work
@@ -142,7 +149,7 @@ def _run(
     done = 0
     for benchmark, lr_files in zip(benchmarks, given, strict=True):
         of_set: list[ImageScore] = []
-        for sample in _samples(benchmark, scales, scorer.rounding, lr_files):
+        for sample in _samples(benchmark, scales, scorer.rounding, lr_files, degradation):
             of_set.append(scorer(benchmark.name, sample))
             done += 1
             if progress is not None:
@@ -152,14 +159,26 @@ def _run(
 
 
 def _samples(
-    benchmark: Benchmark, scales: Sequence[int], rounding: Rounding, given: dict[tuple[Path, int], Path]
+    benchmark: Benchmark,
+    scales: Sequence[int],
+    rounding: Rounding,
+    given: Mapping[tuple[Path, int], Path],
+    degradation: Degradation | None,
 ) -> Iterator[Sample]:
     """Read each picture once and give it at every scale."""
-    for path in benchmark.images:
+    for number, path in enumerate(benchmark.images):
         hr = read_ycbcr(path)
         for scale in scales:
             try:
-                yield make_sample(path, hr, scale, rounding=rounding, lr_path=given.get((path, scale)))
+                yield make_sample(
+                    path,
+                    hr,
+                    scale,
+                    rounding=rounding,
+                    lr_path=given.get((path, scale)),
+                    degradation=degradation,
+                    number=number,
+                )
             except ImageError as error:
                 raise ImageError(f"{path} cannot be scored at {scale}x: {error}") from error
 

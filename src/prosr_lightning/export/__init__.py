@@ -61,7 +61,7 @@ def export_network(
         ProSRError: If the results differ from PyTorch's.
         StorageError: If the folder cannot be written.
     """
-    network = load_network(name_or_path).network.requires_grad_(False)
+    network = load_network(name_or_path).network.requires_grad_(False).folded()
     factor = TorchEngine(network, device="cpu").passes(scale)[0][0]
     written: list[Exported] = []
     for graph in graphs:

@@ -17,36 +17,27 @@ _STUDIO_MATRIX = (
     (112.0, -93.786, -18.214),
 )
 _STUDIO_OFFSET = (16.0, 128.0, 128.0)
-_FULL_LUMA = (0.299, 0.587, 0.114)  # BT.601 weights, full range: kornia's and JPEG's luminance
 
 
-def rgb_to_luminance(rgb: Tensor, *, value_range: str = "studio") -> Tensor:
+def rgb_to_luminance(rgb: Tensor) -> Tensor:
     """Return the luminance Y / 255 that the benchmark tables score.
 
     Args:
         rgb: `(..., 3, H, W)`, floating point, `[0, 1]`.
-        value_range: "studio" maps black to 16/255 and white to 235/255; "full" maps them to 0 and 1, which shifts every
-            PSNR by 20 log10(255 / 219) = 1.32 dB and is offered only to compare with software that does so.
 
     Returns:
-        `(..., 1, H, W)`.
+        `(..., 1, H, W)`; black is 16/255 and white 235/255.
 
     Raises:
-        ConfigError: If the channel count is not 3 or `value_range` is unknown.
+        ConfigError: If the channel count is not 3.
 
     Example:
         >>> rgb_to_luminance(torch.ones(3, 1, 1)).mul(255).round().item()
         235.0
     """
     _check_channels("rgb", rgb)
-    if value_range == "studio":
-        weights, offset = _STUDIO_MATRIX[0], _STUDIO_OFFSET[0]
-    elif value_range == "full":
-        weights, offset = tuple(255 * w for w in _FULL_LUMA), 0.0  # type: ignore[assignment]  # three weights
-    else:
-        raise ConfigError(f"`value_range` must be studio or full, got {value_range!r}; the benchmarks use studio.")
-    matrix = torch.tensor(weights, dtype=rgb.dtype, device=rgb.device) / 255
-    return torch.einsum("c,...chw->...hw", matrix, rgb).add(offset / 255).unsqueeze(-3)
+    weights = torch.tensor(_STUDIO_MATRIX[0], dtype=rgb.dtype, device=rgb.device) / 255
+    return torch.einsum("c,...chw->...hw", weights, rgb).add(_STUDIO_OFFSET[0] / 255).unsqueeze(-3)
 
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:

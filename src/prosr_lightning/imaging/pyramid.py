@@ -8,42 +8,52 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.degradation import Bicubic, Degradation, Draw, patch_margin
 
 
-def patch_margin(scale: int) -> int:
-    """Return the HR pixels to cut around a patch so that its LR equals that patch of the whole image's LR.
-
-    The antialiased bicubic kernel reaches 2 LR pixels = 2 * scale HR pixels from the centre of an LR pixel, which lies
-    scale / 2 inside the patch; the margin is a multiple of the scale so that the grids stay aligned.
-    """
-    return 2 * scale
-
-
-def level_pyramid(patches: Tensor, *, scale: int, levels: Sequence[int]) -> tuple[Tensor, dict[int, Tensor]]:
+def level_pyramid(
+    patches: Tensor, *, scale: int, levels: Sequence[int], degradation: Degradation | None = None, draw: Draw = ()
+) -> tuple[Tensor, dict[int, Tensor]]:
     """Make the network's input and the ground truth of its levels (docs/paper-notes.md, entry 8).
 
     Args:
-        patches: HR luminance `(N, 1, S + 2m, S + 2m)` with `m = patch_margin(scale)` pixels of surroundings on every
-            side; floating point, S a multiple of `scale`, cut at positions that are multiples of `scale`.
+        patches: HR luminance `(N, 1, S + 2m, S + 2m)` with `m = degradation.margin(scale)` pixels of surroundings on
+            every side; floating point, S a multiple of `scale`, cut at positions that are multiples of `scale`.
         scale: Total factor between LR and HR.
         levels: Factors of the supervised levels, each a divisor of `scale`.
+        degradation: Makes LR; None for bicubic. The levels are clean whatever it is.
+        draw: See `Degradation`.
 
     Returns:
         LR `(N, 1, S / scale, S / scale)` and for each level f the bicubic downscale of HR to `(N, 1, S f / scale, ..)`,
-        all equal to the same cut of the whole image's bicubic downscale.
+        all equal to the same cut of the whole image's LR and bicubic downscale.
 
     Raises:
-        ConfigError: If the patch or a level does not fit `scale`.
+        ConfigError: If the patch, a level or the margin does not fit `scale`, or LR comes out in another size.
     """
-    margin = patch_margin(scale)
+    degradation = degradation or Bicubic()
+    margin = degradation.margin(scale)
+    if margin < patch_margin(scale) or margin % scale:
+        raise ConfigError(
+            f"`margin` of the degradation {degradation.name} must be a multiple of scale={scale} from "
+            f"{patch_margin(scale)} up, got {margin}; round it up."
+        )
     side = patches.shape[-1] - 2 * margin
     if side < scale or side % scale:
         raise ConfigError(f"The patch side must be a multiple of scale={scale} inside its margin, got {side}.")
     wrong = [level for level in levels if level < 1 or scale % level]
     if wrong:
         raise ConfigError(f"`levels` must divide scale={scale}, got {wrong}; choose powers of two up to it.")
-    lr = _shrink(patches, scale, margin)
-    return lr, {level: _shrink(patches, scale // level, margin) for level in levels}
+    targets = {level: _shrink(patches, scale // level, margin) for level in levels}
+    if type(degradation) is Bicubic:  # the margin takes the place of the mirrored edges of a whole image
+        return _shrink(patches, scale, margin), targets
+    lr, expected = degradation(patches, scale, draw=draw), patches.shape[-1] // scale
+    if lr.shape != (*patches.shape[:2], expected, expected):
+        raise ConfigError(
+            f"The degradation {degradation.name} must shrink {tuple(patches.shape)} by {scale} to "
+            f"{(*patches.shape[:2], expected, expected)}, got {tuple(lr.shape)}; let it keep N and C."
+        )
+    return _inner(lr, margin // scale), targets
 
 
 def _shrink(patches: Tensor, factor: int, margin: int) -> Tensor:
@@ -51,5 +61,8 @@ def _shrink(patches: Tensor, factor: int, margin: int) -> Tensor:
     if factor > 1:
         size = patches.shape[-1] // factor
         patches = F.interpolate(patches, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
-    edge = margin // factor
-    return patches[..., edge:-edge, edge:-edge].contiguous()
+    return _inner(patches, margin // factor)
+
+
+def _inner(image: Tensor, edge: int) -> Tensor:
+    return image[..., edge:-edge, edge:-edge].contiguous()

@@ -13,9 +13,9 @@ from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from prosr_lightning import __version__
+from prosr_lightning.data.resuming import EpochCounts
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
-from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.lit.limits import EndOfRun
 from prosr_lightning.lit.optimizers import average_of, expand_state
 from prosr_lightning.metrics import psnr
@@ -92,12 +92,13 @@ class LitSuperResolution(LightningModule):
 
     def configure_callbacks(self) -> list[Callback]:
         """Return what every run needs, however its trainer was made."""
-        return [EndOfRun()]
+        return [EndOfRun(), EpochCounts()]
 
     def setup(self, stage: str) -> None:
         """Prepare one mean per validation set and scale, the same on every device."""
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is not None:
+            datamodule.validate_at(self.val_scales)
             for one in datamodule.validation_sets():
                 for scale in self.val_scales:
                     self.val_psnr[_metric_key(one.name, scale)] = MeanMetric().to(self.device)
@@ -124,7 +125,7 @@ class LitSuperResolution(LightningModule):
             return
         for scale in self.val_scales:
             hr = modcrop(batch["hr"], scale)
-            lr = bicubic_downscale(hr, scale).contiguous(memory_format=torch.channels_last)
+            lr = batch["lr"][scale].contiguous(memory_format=torch.channels_last)
             sr = self.network.enlarge(lr, scale)
             self.score_image(batch, scale, lr, sr, hr)
 

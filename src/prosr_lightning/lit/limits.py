@@ -26,8 +26,8 @@ def run_progress(trainer: Trainer) -> float:
     if trainer.max_steps and trainer.max_steps > 0:
         shares.append(trainer.global_step / trainer.max_steps)  # both count the steps of every optimizer
     if trainer.max_epochs and trainer.max_epochs > 0:
-        batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        shares.append(batches / (trainer.max_epochs * trainer.num_training_batches))
+        epochs = trainer.current_epoch + (trainer.fit_loop.batch_idx + 1) / trainer.num_training_batches
+        shares.append(epochs / trainer.max_epochs)  # epochs before a resumption may have had other numbers of batches
     for timer, remaining in _clocks(trainer):
         elapsed = timer.time_elapsed()
         shares.append(trainer.strategy.broadcast(elapsed / max(elapsed + remaining, 1e-9)))

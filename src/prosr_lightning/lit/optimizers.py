@@ -66,32 +66,38 @@ class AdjustablyClippedSGD(SGD):
         return loss
 
 
-def slow_last_layer(
+def sgd_by_layer(
     parameters: Iterable[nn.Parameter],
     *,
     lr: float,
-    last_lr: float,
+    last_lr: float | None = None,
+    bias_lr: float | None = None,
     momentum: float = 0.9,
     weight_decay: float = 0.0,
     fused: bool = False,
 ) -> SGD:
-    """Return SGD with a lower rate for the last layer's weight and bias, as SRCNN and FSRCNN are trained.
+    """Return SGD with rates of their own for the last layer (SRCNN, FSRCNN, ESPCN) or the biases (SRCNN, LapSRN).
 
     Args:
-        parameters: In the order of the layers; the last two are the last layer's.
+        parameters: In the order of the layers; the last two are the last layer's, those of one dimension are biases.
         lr: The rate of the others.
-        last_lr: The rate of the last layer.
+        last_lr: The rate of the last layer, its bias included; None takes `lr`.
+        bias_lr: The rate of the biases; None takes `lr`.
         momentum: Of the gradient.
         weight_decay: Of all.
         fused: As in `torch.optim.SGD`.
 
     Returns:
-        The optimizer, with two groups of parameters.
+        The optimizer, with a group for each rate.
     """
-    everything = list(parameters)
-    groups: list[dict[str, Any]] = [{"params": everything[-2:], "lr": last_lr}]
-    if everything[:-2]:
-        groups.insert(0, {"params": everything[:-2]})
+    layers = list(parameters)
+    last: list[nn.Parameter] = []
+    if last_lr is not None:
+        layers, last = layers[:-2], layers[-2:]
+    weights = [one for one in layers if bias_lr is None or one.ndim > 1]
+    biases = [one for one in layers if bias_lr is not None and one.ndim == 1]
+    rates = ((weights, lr), (biases, bias_lr), (last, last_lr))
+    groups: list[dict[str, Any]] = [{"params": group, "lr": rate} for group, rate in rates if group]
     return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from prosr_lightning.losses.content import (
     EPS,
-    absolute_error,
     cascade,
     charbonnier,
     content_loss,
@@ -12,4 +11,4 @@ from prosr_lightning.losses.content import (
     squared_error,
 )
 
-__all__ = ["EPS", "absolute_error", "cascade", "charbonnier", "content_loss", "residual_loss", "squared_error"]
+__all__ = ["EPS", "cascade", "charbonnier", "content_loss", "residual_loss", "squared_error"]

@@ -82,24 +82,6 @@ def squared_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
     return _reduce(difference * difference, reduction)
 
 
-def absolute_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
-    """Compare a reconstruction with its ground truth: E |y - G(x)|.
-
-    Args:
-        sr: G(x), `(N, 1, H, W)`.
-        hr: y, the same shape.
-        reduction: See `content_loss`.
-
-    Returns:
-        A scalar in float32 or float64.
-
-    Raises:
-        ConfigError: If the shapes differ or `reduction` is unknown.
-    """
-    _require_shapes(sr, hr)
-    return _reduce((_wide(hr) - _wide(sr)).abs(), reduction)
-
-
 def residual_loss(sr: Tensor, residual: Tensor, lr_up: Tensor, *, eps: float = EPS, reduction: str = "mean") -> Tensor:
     """Compare residual images: E rho(r - (G(x) - x')) (Eq. 5). Equal to Eq. 1 where r = y - x'.
 

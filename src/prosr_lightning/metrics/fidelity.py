@@ -1,7 +1,7 @@
 """PSNR and SSIM of luminance by the convention of the benchmark tables, every piece of it an explicit argument.
 
 The functions take planes Y / 255 in `[0, 1]`, compute in float64 and return one value per image; tables average those
-values (never the squared error of all images together). `evaluation.Protocol` names a whole convention.
+values (never the squared error of all images together). `metrics.protocol.Protocol` names a whole convention.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Literal, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import Metric
 
 from prosr_lightning.errors import ConfigError, ImageError
 from prosr_lightning.imaging.geometry import shave
@@ -36,15 +35,14 @@ def quantize_8bit(image: Tensor) -> Tensor:
     return image.mul(255).add(0.5).floor().clamp(0, 255).div(255)
 
 
-def psnr(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = False, data_range: float = 1.0) -> Tensor:
-    """Return the peak signal-to-noise ratio of each image, 10 log10(data_range^2 / mean((sr - hr)^2)).
+def psnr(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = False) -> Tensor:
+    """Return the peak signal-to-noise ratio of each image, 10 log10(1 / mean((sr - hr)^2)).
 
     Args:
         sr: `(N, 1, H, W)`, the result's Y / 255; may leave `[0, 1]`.
         hr: `(N, 1, H, W)`, the truth's Y / 255.
         border: Pixels left out on every side; the tables leave out `scale`.
         quantize: Round both planes to 8 bits first.
-        data_range: The peak; 1.0 is 255 on the 16..235 luminance, as the tables have it.
 
     Returns:
         `(N,)` float64, dB; infinite where the planes are equal.
@@ -59,18 +57,10 @@ def psnr(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = False, data_ra
     """
     sr, hr = _planes(sr, hr, border=border, quantize=quantize)
     error = (sr - hr).square().mean(dim=(1, 2, 3))
-    return 10 * torch.log10(data_range**2 / error)
+    return -10 * torch.log10(error)  # the peak, 1.0, is 255 on the 16..235 luminance, as the tables have it
 
 
-def ssim(
-    sr: Tensor,
-    hr: Tensor,
-    *,
-    border: int,
-    kind: SSIMKind,
-    quantize: bool = False,
-    data_range: float | None = None,
-) -> Tensor:
+def ssim(sr: Tensor, hr: Tensor, *, border: int, kind: SSIMKind, quantize: bool = False) -> Tensor:
     """Return the structural similarity of each image (Wang et al. 2004), mean over the window positions.
 
     Args:
@@ -81,7 +71,6 @@ def ssim(
             max(sr) - min(hr) of each image: the tables of the paper. "wang" is the original (11x11 Gaussian, sigma 1.5,
             only windows wholly inside). "matlab" is the built-in of MATLAB (the same Gaussian, edges replicated).
         quantize: Round both planes to 8 bits first.
-        data_range: Replaces the dynamic range; None takes the kind's own (1.0 for "wang" and "matlab").
 
     Returns:
         `(N,)` float64, at most 1.
@@ -96,9 +85,7 @@ def ssim(
     if kind not in get_args(SSIMKind):
         raise ConfigError(f"`kind` must be one of {', '.join(get_args(SSIMKind))}, got {kind!r}.")
     sr, hr = _planes(sr, hr, border=border, quantize=quantize)
-    if data_range is not None:
-        dynamic = torch.full((len(sr),), data_range, dtype=sr.dtype, device=sr.device)
-    elif kind == "skimage":
+    if kind == "skimage":
         dynamic = (sr.amax(dim=(1, 2, 3)) - hr.amin(dim=(1, 2, 3))).clamp(min=_GRAY_LEVEL)
     else:
         dynamic = torch.ones(len(sr), dtype=sr.dtype, device=sr.device)
@@ -135,78 +122,6 @@ def _gaussian_blur(planes: Tensor) -> Tensor:
     line = (line / line.sum()).repeat(planes.shape[1], 1, 1, 1)
     rows = F.conv2d(planes, line, groups=planes.shape[1])
     return F.conv2d(rows, line.transpose(-1, -2), groups=planes.shape[1])
-
-
-class _PerImageMean(Metric):
-    """Mean of per-image values. With `num_images`, an image that a distributed sampler repeats still counts once."""
-
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = True
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, *, num_images: int | None = None) -> None:
-        super().__init__()
-        self.num_images = num_images
-        dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64  # Apple's GPUs have no float64
-        zeros = torch.zeros(1 if num_images is None else num_images, dtype=dtype)
-        self.add_state("total", default=zeros, dist_reduce_fx="sum")
-        self.add_state("count", default=zeros.clone(), dist_reduce_fx="sum")
-
-    def _add(self, values: Tensor, index: Tensor | None) -> None:
-        if (index is None) != (self.num_images is None):
-            raise ConfigError("`index` must be given if, and only if, the metric was made with `num_images`.")
-        if index is None:
-            index = torch.zeros(len(values), dtype=torch.long)
-        index = index.to(self.total.device)
-        self.total.index_add_(0, index, values.to(self.total.device, self.total.dtype))
-        self.count.index_add_(0, index, torch.ones_like(self.total[index]))
-
-    def compute(self) -> Tensor:
-        """Return the mean over the images seen; not a number when there were none."""
-        if self.num_images is None:
-            return (self.total / self.count).squeeze(0)
-        seen = self.count > 0
-        return (self.total[seen] / self.count[seen]).mean()
-
-
-class LuminancePSNR(_PerImageMean):
-    """Mean of per-image `psnr`, for validation.
-
-    Args:
-        border: See `psnr`.
-        quantize: See `psnr`.
-        num_images: Size of the data set. With it `update` needs each image's index and counts none twice, although
-            distributed samplers repeat images to fill the last batch.
-    """
-
-    def __init__(self, *, border: int, quantize: bool = False, num_images: int | None = None) -> None:
-        super().__init__(num_images=num_images)
-        self.border, self.quantize = border, quantize
-
-    def update(self, sr: Tensor, hr: Tensor, index: Tensor | None = None) -> None:
-        """Add a batch: planes `(N, 1, H, W)` and, with `num_images`, their indices `(N,)`."""
-        self._add(psnr(sr, hr, border=self.border, quantize=self.quantize), index)
-
-
-class LuminanceSSIM(_PerImageMean):
-    """Mean of per-image `ssim`, for validation.
-
-    Args:
-        border: See `ssim`.
-        kind: See `ssim`.
-        quantize: See `ssim`.
-        num_images: As for `LuminancePSNR`.
-    """
-
-    def __init__(self, *, border: int, kind: SSIMKind, quantize: bool = False, num_images: int | None = None) -> None:
-        super().__init__(num_images=num_images)
-        self.border, self.kind, self.quantize = border, kind, quantize
-
-    def update(self, sr: Tensor, hr: Tensor, index: Tensor | None = None) -> None:
-        """Add a batch: planes `(N, 1, H, W)` and, with `num_images`, their indices `(N,)`."""
-        self._add(ssim(sr, hr, border=self.border, kind=self.kind, quantize=self.quantize), index)
 
 
 def _planes(sr: Tensor, hr: Tensor, *, border: int, quantize: bool) -> tuple[Tensor, Tensor]:

@@ -32,8 +32,6 @@ class Protocol:
         bicubic_rounding: The same for the bicubic row.
         ssim: Which SSIM, see `metrics.ssim`.
         border: Pixels left out on every side; None leaves out `scale` pixels (Sec. 4.3.1).
-        value_range: "studio" scores Y in 16..235; "full" stretches it to 0..255 first, which lowers every PSNR by
-            1.32 dB and is offered only to compare with software that does so.
     """
 
     name: str
@@ -41,14 +39,13 @@ class Protocol:
     bicubic_rounding: Rounding
     ssim: SSIMKind
     border: int | None = None
-    value_range: Literal["studio", "full"] = "studio"
 
     def describe(self, *, bicubic: bool = False) -> str:
         """Return the caption that every table of such scores carries."""
         rounding = self.bicubic_rounding if bicubic else self.rounding
         border = "scale" if self.border is None else str(self.border)
         return (
-            f"protocol {self.name}: Y of BT.601 ({self.value_range} range), {_ROUNDING_WORDS[rounding]}, {border} px "
+            f"protocol {self.name}: Y of BT.601 (studio range), {_ROUNDING_WORDS[rounding]}, {border} px "
             f"of border left out, {_SSIM_WORDS[self.ssim]}, mean of per-image values"
         )
 
@@ -124,8 +121,6 @@ def score(sr: Tensor, hr: Tensor, *, scale: int, protocol: Protocol) -> tuple[fl
     Raises:
         ImageError: If the image is too small to be scored.
     """
-    if protocol.value_range == "full":  # 16..235 becomes 0..255
-        sr, hr = ((plane * 255 - 16) / 219 for plane in (sr, hr))
     border = scale if protocol.border is None else protocol.border
     return psnr(sr, hr, border=border).item(), ssim(sr, hr, border=border, kind=protocol.ssim).item()
 

@@ -19,7 +19,7 @@ from prosr_lightning.networks.compared import (
     MSLapSRN,
     SRResNet,
 )
-from prosr_lightning.networks.complexity import executed_layers, longest_path, multiply_adds_per_output_pixel
+from prosr_lightning.networks.complexity import longest_path, multiply_adds_per_output_pixel
 from prosr_lightning.networks.contract import (
     DirectNetwork,
     SRNetwork,
@@ -53,7 +53,6 @@ __all__ = [
     "build_network",
     "count_layers",
     "count_parameters",
-    "executed_layers",
     "levels_up_to",
     "longest_path",
     "multiply_adds_per_output_pixel",

@@ -1,19 +1,18 @@
 """What a network costs and how deep it is, counted while it runs: Table 1, Fig. 8 and the race.
 
-Three counts of layers are in use, and Table 1 does not keep to one. At 4x:
+Several counts of layers are in use, and Table 1 does not keep to one. At 4x:
 
 - `contract.count_layers`, the convolutions that exist, gives Table 1 for SRCNN 3, ESPCN 3, FSRCNN 8, VDSR 20, LapSRN 27
   and ProSRN 14 (of which 28 are executed at 4x).
 - `longest_path`, the convolutions between input and output, gives Table 1 for DRCN 20 and DRRN 52, whose weights are
-  shared (5 and 4 exist). `executed_layers` gives 52 for DRRN too, but 50 for DRCN, which reconstructs 16 times.
-- SRResNet has 37 by every count: 1 + 2 * 16 + 1 + 2 + 1. Table 1 says 39, which is reached by counting its two pixel
+  shared (5 and 4 exist).
+- SRResNet has 37 by either count: 1 + 2 * 16 + 1 + 2 + 1. Table 1 says 39, which is reached by counting its two pixel
   shuffles as layers, though ESPCN's is not counted.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +21,6 @@ from torch.autograd.graph import Node
 from prosr_lightning.networks.contract import SRNetwork
 
 _SIDE = 64  # of the LR image that nothing is computed on: it lives on the "meta" device
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One pass of a network: the multiply-adds of every executed convolution, and the last image."""
-
-    multiply_adds: list[int]
-    sr: Tensor
 
 
 def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
@@ -46,24 +37,8 @@ def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
     Raises:
         ConfigError: If the network cannot do `scale`.
     """
-    run = _run(network, scale)
-    return sum(run.multiply_adds) / run.sr.numel()
-
-
-def executed_layers(network: SRNetwork, scale: int) -> int:
-    """Count the executions of convolutions and transposed convolutions, shared ones as often as they run.
-
-    Args:
-        network: It is neither run nor changed.
-        scale: Total factor.
-
-    Returns:
-        The number of executions in one enlargement by `scale`.
-
-    Raises:
-        ConfigError: If the network cannot do `scale`.
-    """
-    return len(_run(network, scale).multiply_adds)
+    multiply_adds, sr = _run(network, scale)
+    return multiply_adds / sr.numel()
 
 
 def longest_path(network: SRNetwork, scale: int) -> int:
@@ -79,7 +54,8 @@ def longest_path(network: SRNetwork, scale: int) -> int:
     Raises:
         ConfigError: If the network cannot do `scale`.
     """
-    output = _run(network, scale).sr.grad_fn
+    _, sr = _run(network, scale)
+    output = sr.grad_fn
     depths: dict[Node | None, int] = {None: 0}
     waiting = [output]
     while waiting:
@@ -95,8 +71,8 @@ def longest_path(network: SRNetwork, scale: int) -> int:
     return depths[output]
 
 
-def _run(network: SRNetwork, scale: int) -> _Run:
-    """Run a copy on the "meta" device, where shapes and the autograd graph exist but no numbers."""
+def _run(network: SRNetwork, scale: int) -> tuple[int, Tensor]:
+    """Return the multiply-adds of all convolutions, and the last image, of a pass on "meta", without numbers."""
     ghost = copy.deepcopy(network).to("meta").eval().requires_grad_(True)
     multiply_adds: list[int] = []
 
@@ -108,7 +84,7 @@ def _run(network: SRNetwork, scale: int) -> _Run:
             layer.register_forward_hook(count)
     with torch.enable_grad():
         sr = ghost.enlarge(torch.empty(1, 1, _SIDE, _SIDE, device="meta"), scale)
-    return _Run(multiply_adds, sr)
+    return sum(multiply_adds), sr
 
 
 def _multiply_adds(layer: nn.Conv2d | nn.ConvTranspose2d, before: Tensor, after: Tensor) -> int:

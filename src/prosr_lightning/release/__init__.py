@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -14,11 +12,13 @@ from typing import Any
 from rich.console import Console
 
 from prosr_lightning.console import run_reporting
-from prosr_lightning.errors import CheckpointError, ConfigError
+from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.contract import count_parameters
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.runs.scores import INFO, SUMMARY, read_run
+from prosr_lightning.tables import Table, render
 from prosr_lightning.train.checkpoints import write_portable
 
 _CARD = "MODEL_CARD.md"
@@ -51,6 +51,7 @@ def release(
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise ConfigError(f"`name` must be of small letters, digits and _, got {name!r}; choose e.g. prosrn_x2.")
     loaded = load_network(checkpoint)
+    network = loaded.network.folded()  # what only helped the training stays behind
     config = loaded.metadata.get("config")
     if not config:
         raise CheckpointError(
@@ -60,7 +61,7 @@ def release(
         "name": name,
         "training_data": training_data,
         "licence": licence,
-        "parameters": count_parameters(loaded.network),
+        "parameters": count_parameters(network),
         "updates": loaded.metadata.get("steps_done"),
         "version": loaded.metadata.get("version"),
         "start": _start(config.get("init_from")),
@@ -68,7 +69,7 @@ def release(
         **_scores(scores, checkpoint),
     }
     path = folder / f"{name}.safetensors"
-    save_network(path, loaded.network, metadata)
+    save_network(path, network, metadata)
     write_card(folder)
     return path
 
@@ -106,32 +107,25 @@ def _start(init_from: object) -> str | None:
 
 def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
     try:
-        with (folder / "summary.csv").open(newline="", encoding="utf-8") as file:
-            rows = [
-                {
-                    "dataset": row["dataset"],
-                    "scale": int(row["scale"]),
-                    "psnr_db": round(float(row["psnr_db"]), 3),
-                    "ssim": round(float(row["ssim"]), 4),
-                }
-                for row in csv.DictReader(file)
-            ]
-        info = dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        run = read_run(folder)
+    except (DataError, OSError) as error:
         raise ConfigError(
-            f"`scores` must be a folder with summary.csv and run.json of an evaluation, got {folder} ({error}); "
+            f"`scores` must be a folder with {SUMMARY} and {INFO} of an evaluation, got {folder} ({error}); "
             "run `python -m prosr_lightning.evaluate ckpt_path=...` first."
         ) from error
-    if not rows or not all(math.isfinite(float(row[key])) for row in rows for key in ("psnr_db", "ssim")):
+    rows = [
+        {"dataset": name, "scale": scale, "psnr_db": round(score.psnr_db, 3), "ssim": round(score.ssim, 4)}
+        for (name, scale), score in run.scores.items()
+    ]
+    if not all(math.isfinite(score.psnr_db + score.ssim) for score in run.scores.values()):
         raise ConfigError(f"`scores` must hold finite scores, got {len(rows)} rows in {folder}; evaluate again.")
-    source = info.get("source")
+    source = run.info.source
     if not source or Path(source).expanduser().resolve() != checkpoint.expanduser().resolve():
         raise ConfigError(
-            f"`scores` must be those of {checkpoint}, got those of {source or info.get('method')}; "
+            f"`scores` must be those of {checkpoint}, got those of {source or run.info.method}; "
             "evaluate that checkpoint."
         )
-    protocol = info.get("protocol", {})
-    return {"scores": rows, "protocol": protocol.get("name", protocol) if isinstance(protocol, dict) else protocol}
+    return {"scores": rows, "protocol": run.info.protocol.name}
 
 
 def _section(metadata: Mapping[str, Any]) -> str:
@@ -150,14 +144,12 @@ def _section(metadata: Mapping[str, Any]) -> str:
         f"in {trainer.get('precision') or '32-true'}, seed {recipe.get('seed')}",
         f"- Licence: {metadata.get('licence', 'not recorded')}",
         f"- Protocol of the scores: {metadata.get('protocol', 'not recorded')}\n",
-        "| set | scale | PSNR / SSIM |",
-        "|---|---|---|",
-        *(
-            f"| {row['dataset']} | {row['scale']}x | {row['psnr_db']:.2f} / {row['ssim']:.4f} |"
-            for row in metadata.get("scores", [])
-        ),
     ]
-    return "\n".join(lines) + "\n"
+    scores = [
+        (row["dataset"], f"{row['scale']}x", f"{row['psnr_db']:.2f} / {row['ssim']:.4f}")
+        for row in metadata.get("scores", [])
+    ]
+    return "\n".join([*lines, render(Table.of_text(("set", "scale", "PSNR / SSIM"), scores))])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ The scores come from the headers of the weights files, the published ones from t
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from rich.console import Console
 from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.networks.weights import load_network, released_names
+from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, released_names
 from prosr_lightning.report.published import SETS, published_scores
+from prosr_lightning.tables import Table, render
 
 BEGIN, END = "<!-- scores: make docs -->", "<!-- end of scores -->"
 _README = Path("README.md")
@@ -23,42 +25,70 @@ _README = Path("README.md")
 _Scores = dict[tuple[str, int], tuple[float, float]]
 
 
-def scores_table(name: str = "prosrn") -> str:
-    """Lay out the scores of released weights beside bicubic's and the paper's.
+def scores_table(names: Sequence[str] | None = None) -> str:
+    """Lay out the scores of released weights beside bicubic's, the paper's and LapSRN's.
 
     Args:
-        name: The released name; its levels choose the paper's row of Table 4.
+        names: Released names; None takes every ProSRN, smallest first.
 
     Returns:
-        A Markdown table: PSNR in dB / SSIM for each set and scale that the weights were scored at.
+        A Markdown table: PSNR in dB / SSIM for each set and scale that all of them were scored at. Bicubic's are
+        measured (`released/bicubic.csv`), LapSRN's are those of Table 6, and the paper's those of Tables 4 and 6: of
+        its three networks each cell has the one with the highest PSNR there.
 
     Raises:
-        ConfigError: If the weights have no scores, or none by the protocol of the paper's tables.
+        ConfigError: If weights have no scores, or none by the protocol of the paper's tables.
     """
+    columns = {name: _ours(name) for name in names or prosrn_names()}
+    places = set.intersection(*(set(scores) for scores in columns.values()))
+    paper: _Scores = {}
+    for row in (row for table in (4, 6) for row in published_scores(table) if row.method.startswith("ProSRN")):
+        score = (row.psnr_db, row.ssim)
+        paper[row.dataset, row.scale] = max(score, paper.get((row.dataset, row.scale), score))
+    rival = {(row.dataset, row.scale): (row.psnr_db, row.ssim) for row in published_scores(6) if row.method == "LapSRN"}
+    every = {
+        "bicubic": _bicubic(),
+        **columns,
+        "the paper's best ProSRN": paper,
+        "LapSRN, published": rival,
+    }
+    rows = [
+        [place[0], f"{place[1]}x", *(_cell(scores.get(place)) for scores in every.values())]
+        for place in sorted(places, key=lambda place: (place[1], SETS.index(place[0])))
+    ]
+    return render(Table.of_text(("set", "scale", *every), rows)).rstrip("\n")
+
+
+def prosrn_names() -> list[str]:
+    """Return the released names of networks trained for PSNR, smallest first."""
+    headers = {name: load_network(name).metadata for name in released_names()}
+    return sorted(
+        (name for name, header in headers.items() if "discriminator" not in header["recipe"].get("model", {})),
+        key=lambda name: headers[name]["parameters"],
+    )
+
+
+def _ours(name: str) -> _Scores:
     metadata = load_network(name).metadata
     if metadata.get("protocol") != "paper" or not metadata.get("scores"):
         raise ConfigError(f"The weights {name} must have scores by protocol=paper in their header; release them again.")
-    ours: _Scores = {(row["dataset"], row["scale"]): (row["psnr_db"], row["ssim"]) for row in metadata["scores"]}
-    row = f"ProSRN ({', '.join(f'{level}x' for level in metadata['recipe']['levels'])})"
-    bicubic, paper, rival = _published(6, "Bicubic"), _published(4, row), _published(6, "LapSRN")
-    lines = [
-        f"| set | scale | bicubic | `{name}` | gain | the paper's {row} | distance | LapSRN, published |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for place in sorted(ours, key=lambda one: (one[1], SETS.index(one[0]))):
-        dataset, scale = place
-        gain, distance = (_difference(ours[place], other.get(place)) for other in (bicubic, paper))
-        cells = [_cell(one.get(place)) for one in (bicubic, ours)] + [gain, _cell(paper.get(place)), distance]
-        lines.append(f"| {' | '.join([dataset, f'{scale}x', *cells, _cell(rival.get(place))])} |")
-    return "\n".join(lines)
+    return {(row["dataset"], row["scale"]): (row["psnr_db"], row["ssim"]) for row in metadata["scores"]}
 
 
-def write_scores(readme: Path, name: str = "prosrn") -> None:
+def _bicubic() -> _Scores:
+    """Return what `evaluate method=bicubic` gives by the same protocol."""
+    with (RELEASED_FOLDER / "bicubic.csv").open(newline="", encoding="utf-8") as file:
+        return {
+            (row["dataset"], int(row["scale"])): (float(row["psnr_db"]), float(row["ssim"]))
+            for row in csv.DictReader(file)
+        }
+
+
+def write_scores(readme: Path) -> None:
     """Put the table between its marks.
 
     Args:
         readme: A text file with the marks `BEGIN` and `END`.
-        name: The released name.
 
     Raises:
         ConfigError: If the file is missing, or its marks are.
@@ -73,32 +103,21 @@ def write_scores(readme: Path, name: str = "prosrn") -> None:
     if not begin or not end:
         raise ConfigError(f"{readme} must hold the lines {BEGIN!r} and {END!r}, found not both; add them.")
     with atomic_path(readme) as temporary:
-        temporary.write_text(f"{before}{BEGIN}\n{scores_table(name)}\n{END}{after}", encoding="utf-8")
-
-
-def _published(table: int, method: str) -> _Scores:
-    return {
-        (one.dataset, one.scale): (one.psnr_db, one.ssim) for one in published_scores(table) if one.method == method
-    }
+        temporary.write_text(f"{before}{BEGIN}\n{scores_table()}\n{END}{after}", encoding="utf-8")
 
 
 def _cell(score: tuple[float, float] | None) -> str:
     return "" if score is None else f"{score[0]:.2f} / {score[1]:.4f}"
 
 
-def _difference(ours: tuple[float, float], other: tuple[float, float] | None) -> str:
-    return "" if other is None else f"{ours[0] - other[0]:+.2f}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m prosr_lightning.document", description=__doc__)
     parser.add_argument("readme", type=Path, nargs="?", default=_README, help="default: README.md")
-    parser.add_argument("--name", default="prosrn", choices=released_names(), help="released weights; default: prosrn")
     options = parser.parse_args(arguments)
 
     def command() -> None:
-        write_scores(options.readme, options.name)
-        Console(soft_wrap=True).print(f"Wrote the table of {options.name} into {options.readme}", highlight=False)
+        write_scores(options.readme)
+        Console(soft_wrap=True).print(f"Wrote the table of scores into {options.readme}", highlight=False)
 
     return run_reporting(command)

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
+from inspect import signature
 
-from prosr_lightning.networks import (
-    DRCN,
-    DRRN,
-    ESPCN,
-    FSRCNN,
-    SRCNN,
-    VDSR,
-    Generator,
-    LapSRN,
-    MSLapSRN,
-    SRNetwork,
-    SRResNet,
-    count_parameters,
-)
+from prosr_lightning.networks import NETWORKS, Generator, LapSRN, SRNetwork, count_parameters
 
-# What the paper calls a method, and its network for a scale. Methods without one (A+, RFL, SelfExSR) are not here.
-_NETWORKS: dict[str, Callable[[int], SRNetwork]] = {
-    "SRCNN": lambda scale: SRCNN(scale=scale),
-    "FSRCNN": lambda scale: FSRCNN(scale=scale),
-    "ESPCN": lambda scale: ESPCN(scale=scale),
-    "VDSR": lambda scale: VDSR(scale=scale),
-    "DRCN": lambda scale: DRCN(scale=scale),
-    "DRRN": lambda scale: DRRN(scale=scale),
-    "SRResNet": lambda scale: SRResNet(scale=scale),
-    "LapSRN": lambda scale: LapSRN(scale=scale),
-    "MS-LapSRN": lambda _: MSLapSRN(),
-    "ProSRN": lambda _: Generator(),
-    "ProSRGAN": lambda _: Generator(),
-}
+# What the paper calls a method, and its network. Methods without one (A+, RFL, SelfExSR) are not here.
+_NETWORKS: dict[str, type[SRNetwork]] = {kind.title: kind for kind in NETWORKS} | {"ProSRGAN": Generator}
 LAPSRN_8X_DEPTH = 5  # of the authors' 8x network, where their 2x and 4x have 10
 
 
@@ -44,8 +19,10 @@ def network_of(method: str, scale: int) -> SRNetwork | None:
         method: As the tables call it, with or without the levels in brackets.
         scale: Total factor.
     """
-    found = _NETWORKS.get(method.partition(" (")[0])
-    return None if found is None else found(scale)
+    kind = _NETWORKS.get(method.partition(" (")[0])
+    if kind is None:
+        return None
+    return kind(scale=scale) if "scale" in signature(kind).parameters else kind()
 
 
 @cache
@@ -71,7 +48,7 @@ def parameters_by_scale(scales: tuple[int, ...] = (2, 4, 8)) -> dict[str, dict[i
         has five, and is a curve of its own.
     """
     curves = {
-        method: {scale: count_parameters(_NETWORKS[method](scale)) for scale in scales}
+        method: {scale: parameters_of(method, scale) or 0 for scale in scales}
         for method in ("LapSRN", "MS-LapSRN", "ProSRN")
     }
     if 8 in scales:

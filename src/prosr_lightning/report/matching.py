@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 
-from prosr_lightning.runs.scored import Run
-from prosr_lightning.runs.training import Training
+from prosr_lightning.imaging.degradation import BICUBIC
+from prosr_lightning.runs.record import RunRecord
+from prosr_lightning.runs.scores import Run
 
 # Table 3: A is LapSRN's own chain of convolutions, which a plain structure repeats within ProSRN.
 _TABLE3_ROWS = {"plain": "LapSRN", "residual": "Residual", "memory": "Memory"}
 
 
-def same_row(one: str, other: str) -> bool:
+def same_row(name: str, other: str) -> bool:
     """Compare names of rows: "ProSRN (Ours 2x,4x)", "ProSRN (2x, 4x)" and "ProSRN (train 2x)" differ by table only.
 
     Example:
         >>> same_row("ProSRN (Ours 2x,4x)", "prosrn (2x, 4x)")
         True
     """
-    return _plain(one) == _plain(other)
+    return _plain(name) == _plain(other)
 
 
 def rows_for(run: Run, table: int, scale: int) -> list[str]:
@@ -31,29 +32,27 @@ def rows_for(run: Run, table: int, scale: int) -> list[str]:
 
     Returns:
         Names to compare by `same_row`; empty where the run is not what any printed row is: another depth or width, or
-        the mean over eight symmetries, or in bfloat16.
+        the mean over eight symmetries, in bfloat16, or from other LR images than bicubic ones.
     """
     if run.name is not None:
         return [run.name]
-    if run.self_ensemble or run.bf16:
+    if run.info.self_ensemble or run.info.bf16 or run.info.degradation != BICUBIC:
         return []
     if run.training is not None:
         return _rows_for_training(run.training, table)
-    trained_for_this_scale = [f"LapSRN ({scale}x)"] if same_row(run.method, "LapSRN") else []
-    return [*trained_for_this_scale, run.method]
+    trained_for_this_scale = [f"LapSRN ({scale}x)"] if same_row(run.info.method, "LapSRN") else []
+    return [*trained_for_this_scale, run.info.method]
 
 
-def _rows_for_training(training: Training, table: int) -> list[str]:
-    settings = training.settings
+def _rows_for_training(training: RunRecord, table: int) -> list[str]:
+    differs = set(training.settings)
     if training.method == "ProSRN":
         if table == 3:
-            structure = settings.pop("structure", "memory")
-            row = _TABLE3_ROWS[structure] if training.levels == (2,) else None
-        else:
-            row = f"ProSRN ({','.join(f'{level}x' for level in training.levels)})"
-        return [row] if row is not None and not settings else []
+            structure = training.settings.get("structure", "memory")
+            return [_TABLE3_ROWS[structure]] if training.levels == (2,) and not differs - {"structure"} else []
+        return [] if differs else [f"ProSRN ({','.join(f'{level}x' for level in training.levels)})"]
     names = [f"{training.method} ({training.levels[-1]}x)"] if training.levels else []
-    return [] if settings else [*names, training.method]
+    return [] if differs else [*names, training.method]
 
 
 def _plain(name: str) -> str:

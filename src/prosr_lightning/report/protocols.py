@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.metrics.protocol import PAPER, Protocol
-from prosr_lightning.runs.scored import Run
+from prosr_lightning.runs.scores import Run
 
 
 def common_protocol(runs: Sequence[Run]) -> Protocol:
@@ -17,16 +17,16 @@ def common_protocol(runs: Sequence[Run]) -> Protocol:
     """
     for run in runs:
         for key, mine, first in (
-            ("protocol", run.protocol.describe(), runs[0].protocol.describe()),
-            ("bicubic rounding", run.protocol.bicubic_rounding, runs[0].protocol.bicubic_rounding),
-            ("LR images", run.lr_dir or "made from the ground truth", runs[0].lr_dir or "made from the ground truth"),
+            ("protocol", run.info.protocol.describe(), runs[0].info.protocol.describe()),
+            ("bicubic rounding", run.info.protocol.bicubic_rounding, runs[0].info.protocol.bicubic_rounding),
+            ("LR images", run.info.lr_images or "bicubic ones", runs[0].info.lr_images or "bicubic ones"),
         ):
             if mine != first:
                 raise ConfigError(
                     f"The runs of one table or figure must have the same {key}, got {first!r} in {runs[0].folder} and "
                     f"{mine!r} in {run.folder}; score one of them again, or report them apart."
                 )
-    return runs[0].protocol if runs else PAPER
+    return runs[0].info.protocol if runs else PAPER
 
 
 def describe_protocol(runs: Sequence[Run]) -> str:
@@ -37,6 +37,6 @@ def describe_protocol(runs: Sequence[Run]) -> str:
     text = protocol.describe()
     if protocol.bicubic_rounding != protocol.rounding:
         text += "; bicubic not rounded" if protocol.bicubic_rounding == "none" else "; bicubic rounded otherwise"
-    if runs[0].lr_dir:
-        text += f"; LR images from {runs[0].lr_dir}"
+    if runs[0].info.lr_images:
+        text += f"; {runs[0].info.lr_images}"
     return text[0].upper() + text[1:]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prosr_lightning.metrics.protocol import PAPER
+from prosr_lightning.report.cells import score_cells
 from prosr_lightning.report.matching import rows_for, same_row
-from prosr_lightning.report.model import Cell, Column, Mark, Table, Value, mark_values, text_cell
 from prosr_lightning.report.protocols import common_protocol, describe_protocol
 from prosr_lightning.report.published import PublishedScore, published_scores
-from prosr_lightning.runs.scored import Run, Score
+from prosr_lightning.runs.scores import Run, SummaryRow
+from prosr_lightning.tables import Cell, Column, Table, text_cell
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Row:
     method: str
     scale: int
     published: Mapping[str, PublishedScore]
-    ours: dict[str, Score]
+    ours: dict[str, SummaryRow]
     folders: list[str]
     extra: bool = False
 
@@ -68,7 +69,7 @@ def score_table(number: int, runs: Sequence[Run]) -> Table:
     protocol = common_protocol(runs)
     comparable = protocol == PAPER
     rows = place_runs(number, runs)
-    sets = list(dict.fromkeys(one.dataset for one in published_scores(number)))
+    sets = list(dict.fromkeys(printed.dataset for printed in published_scores(number)))
     notes = _notes(rows)
     blocks = []
     for scale in dict.fromkeys(row.scale for row in rows):
@@ -99,12 +100,11 @@ def place_runs(number: int, runs: Sequence[Run]) -> list[Row]:
         runs: Ours. Bicubic is left out of a table that does not have it, and so are scales and sets.
     """
     printed = published_scores(number)
-    rows: list[Row] = []
-    for one in printed:
-        if not any((row.method, row.scale) == (one.method, one.scale) for row in rows):
-            cells = {cell.dataset: cell for cell in printed if (cell.method, cell.scale) == (one.method, one.scale)}
-            rows.append(Row(one.method, one.scale, cells, {}, []))
-    sets, has_bicubic = {one.dataset for one in printed}, any(row.method == "Bicubic" for row in rows)
+    by_row: dict[tuple[str, int], dict[str, PublishedScore]] = {}
+    for cell in printed:
+        by_row.setdefault((cell.method, cell.scale), {})[cell.dataset] = cell
+    rows = [Row(method, scale, cells, {}, []) for (method, scale), cells in by_row.items()]
+    sets, has_bicubic = {cell.dataset for cell in printed}, any(row.method == "Bicubic" for row in rows)
     scales = sorted({row.scale for row in rows})
     for run in runs:
         mine = {key: score for key, score in run.scores.items() if key[0] in sets and key[1] in scales}
@@ -118,29 +118,26 @@ def place_runs(number: int, runs: Sequence[Run]) -> list[Row]:
     return sorted(rows, key=lambda row: row.scale)  # stable: printed order, then ours
 
 
-def _place(rows: list[Row], run: Run, names: Sequence[str], scale: int, scores: Mapping[str, Score]) -> None:
+def _place(rows: list[Row], run: Run, names: Sequence[str], scale: int, scores: Mapping[str, SummaryRow]) -> None:
     """Put scores into the first row that fits; where that has others already, into a row of their own."""
     here = [row for row in rows if row.scale == scale]
-    found = next((row for name in names for row in here if same_row(row.method, name)), None)
-    method, published = (found.method, found.published) if found is not None else (run.label, {})
-    family = [row for row in here if row.published is published or (not published and same_row(row.method, method))]
-    for row in family if found is not None else [one for one in family if one.extra]:
-        if all(row.ours.get(name, score) == score or _equal(row.ours[name], score) for name, score in scores.items()):
+    printed = next((row for name in names for row in here if same_row(row.method, name)), None)
+    run = run if printed is None else replace(run, name=printed.method)
+    published = {} if printed is None else printed.published
+    family = [row for row in here if row.published is published or (not published and same_row(row.method, run.label))]
+    for row in family if printed is not None else [row for row in family if row.extra]:
+        if all(name not in row.ours or _equal(row.ours[name], score) for name, score in scores.items()):
             row.ours.update({name: score for name, score in scores.items() if name not in row.ours})
             row.folders.append(str(run.folder))
             return
     taken = {row.method for row in here}
-    seed = run.training.seed if run.training is not None else None
-    candidates = [method, *([f"{method}, seed {seed}"] if seed is not None else [])]
-    candidates += [f"{method}, {run.run_folder.name}", f"{method}, {run.folder}"]
-    label = next((one for one in candidates if one not in taken), candidates[-1])
-    new = Row(label, scale, published, dict(scores), [str(run.folder)], extra=True)
+    new = Row(run.other_label(taken), scale, published, dict(scores), [str(run.folder)], extra=True)
     rows.insert(rows.index(family[-1]) + 1 if family else len(rows), new)
 
 
-def _equal(one: Score, other: Score) -> bool:
+def _equal(score: SummaryRow, other: SummaryRow) -> bool:
     """Whether two runs scored the same, as bicubic does beside every training; times differ."""
-    return (one.psnr_db, one.ssim) == (other.psnr_db, other.ssim)
+    return (score.psnr_db, score.ssim) == (other.psnr_db, other.ssim)
 
 
 def _notes(rows: Sequence[Row]) -> Notes:
@@ -156,44 +153,22 @@ def _notes(rows: Sequence[Row]) -> Notes:
 def _column(block: Sequence[Row], name: str, notes: Notes, *, comparable: bool) -> list[tuple[Cell, Cell]]:
     """Return the paper's cell and ours of one set, for each row of one scale."""
     printed = [None if row.extra else row.published.get(name) for row in block]
-    ours = [row.ours.get(name) for row in block]
-    psnr_marks = mark_values([None if one is None or one.doubtful == "psnr_db" else one.psnr_db for one in printed])
-    ssim_marks = mark_values([None if one is None or one.doubtful == "ssim" else one.ssim for one in printed])
-    our_psnr_marks = mark_values([None if one is None else round(one.psnr_db, 2) for one in ours])
-    our_ssim_marks = mark_values([None if one is None else round(one.ssim, 4) for one in ours])
+    doubts = [("", "") if cell is None else (cell.doubtful, notes.get(cell, ("", ""))[0]) for cell in printed]
     cells = []
-    for index, row in enumerate(block):
-        if row.extra and name in row.published:
-            paper = text_cell(AS_ABOVE)
-        else:
-            paper = _paper_cell(printed[index], psnr_marks[index], ssim_marks[index], notes)
-        reference = row.published.get(name) if comparable else None
-        cells.append((paper, _our_cell(ours[index], reference, our_psnr_marks[index], our_ssim_marks[index])))
+    for row, paper, ours in zip(
+        block,
+        score_cells(printed, NOT_PUBLISHED, doubts),
+        score_cells([row.ours.get(name) for row in block], NOT_RUN),
+        strict=True,
+    ):
+        if comparable and name in row.ours and name in row.published:
+            ours = replace(ours, suffix=f" ({difference(row.ours[name], row.published[name])})")  # noqa: PLW2901
+        cells.append((text_cell(AS_ABOVE) if row.extra and name in row.published else paper, ours))
     return cells
 
 
-def _paper_cell(one: PublishedScore | None, psnr_mark: Mark, ssim_mark: Mark, notes: Notes) -> Cell:
-    if one is None:
-        return text_cell(NOT_PUBLISHED)
-    letter, _ = notes.get(one, ("", ""))
-    psnr_note, ssim_note = (letter if one.doubtful == key else "" for key in ("psnr_db", "ssim"))
-    return Cell(
-        values=(
-            Value(text=f"{one.psnr_db:.2f}", mark=psnr_mark, note=psnr_note),
-            Value(text=f"{one.ssim:.4f}", mark=ssim_mark, note=ssim_note),
-        )
-    )
-
-
-def _our_cell(one: Score | None, reference: PublishedScore | None, psnr_mark: Mark, ssim_mark: Mark) -> Cell:
-    if one is None:
-        return text_cell(NOT_RUN)
-    values = (Value(text=f"{one.psnr_db:.2f}", mark=psnr_mark), Value(text=f"{one.ssim:.4f}", mark=ssim_mark))
-    return Cell(values=values, suffix="" if reference is None else f" ({difference(one, reference)})")
-
-
-def difference(ours: Score, printed: PublishedScore) -> str:
-    """Return ours minus the paper's PSNR in dB, signed, without a negative zero."""
+def difference(ours: SummaryRow, printed: PublishedScore | SummaryRow) -> str:
+    """Return the PSNR of ours minus another in dB, signed, without a negative zero."""
     return f"{round(ours.psnr_db - printed.psnr_db, 2) + 0.0:+.2f}"
 
 
@@ -203,7 +178,7 @@ def _caption(number: int, runs: Sequence[Run], *, comparable: bool) -> str:
         if comparable
         else "without the difference to the paper's rows, which were scored by protocol paper"
     )
-    scales = ", ".join(f"{scale}x" for scale in sorted({one.scale for one in published_scores(number)}))
+    scales = ", ".join(f"{scale}x" for scale in sorted({printed.scale for printed in published_scores(number)}))
     return (
         f"{_SUBJECTS[number]} PSNR in dB / SSIM at {scales}. paper: as printed; ours: run here, {where}. Best in bold, "
         "second best underlined, at each scale, among the paper's and among ours apart, at the printed digits. "

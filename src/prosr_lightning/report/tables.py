@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import count_layers, longest_path
 from prosr_lightning.report.costs import network_of, parameters_of
 from prosr_lightning.report.detail import detail_table
-from prosr_lightning.report.model import Column, Table, text_cell
 from prosr_lightning.report.published import structure_rows
 from prosr_lightning.report.race import race_table
 from prosr_lightning.report.scores import NOT_PUBLISHED, score_table
-from prosr_lightning.runs.scored import Run
+from prosr_lightning.runs.scores import Run
+from prosr_lightning.tables import Table
 
 TABLES = ("1", "2", "3", "4", "5", "6", "race", "detail")
 _TABLE1_SCALE = 4  # its caption: "[4x upscaling]"
@@ -53,33 +54,26 @@ def structure_table() -> Table:
         The table. Layers are counted twice: those that exist, and those between input and output, which differ where
         weights are shared; "n/a" stands where this package has no such network.
     """
-    records = []
-    for row in structure_rows():
-        network = network_of(row.method, _TABLE1_SCALE)
-        path = None if network is None else longest_path(network, _TABLE1_SCALE)
-        if network is not None and row.method == "ProSRN":
-            path = longest_path(network, 2)  # one level, which is repeated
-        parameters = parameters_of(row.method, _TABLE1_SCALE)
-        records.append(
-            {
-                "Method": row.method,
-                "Input": row.input,
-                "Mode": row.mode,
-                "Layers (paper)": str(row.layers),
-                "Layers": NOT_PUBLISHED if network is None else str(count_layers(network)),
-                "Longest path": NOT_PUBLISHED if path is None else str(path),
-                "Parameters": NOT_PUBLISHED if parameters is None else f"{parameters:,}",
-            }
-        )
-    words = ("Method", "Input", "Mode")
-    return Table(
+    rows = []
+    for printed in structure_rows():
+        network = network_of(printed.method, _TABLE1_SCALE)
+        computed = [NOT_PUBLISHED] * 3
+        if network is not None:
+            scale = 2 if printed.method == "ProSRN" else _TABLE1_SCALE  # one level, which is repeated
+            path, parameters = longest_path(network, scale), parameters_of(printed.method, _TABLE1_SCALE)
+            computed = [str(count_layers(network)), str(path), f"{parameters:,}"]
+        rows.append((printed.method, printed.input, printed.mode, str(printed.layers), *computed))
+    titles = ("Method", "Input", "Mode", "Layers (paper)", "Layers", "Longest path", "Parameters")
+    table = Table.of_text(
+        titles,
+        rows,
+        words=3,
         title="Table 1 of the paper",
         caption=(
             "Structure of the methods at 4x. Layers (paper): as printed. The rest is computed from our networks. "
             "Layers: convolutions and transposed convolutions that exist. Longest path: those from input to output, "
             "which are more where weights are shared (of ProSRN, one 2x level). Parameters: all learned values."
         ),
-        columns=tuple(Column(title=title, numeric=title not in words) for title in records[0]),
-        blocks=(tuple(tuple(map(text_cell, record.values())) for record in records),),
-        records=[{key: value.replace(",", "") for key, value in record.items()} for record in records],
     )
+    records = [{key: value.replace(",", "") for key, value in zip(titles, row, strict=True)} for row in rows]
+    return replace(table, records=records)

@@ -1,4 +1,4 @@
-"""Convergence curves: validation PSNR over steps from the CSV logs of training runs (Fig. 7)."""
+"""What a run validated, step by step, from its CSV log (Fig. 7)."""
 
 from __future__ import annotations
 
@@ -10,70 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prosr_lightning.errors import ConfigError, DataError
-from prosr_lightning.runs.scored import split_name
+from prosr_lightning.runs.scores import split_name
 from prosr_lightning.runs.training import read_training
 
-METRICS = Path("csv") / "metrics.csv"  # of logger=csv
-_KEY = "val/psnr"
+METRICS = Path("csv") / "metrics.csv"
+VAL = "val/psnr"
 _PSNR = re.compile(r"val/(.+/x\d+/)?psnr")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """One run's validation PSNR in dB at each step it was measured at."""
-
-    label: str
-    steps: tuple[int, ...]
-    psnr_db: tuple[float, ...]
-
-
-def read_curves(words: Sequence[str]) -> list[Curve]:
-    """Read the curves of training runs.
-
-    Args:
-        words: Each the folder of a training run or of a multirun, or `NAME=folder`.
-
-    Returns:
-        Curves by depth; their names are the names given, or "depth N".
-
-    Raises:
-        ConfigError: If there is no run.
-        DataError: If a folder holds no log, or a log holds no validation.
-    """
-    if not words:
-        raise ConfigError("Figure 7 needs training runs, got none; give runs=[DIR,DIR], one for each depth.")
-    curves = []
-    for word in words:
-        name, folder = split_name(word)
-        found = (
-            [folder]
-            if (folder / METRICS).is_file()
-            else sorted(path.parents[1] for path in folder.glob(f"*/{METRICS}"))
-        )
-        if not found:
-            raise DataError(
-                f"{folder} must hold {METRICS} of a training run, "
-                f"{'found none' if folder.is_dir() else 'but there is no such folder'}; train with logger=csv."
-            )
-        curves += [_read_curve(one, name) for one in found]
-    return [curve for _, curve in sorted(curves, key=lambda pair: pair[0])]
-
-
-def _read_curve(folder: Path, name: str | None) -> tuple[int, Curve]:
-    """Return the depth, 0 where it is not known, and the curve."""
-    training = read_training(folder)
-    depth = 0 if training is None else training.depth or 0
-    label = name or (f"depth {depth}" if depth else folder.name)
-    path = folder / METRICS
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [(int(row["step"]) + 1, float(row[_KEY])) for row in csv.DictReader(file) if row.get(_KEY)]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path} must have numbers under step and {_KEY}, but: {error!r}; train again.") from error
-    if not rows:
-        raise DataError(f"{path} must have a value of {_KEY}, found none; train until the first validation.")
-    steps, psnr_db = zip(*rows, strict=True)
-    return depth, Curve(label=label, steps=steps, psnr_db=psnr_db)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +35,7 @@ class Progress:
     @property
     def best(self) -> float | None:
         """The largest `val/psnr`, which is that of the kept weights; None without."""
-        values = [value for value in self.psnr_db.get(_KEY, ()) if math.isfinite(value)]
+        values = [value for value in self.psnr_db.get(VAL, ()) if math.isfinite(value)]
         return max(values, default=None)
 
 
@@ -118,13 +60,45 @@ def read_progress(folder: Path, seconds: float | None = None) -> Progress | None
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         last = max((int(row["step"]) for row in rows), default=0) + 1
-        validated = [row for row in rows if row.get(_KEY)]
+        validated = [row for row in rows if row.get(VAL)]
         columns = [name for name in (validated[0] if validated else {}) if name and _PSNR.fullmatch(name)]
         values = {name: tuple(float(row[name] or "nan") for row in validated) for name in columns}
         steps = tuple(int(row["step"]) + 1 for row in validated)  # the log counts from 0
     except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path} must have numbers under step and {_KEY}, but: {error!r}; train again.") from error
+        raise DataError(f"{path} must have numbers under step and {VAL}, but: {error!r}; train again.") from error
     if not steps:
         return None
     minutes = None if not seconds else tuple(seconds / 60 * step / last for step in steps)
     return Progress(steps=steps, minutes=minutes, psnr_db=values)
+
+
+def read_curves(words: Sequence[str]) -> list[tuple[str, Progress]]:
+    """Read the validations of training runs.
+
+    Args:
+        words: Each the folder of a training run or of a multirun, or `NAME=folder`.
+
+    Returns:
+        Names, which are those given or "depth N", with what was validated; by depth.
+
+    Raises:
+        ConfigError: If there is no run.
+        DataError: If a folder holds no log, or a log holds no validation.
+    """
+    if not words:
+        raise ConfigError("Figure 7 needs training runs, got none; give runs=[DIR,DIR], one for each depth.")
+    curves = []
+    for word in words:
+        name, folder = split_name(word)
+        runs = [folder] if (folder / METRICS).is_file() else sorted(folder.glob("*"))
+        logged = [run for run in runs if (run / METRICS).is_file()]
+        if not logged:
+            state = "found none" if folder.is_dir() else "but there is no such folder"
+            raise DataError(f"{folder} must hold {METRICS} of a training run, {state}; name the folder of a run.")
+        for run in logged:
+            progress, training = read_progress(run), read_training(run)
+            if progress is None:
+                raise DataError(f"{run / METRICS} must have a value of {VAL}, found none; train until a validation.")
+            depth = training.architecture.get("depth", 0) if training is not None else 0
+            curves.append((depth, name or (f"depth {depth}" if depth else run.name), progress))
+    return [(label, progress) for _, label, progress in sorted(curves, key=lambda curve: curve[0])]

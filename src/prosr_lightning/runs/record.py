@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from typing import Any
 import torch
 
 from prosr_lightning import __version__
-from prosr_lightning.errors import DataError
+from prosr_lightning.errors import CheckpointError, DataError
+from prosr_lightning.imaging.degradation import Bicubic
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.networks import SRNetwork
+from prosr_lightning.networks import SRNetwork, build_network
 
 FILE_NAME = "record.json"
+_BICUBIC = f"{Bicubic.__module__}.{Bicubic.__name__}"
 # Groups and keys whose choice is in the name already, or is none of its business.
 _SAID_OTHERWISE = frozenset(
     {"method", "structure", "depth", "levels", "scale", "val_scales", "experiment", "budget", "debug"}
@@ -35,21 +38,19 @@ class RunRecord:
     """What one training run came to.
 
     Attributes:
-        status: "finished", "stopped" (by a signal) or "failed".
+        status: "finished", "stopped" (by a signal) or "failed"; "unfinished" of a run that has left no record.
         name: Readable, from what the run changed: `memory-d10-x2_x4`.
         overrides: The words of the command line, as Hydra composed them for this run.
-        choices: What was chosen from each group of the configuration: `{"experiment": "prosrn", ...}`.
         command: The words that started the process, the program first.
         task: The `task_name`.
         error: The message of a failed run.
         seed: Of weights, patches and augmentation.
-        method: What tables call it: "ProSRN", "ProSRGAN", "LapSRN".
+        method: What tables call it: "ProSRN", "ProSRGAN", "LapSRN", ...
         network: The network's class.
         architecture: The network's class as "_target_" and its arguments, for `networks.build_network`.
         parameters: Learned values.
         layers: Convolutions that exist, the count of Table 1.
         levels: The factors trained together.
-        protocol: The convention of `test`.
         scales: The factors of `test`.
         steps: Updates in all, also before a resumption.
         samples: HR patches seen in all.
@@ -57,18 +58,20 @@ class RunRecord:
         cpu_seconds: Processor time of the same, over all cores.
         val: The last value of everything logged below `val/`, and the best of what `callbacks.best` monitors as `best`.
         test: PSNR in dB and SSIM of the best weights: `Set5/x2/psnr`, `Set5/x2/ssim`.
+        protocol: The name of the convention that `test` was scored by.
         checkpoint: The best weights, relative to the run folder.
         best_step: The update whose weights are kept as the best.
         hardware: Processor, threads, accelerator, torch: what the times depend on.
         commit: Of the checkout that trained, with "+" where files were changed; empty of an installed package.
         packages: The versions of those that the result depends on.
+        config: The configuration, resolved to plain values.
+        choices: The chosen option of each configuration group.
         version: Of this package.
     """
 
     status: str
     name: str
     overrides: tuple[str, ...] = ()
-    choices: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     task: str = ""
     error: str = ""
@@ -79,7 +82,6 @@ class RunRecord:
     parameters: int | None = None
     layers: int | None = None
     levels: tuple[int, ...] = ()
-    protocol: str = ""
     scales: tuple[int, ...] = ()
     steps: int | None = None
     samples: int | None = None
@@ -87,12 +89,56 @@ class RunRecord:
     cpu_seconds: float | None = None
     val: Mapping[str, float] = field(default_factory=dict)
     test: Mapping[str, float] = field(default_factory=dict)
+    protocol: str = ""
     checkpoint: str = ""
     best_step: int | None = None
     hardware: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
+
+    @property
+    def minutes(self) -> float | None:
+        """Wall time of the training."""
+        return None if self.seconds is None else self.seconds / 60
+
+    def build(self) -> SRNetwork | None:
+        """Return the network with fresh weights; None where it is not of this package."""
+        try:
+            return build_network(self.architecture)
+        except CheckpointError:
+            return None
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The arguments in which the network differs from the paper's, and the degradation if it is not bicubic."""
+        network = self.build()
+        if network is None:
+            return {}
+        target = self.setting("degradation._target_")
+        degradation = {} if target in (None, _BICUBIC) else {"degradation": target}
+        own = network.architecture
+        paper = type(network)(**{key: own[key] for key in own.keys() & {"scale"}}).architecture
+        return {key: value for key, value in own.items() if value != paper[key]} | degradation
+
+    def setting(self, key: str) -> Any:  # noqa: ANN401  # whatever the configuration holds
+        """Return a value of the configuration by its dotted key; None where there is none."""
+        value: Any = self.config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The words of the command line, by key."""
+        return dict(word.lstrip("+~").partition("=")[::2] for word in self.overrides)
+
+    def value(self, key: str) -> str:
+        """Return what a key was set to, by the command line, the choice of a group or the configuration."""
+        value = self.words.get(key, self.choices.get(key, self.setting(key)))
+        return "" if value is None or isinstance(value, Mapping) else str(value).replace(" ", "")
 
 
 def write_record(folder: Path, record: RunRecord) -> Path:
@@ -110,7 +156,7 @@ def write_record(folder: Path, record: RunRecord) -> Path:
     """
     path = folder / FILE_NAME
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(record), indent=1, default=str) + "\n", encoding="utf-8")
     return path
 
 

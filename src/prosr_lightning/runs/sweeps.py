@@ -6,7 +6,6 @@ or was killed. The table is written anew after each job, whole or not at all, al
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.runs.folder import lock_folder
 from prosr_lightning.runs.record import RunRecord, read_record
+from prosr_lightning.tables import csv_text
 
 TABLE = "sweep.csv"
 COMMAND = "sweep.json"  # the words of the command line, in the sweep's folder
@@ -144,10 +144,8 @@ def write_table(sweep: Path) -> Path | None:
         rows = sweep_rows(sweep)
         if not rows:
             return None
-        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        with atomic_path(path) as temporary:
+            temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
     finally:
         lock.release()
     return path

@@ -1,89 +1,77 @@
-"""What a training run's folder says of the network: read from `.hydra/config.yaml`."""
+"""What a run folder says of its training: its record, completed from Hydra's files where it has none or is older."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from prosr_lightning.errors import CheckpointError, DataError
-from prosr_lightning.networks import build_network
-from prosr_lightning.networks.architecture import TARGET
+from prosr_lightning.errors import DataError
+from prosr_lightning.runs.record import RunRecord, read_record
 
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How a network was built and trained.
-
-    Attributes:
-        method: The paper's name: "ProSRN", "ProSRGAN", "LapSRN", ...
-        architecture: Plain values for `networks.build_network`.
-        levels: The factors trained together.
-        seed: Of the run; None if not known.
-    """
-
-    method: str
-    architecture: Mapping[str, Any]
-    levels: tuple[int, ...]
-    seed: int | None = None
-
-    @property
-    def depth(self) -> int | None:
-        """Convolutions of the feature extraction, where the network has such a number."""
-        depth = self.architecture.get("depth")
-        return depth if isinstance(depth, int) else None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The arguments in which the network differs from the paper's."""
-        scale = {"scale": self.architecture["scale"]} if "scale" in self.architecture else {}
-        mine = build_network(self.architecture).architecture
-        default = build_network({TARGET: mine[TARGET], **scale}).architecture
-        return {key: value for key, value in mine.items() if value != default[key]}
+HYDRA = ".hydra"
 
 
-def read_training(folder: Path) -> Training | None:
-    """Read how the network of a run folder was trained.
+def read_training(folder: Path, read: Callable[[Path], RunRecord | None] = read_record) -> RunRecord | None:
+    """Read how the network of a run folder was built and trained.
 
     Args:
         folder: Of a training run.
+        read: Reads the record; another one may go on where that is damaged.
 
     Returns:
-        None where the folder is no training run's.
+        The record; "unfinished" where the run has left none. None where the folder is no training run's.
 
     Raises:
-        DataError: If its configuration cannot be read or describes no network of this package.
+        DataError: If the record or the configuration cannot be read.
     """
-    path = folder / ".hydra" / "config.yaml"
-    if not path.is_file():
-        return None
-    try:
-        cfg = OmegaConf.load(path)
-        node = OmegaConf.select(cfg, "model.generator")
-        if not isinstance(node, DictConfig):
-            return None  # another command's, such as evaluate
-        generator = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
-        levels, seed = OmegaConf.select(cfg, "levels"), OmegaConf.select(cfg, "seed")
-        scale = OmegaConf.select(cfg, "scale")
-        adversarial = OmegaConf.select(cfg, "model.discriminator") is not None
-    except Exception as error:  # YAML's and OmegaConf's errors have no common base
-        raise DataError(f"{path} must be a run's configuration, but: {_first_line(error)}; repair it.") from error
-    try:
-        network = build_network(generator)
-    except CheckpointError as error:
-        raise DataError(f"{path} must describe a network of this package, but: {error}") from error
-    if isinstance(scale, int):  # replaces the levels by those that the method learns for it
-        levels = network.training_levels(scale)
-    return Training(
-        method="ProSRGAN" if adversarial else network.title,
+    record = read(folder)
+    if record is not None and record.config:
+        return record
+    config = _plain(_load(folder / HYDRA / "config.yaml"))
+    generator = (config.get("model") or {}).get("generator")
+    if not isinstance(generator, dict):
+        return record  # another command's folder, such as that of evaluate
+    record = record or RunRecord(status="unfinished", name="")
+    seed, scale = config.get("seed"), config.get("scale")
+    record = replace(
+        record,
+        overrides=record.overrides or tuple(map(str, _load(folder / HYDRA / "overrides.yaml"))),
+        task=record.task or str(config.get("task_name") or ""),
+        seed=seed if record.seed is None and isinstance(seed, int) else record.seed,
         architecture=generator,
-        levels=tuple(levels or ()),
-        seed=seed if isinstance(seed, int) else None,
+        levels=record.levels or tuple(config.get("levels") or ()),
+        config=config,
+        choices=_plain(OmegaConf.select(_load(folder / HYDRA / "hydra.yaml"), "hydra.runtime.choices") or {}),
     )
+    network = record.build()
+    if isinstance(scale, int) and network is not None:  # replaces the levels by those that the method learns for it
+        record = replace(record, levels=network.training_levels(scale))
+    own = str(generator.get("_target_", "")).rpartition(".")[-1] if network is None else network.title
+    return replace(record, method="ProSRGAN" if config["model"].get("discriminator") else own)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _load(path: Path) -> Any:  # noqa: ANN401  # a DictConfig or a ListConfig
+    """Return what a file of Hydra holds; nothing where it is missing."""
+    if not path.is_file():
+        return OmegaConf.create()
+    try:
+        return OmegaConf.load(path)
+    except Exception as error:  # YAML's and OmegaConf's errors have no common base
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} must be a run's configuration, but: {reason}; repair it.") from error
+
+
+def _plain(node: Any) -> Any:  # noqa: ANN401  # plain values
+    """Return plain values, without those that only Hydra itself can resolve."""
+    if isinstance(node, DictConfig):
+        values = {}
+        for key in node:
+            with suppress(Exception):  # OmegaConf's errors of several kinds
+                values[str(key)] = _plain(node[key])
+        return values
+    return [_plain(value) for value in node] if isinstance(node, ListConfig) else node

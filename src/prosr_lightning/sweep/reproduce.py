@@ -18,7 +18,7 @@ Words, in any order:
 
 from __future__ import annotations
 
-import difflib
+import argparse
 import re
 import signal
 import subprocess
@@ -32,6 +32,7 @@ from prosr_lightning.console import run_reporting, say
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.runs.sweeps import TABLE
 from prosr_lightning.sweep.multirun import REFUSED
+from prosr_lightning.words import WordParser
 
 # Each sweep by the name of its folder. The rival of Table 2 is trained by the experiment of the race.
 SWEEPS: Mapping[str, tuple[str, ...]] = {
@@ -84,27 +85,25 @@ def make_plan(words: Sequence[str]) -> Plan:
         >>> " ".join(plan.trainings["mixed_levels"][2:5])
         'seed=0,1 experiment=mixed_levels levels=x2,x2_x4,x2_x4_x8'
     """
-    given = {"budget": "cpu", "minutes": "", "steps": "", "seeds": "0", "train": "", "data": "", "out": ""}
-    others = []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise ConfigError(f"A word must be key=value, got {word!r}; the keys are {', '.join(given)}.")
-        if key in given:
-            given[key] = value or given[key]  # `make` passes what is not set as nothing
-        elif near := difflib.get_close_matches(key, [one for one in given if one != key], n=1, cutoff=0.8):
-            raise ConfigError(f"The word must have a known key, got {key!r}; the nearest is {near[0]!r}.")
-        else:
-            others.append(word)
-    _check(given)
-    out = Path(given["out"] or Path("logs") / "reproduce" / given["budget"]).expanduser()
-    common = [*_common(given), *others]
+    parser = WordParser(__doc__ or "")
+    parser.add_word("budget", choices=("cpu", "paper"), default="cpu")
+    for key in ("minutes", "steps"):
+        parser.add_word(key, type=_positive, metavar="N")
+    parser.add_word("seeds", type=_seeds, default="0")
+    for key in ("train", "data", "out"):
+        parser.add_word(key, type=lambda text: Path(text).expanduser())
+    own = {f"{key}=" for key in parser.keys}  # `make` passes what is not set as nothing
+    options, others = parser.parse_words([word for word in words if word not in own], others=True)
+    if options.minutes and options.steps:
+        raise ConfigError(f"One of minutes and steps may be given, got {options.minutes} and {options.steps}.")
+    out: Path = options.out or Path("logs") / "reproduce" / options.budget
+    common = [*_common(options), *others]
     return Plan(
         trainings={
             name: [
                 "prosr_lightning.train",
                 "-m",
-                f"seed={given['seeds']}",  # first: seeds added at its end are jobs added at the end
+                f"seed={options.seeds}",  # first: seeds added at its end are jobs added at the end
                 *sweep,
                 *common,
                 f"hydra.sweep.dir={_quoted(out / name)}",
@@ -113,7 +112,7 @@ def make_plan(words: Sequence[str]) -> Plan:
             for name, sweep in SWEEPS.items()
         },
         out=out,
-        train=Path(given["train"]).expanduser() if given["train"] else None,
+        train=options.train,
     )
 
 
@@ -162,45 +161,42 @@ def run(plan: Plan) -> int:
     return 1 if failed else 0
 
 
-def _check(given: Mapping[str, str]) -> None:
-    if given["budget"] not in ("cpu", "paper"):
-        raise ConfigError(f"`budget` must be cpu or paper, got {given['budget']!r}; choose one of them.")
-    if given["minutes"] and given["steps"]:
-        raise ConfigError(f"One of minutes and steps may be given, got {given['minutes']} and {given['steps']}.")
-    for key in ("minutes", "steps"):
-        if given[key] and not re.fullmatch("[1-9][0-9]*", given[key]):
-            raise ConfigError(f"`{key}` must be a whole number >= 1, got {given[key]!r}; choose e.g. 10.")
-    if not re.fullmatch("[0-9]+(,[0-9]+)*", given["seeds"]):
-        raise ConfigError(
-            f"`seeds` must be whole numbers with commas between, got {given['seeds']!r}; choose e.g. 0,1."
-        )
+def _positive(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]*", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}; choose e.g. 10")
+    return int(text)
 
 
-def _common(given: Mapping[str, str]) -> list[str]:
+def _seeds(text: str) -> str:
+    if not re.fullmatch("[0-9]+(,[0-9]+)*", text):
+        raise argparse.ArgumentTypeError(f"must be whole numbers with commas between, got {text!r}; choose e.g. 0,1")
+    return text
+
+
+def _common(options: argparse.Namespace) -> list[str]:
     """Return the words that every sweep gets."""
-    words = [f"budget={given['budget']}"]
-    if given["budget"] == "cpu":
-        words.append("trainer=cpu")
-    if given["train"]:
-        words += ["data=folder", f"data.train_dir={_quoted(Path(given['train']))}"]
-    elif given["budget"] == "cpu":
-        words += ["data=sample", *([] if given["data"] else ["test.benchmarks=validation"])]
-    if given["data"]:
-        words.append(f"paths.data_dir={_quoted(Path(given['data']))}")
-    if given["minutes"]:
-        hours, minutes = divmod(int(given["minutes"]), 60)
+    on_cpu = options.budget == "cpu"
+    words = [f"budget={options.budget}", *(["trainer=cpu"] if on_cpu else [])]
+    if options.train:
+        words += ["data=folder", f"data.train_dir={_quoted(options.train)}"]
+    elif on_cpu:
+        words += ["data=sample", *([] if options.data else ["test.benchmarks=validation"])]
+    if options.data:
+        words.append(f"paths.data_dir={_quoted(options.data)}")
+    if options.minutes:
+        hours, minutes = divmod(options.minutes, 60)
         days, hours = divmod(hours, 24)
         words.append(f'trainer.max_time="{days:02}:{hours:02}:{minutes:02}:00"')
-    if given["steps"]:
-        words += [f"trainer.max_steps={given['steps']}", "trainer.max_epochs=-1", "trainer.max_time=null"]
-        if given["budget"] == "cpu":  # five validations, however few the steps
-            words.append(f"data.patches_per_epoch={_CPU_BATCH * max(1, int(given['steps']) // 5)}")
+    if options.steps:
+        words += [f"trainer.max_steps={options.steps}", "trainer.max_epochs=-1", "trainer.max_time=null"]
+        if on_cpu:  # five validations, however few the steps
+            words.append(f"data.patches_per_epoch={_CPU_BATCH * max(1, options.steps // 5)}")
     return words
 
 
 def _quoted(path: Path) -> str:
     """Return a path as Hydra reads it, whatever signs are in it."""
-    escaped = str(path.expanduser()).replace("\\", "\\\\").replace("'", "\\'")
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 

@@ -27,6 +27,7 @@ from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_nam
 from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.errors import DataError, StoppedError
 from prosr_lightning.evaluate.after_training import score_run
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.contract import count_layers, count_parameters
@@ -35,7 +36,7 @@ from prosr_lightning.runs.folder import LAST, open_run
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
-from prosr_lightning.train.checking import derive
+from prosr_lightning.train.checking import derive, say_recipe
 from prosr_lightning.train.checkpoints import AtomicCheckpointIO
 from prosr_lightning.train.identity import identity_of
 from prosr_lightning.train.recording import best_of, best_step, keep_record, save_configuration
@@ -56,9 +57,11 @@ def train(cfg: DictConfig) -> float | None:
         nothing was validated.
     """
     cfg = derive(cfg)
+    rank_zero_only(say_recipe)(cfg)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     resumption = resume(cfg)
-    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all")
+    degradation: Degradation = instantiate(cfg.degradation, _convert_="all")
+    datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all", _partial_=True)(degradation=degradation)
     datamodule.training_photographs()  # says what is missing before anything is begun
     benchmarks = _benchmarks(cfg, datamodule)
     module = _module(cfg)
@@ -76,7 +79,7 @@ def train(cfg: DictConfig) -> float | None:
                 datamodule.prepare_data()
             datamodule.progress = None
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-            test = _score(cfg, module, benchmarks, trainer) if trainer.is_global_zero else {}
+            test = _score(cfg, module, benchmarks, degradation, trainer) if trainer.is_global_zero else {}
         except BaseException as error:
             keep_record(cfg, module, trainer, meter, error=error)
             raise
@@ -168,7 +171,11 @@ def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]
 
 
 def _score(
-    cfg: DictConfig, module: LitSuperResolution, benchmarks: Sequence[Benchmark], trainer: Trainer
+    cfg: DictConfig,
+    module: LitSuperResolution,
+    benchmarks: Sequence[Benchmark],
+    degradation: Degradation,
+    trainer: Trainer,
 ) -> dict[str, float]:
     """Score the best weights beside bicubic, and return their means."""
     best = best_of(trainer)
@@ -198,6 +205,7 @@ def _score(
             sources={cfg.test.method: source or ""},
             measures=list(cfg.test.perceptual),
             picture=cfg.test.picture,
+            degradation=degradation,
             progress=lambda _, done, total: advance(done, total),
         )
     means: dict[str, float] = {}

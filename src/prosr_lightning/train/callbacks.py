@@ -1,4 +1,4 @@
-"""Callbacks: checkpoints that survive, a plain progress bar, and what a training step is measured by."""
+"""Callbacks: checkpoints that survive, a plain progress bar, and what a training is measured by."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from lightning.pytorch.profilers import SimpleProfiler
+from lightning_utilities.core.rank_zero import rank_zero_only
 from torch.optim import Optimizer
 
 from prosr_lightning.errors import ConfigError, StoppedError
@@ -241,6 +243,15 @@ class RunMeter(Callback):
 def _clocks() -> tuple[float, float]:
     children = os.times()
     return time.monotonic(), time.process_time() + children.children_user + children.children_system
+
+
+class PrintedProfiler(SimpleProfiler):
+    """Lightning's simple profiler, which prints its table besides writing it to the file."""
+
+    def describe(self) -> None:
+        """Write and print the table."""
+        super().describe()
+        rank_zero_only(log.info)("%s", self.summary())
 
 
 class TrainingProgressBar(RichProgressBar):

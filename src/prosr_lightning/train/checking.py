@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -159,6 +160,39 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(f"`test.perceptual` may hold {', '.join(PERCEPTUAL)}, got {', '.join(wrong)}; leave it out.")
     for measure in cfg.test.perceptual:
         require_measure(measure)
+
+
+def say_recipe(cfg: DictConfig) -> None:
+    """Warn of a method that its authors' recipe would train under this budget, if `conf/recipe` had one.
+
+    Args:
+        cfg: The composed `conf/train.yaml`.
+    """
+    if not HydraConfig.initialized() or not GlobalHydra.instance().is_initialized():
+        return
+    choices = HydraConfig.get().runtime.choices
+    budget, method = choices.get("budget"), choices.get("method")
+    recipes = GlobalHydra.instance().config_loader().get_group_options("recipe")
+    of_budget = [name.removeprefix(f"{budget}_") for name in recipes if name.startswith(f"{budget}_")]
+    if method == "prosrn" or method in of_budget or not of_budget:
+        return
+    loss = (cfg.model.get("content") or {}).get("_target_", "the Charbonnier loss of Eq. 1")
+    schedule = "no schedule" if cfg.scheduler is None else cfg.scheduler._target_
+    log.warning(
+        "No recipe for method=%s with budget=%s, so it trains as ProSRN does: %s, %s at %g, %s, crops of %d in batches "
+        "of %d. A file recipe/%s_%s.yaml would be taken instead; conf/recipe has %s.",
+        method,
+        budget,
+        loss,
+        cfg.optimizer._target_,
+        cfg.optimizer.get("lr", float("nan")),
+        schedule,
+        cfg.data.crop,
+        cfg.data.batch_size,
+        budget,
+        method,
+        ", ".join(of_budget),
+    )
 
 
 def _require_different(key: str, scales: Sequence[int]) -> None:

@@ -14,8 +14,8 @@ from torch import Tensor
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, write_rgb
-from prosr_lightning.imaging.resize import bicubic_downscale, bicubic_upscale
-from prosr_lightning.lit.base import LitSuperResolution
+from prosr_lightning.imaging.resize import bicubic_upscale
+from prosr_lightning.lit.base import Batch, LitSuperResolution
 from prosr_lightning.metrics import psnr
 from prosr_lightning.pictures.comparison import Panel, comparison, detailed_window, enlarged_crop
 
@@ -58,9 +58,9 @@ class ValidationPanels(Callback):
         if (self._validations - 1) % self.every:
             return
         module = cast(LitSuperResolution, pl_module)
-        hr = modcrop(batch["hr"], max(module.val_scales))
+        hr = modcrop(batch["hr"], max(module.val_scales))  # what every row shows
         side = min(self.side, *hr.shape[-2:])
-        rows = {scale: _row(module, hr, scale) for scale in module.val_scales}
+        rows = {scale: _row(module, batch, scale) for scale in module.val_scales}
         window = detailed_window(_to_rgb8(hr), side)
         picture = comparison(list(rows.values()), window=window, side=side)
         write_rgb(self.dirpath / f"epoch_{trainer.current_epoch:04d}.png", picture)
@@ -73,9 +73,9 @@ class ValidationPanels(Callback):
                     logger.log_image(f"val/panel/x{scale}", crops, caption=captions)  # no `step`: another axis
 
 
-def _row(module: LitSuperResolution, hr: Tensor, scale: int) -> list[Panel]:
+def _row(module: LitSuperResolution, batch: Batch, scale: int) -> list[Panel]:
     """Return LR, bicubic, SR and HR of one image at one scale."""
-    lr = bicubic_downscale(hr, scale)
+    hr, lr = modcrop(batch["hr"], scale), batch["lr"][scale]
     results = {
         "bicubic": bicubic_upscale(lr, scale),
         "SR": module.network.enlarge(lr, scale),

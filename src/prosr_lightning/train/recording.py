@@ -108,7 +108,7 @@ def keep_record(
         task=str(cfg.task_name),
         error="" if error is None else user_message(error) or f"{type(error).__name__}: {error}",
         seed=cfg.seed,
-        method=cfg.test.method,
+        method=module.title or generator.title,
         network=type(generator).__name__,
         architecture=generator.architecture,
         parameters=count_parameters(generator),
@@ -127,6 +127,7 @@ def keep_record(
         hardware=describe_hardware(module.device),
         commit=git_commit(),
         packages=package_versions(),
+        config=module.run_config,
     )
     if trainer.is_global_zero:
         try:

@@ -29,6 +29,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from torch.optim import Optimizer
 
 from prosr_lightning.config import user_message, validate
+from prosr_lightning.config.schema import make_lists
 from prosr_lightning.config.tree import ASIDE, COMPARED, TREE
 from prosr_lightning.console import run_reporting, say
 from prosr_lightning.errors import CheckpointError, ConfigError
@@ -68,6 +69,7 @@ def _choose_folder(config: DictConfig) -> None:
     plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     with flag_override(plain, "struct", values=False):
         plain.paths.output_dir = ""  # not known yet
+    make_lists(plain)
     validate(plain, "train")
     checkpoint = find_checkpoint(derive(plain), Path(config.hydra.run.dir) if fixed else None)
     home = None if checkpoint is None else run_folder_of(checkpoint)

@@ -20,6 +20,7 @@ from prosr_lightning.benchmark.upscaling import measure_upscaling
 from prosr_lightning.benchmark.yardstick import convolution, matrix_product
 from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.networks import Generator, multiply_adds_per_output_pixel
+from prosr_lightning.tables import terminal
 from prosr_lightning.upscale.engines import TorchEngine
 from prosr_lightning.upscale.memory import forget_peak, peak_bytes
 
@@ -228,7 +229,7 @@ def test_a_result_says_how_it_was_measured_and_the_table_shows_all_of_it():
     assert result["hardware"]["threads"] == str(torch.get_num_threads())
     assert {"prosr_lightning", "python", "torch", "lightning"} <= set(result["versions"])
     console = Console(file=StringIO(), width=200)
-    console.print(table(result))
+    console.print(terminal(table(result)))
     shown = console.file.getvalue()
     for words in ("data, 3 processes", "this over that", "3.00 (2.00 to 4.00)", "4 over 1.25 u/s", "'x[y]'", "1.5"):
         assert words in shown

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 
 from prosr_lightning.config import conf_dir, user_message, validate
+from prosr_lightning.config.schema import make_lists
 from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError
 
@@ -126,6 +127,25 @@ def test_a_wrong_override_is_explained(override, expected):
     with pytest.raises(Exception) as caught:  # noqa: PT011  # Hydra raises several kinds
         composed(*([override] if isinstance(override, str) else override))
     assert expected in user_message(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "expected"),
+    [
+        ("data.include=gb82", "data.include", ["gb82"]),
+        ("data.exclude=[a,b]", "data.exclude", ["a", "b"]),
+        ("data.shrink=0.5", "data.shrink", [0.5]),
+        ("val_scales=4", "val_scales", [4]),
+        ("val_scales=null", "val_scales", None),
+        ("test.scales=4", "test.scales", [4]),
+        ("test.perceptual=gmsd", "test.perceptual", ["gmsd"]),
+        ("test.benchmarks=validation", "test.benchmarks", "validation"),
+    ],
+)
+def test_a_single_value_is_a_list_where_the_tree_has_lists(override, path, expected):
+    cfg = composed("data=folder", override)
+    make_lists(cfg)
+    assert OmegaConf.select(cfg, path) == expected
 
 
 def test_an_error_of_the_users_is_one_line_without_a_traceback(capsys):

@@ -46,9 +46,9 @@ def test_a_batch_is_lr_and_the_ground_truth_of_every_level(make):
 
 def test_augmentation_turns_hr_before_the_pyramid(make):
     plain, turned = make(val_sets=[], augment=False, batch_size=64), make(val_sets=[], batch_size=64)
-    patches, codes = first_batch(plain)
-    straight = plain.on_after_batch_transfer((patches, codes), 0)
-    augmented = turned.on_after_batch_transfer((patches, codes), 0)
+    patches, codes, key = first_batch(plain)
+    straight = plain.on_after_batch_transfer((patches, codes, key), 0)
+    augmented = turned.on_after_batch_transfer((patches, codes, key), 0)
     for number, code in enumerate(codes.tolist()):
         for image, expected in ((augmented["lr"], straight["lr"]), (augmented["hr"][4], straight["hr"][4])):
             want = expected[number]
@@ -69,6 +69,25 @@ def test_patches_also_come_from_shrunk_copies(make):
 def test_factors_of_copies_that_do_not_shrink_are_refused(make, shrink):
     with pytest.raises(ConfigError, match="`shrink` must be different factors between 0 and 1, got"):
         make(shrink=shrink)
+
+
+def test_the_crop_can_be_given_in_lr_pixels(make):
+    data = make(val_sets=[], lr_crop=3)
+    assert data.crop == 12
+    assert data.on_after_batch_transfer(first_batch(data), 0)["lr"].shape == (3, 1, 3, 3)
+
+
+@pytest.mark.parametrize("redraw", [True, False])
+def test_patches_are_drawn_anew_in_each_epoch_or_not(make, redraw):
+    data = make(val_sets=[], redraw=redraw, patches_per_epoch=6)
+    data.prepare_data()
+    data.setup("fit")
+    epochs = []
+    for _ in range(2):
+        epochs.append([batch[0] for batch in data.train_dataloader()])
+        data.load_state_dict({"epoch": 1, "batch": 0})
+    assert torch.equal(torch.cat(epochs[0]), torch.cat(epochs[1])) is not redraw
+    assert not torch.equal(*epochs[0]), "two batches of an epoch differ"
 
 
 def test_an_epoch_has_the_patches_asked_for(make):
@@ -125,6 +144,78 @@ def test_bad_validation_images_are_all_named_before_training(make, photographs):
     assert "01.png must be at least 8x8" in str(caught.value)
 
 
+def test_bad_photographs_that_are_held_out_are_skipped_where_that_is_asked_for(make, caplog):
+    data = make(*[(32, 32)] * 41, on_bad_image="skip")
+    bad = data.training_photographs()[0].with_name("20.png")
+    bad.write_text("not a picture")
+    data.prepare_data()
+    assert [path.stem for path in data.validation_sets()[0].images] == ["00", "40"]
+    assert [item["image"] for item in data.val_dataloader()] == ["00", "40"]
+    assert len(data.training_photographs()) == 38
+    assert caplog.text.count("Left out 1 validation images that cannot be used") == 1
+    assert "20.png" in caplog.text
+
+    stopping = make(*[(32, 32)] * 41)
+    bad.write_text("not a picture")
+    with pytest.raises(DataError, match=r"1 of 3 validation images cannot be used.*set data\.on_bad_image=skip"):
+        stopping.prepare_data()
+
+
+def test_of_the_photographs_held_out_one_must_be_usable(make):
+    data = make((32, 32), (32, 32), on_bad_image="skip")
+    (data.training_photographs()[0].with_name("00.png")).write_text("not a picture")
+    with pytest.raises(DataError, match="Of the 1 photographs held out for validation one must be usable"):
+        data.prepare_data()
+
+
+@pytest.mark.parametrize("on_bad_image", ["stop", "skip"])
+def test_thousands_of_bad_images_are_counted_not_listed(make, photographs, caplog, on_bad_image):
+    folder = photographs((32, 32), (32, 32), (32, 32), folder="mine")[0].parent
+    for number in range(1000):
+        (folder / f"bad{number:04}.png").touch()
+    data = make(train_dir=folder, val_sets=[], on_bad_image=on_bad_image)
+    if on_bad_image == "stop":
+        with pytest.raises(DataError) as caught:
+            data.prepare_data()
+        text = str(caught.value)
+        assert text.startswith("1000 of 1003 training images cannot be used")
+    else:
+        data.prepare_data()
+        text = caplog.text
+        assert "Left out 1000 training images" in text
+    assert text.rstrip().endswith("and 990 more")
+    assert "bad0009.png" in text
+    assert "bad0010.png" not in text
+
+    with pytest.raises(DataError, match="1000 of 1003 validation images") as caught:
+        make(val_sets=["mine"]).prepare_data()
+    assert str(caught.value).endswith("and 990 more")
+
+
+def test_a_single_value_needs_no_list(make, photographs):
+    """A word is one pattern, not its letters."""
+    photographs((64, 64))
+    photographs((64, 64), (64, 64), folder="photographs/gb82")
+    chosen = make((64, 64), (64, 64), include="gb82", val_sets=[]).training_photographs()
+    assert [path.relative_to(path.parents[1]).as_posix() for path in chosen] == ["gb82/00.png", "gb82/01.png"]
+    rest = make((64, 64), (64, 64), exclude="gb82", val_sets=[]).training_photographs()
+    assert [path.parent.name for path in rest] == ["photographs"] * 2
+    assert make(shrink=0.5).shrink == [0.5]
+
+
+def test_several_training_folders(make, tmp_path, photographs):
+    photographs((32, 32), folder="one")
+    photographs((32, 32), (32, 32), folder="two")
+    data = make(train_dir=[tmp_path / "two", str(tmp_path / "one")], val_sets=["one"])
+    assert [path.relative_to(tmp_path).as_posix() for path in data.training_photographs()] == [
+        "one/00.png",
+        "two/00.png",
+        "two/01.png",
+    ]
+    with pytest.raises(DataError, match=r"add data\.train_dir=DIR"):
+        make(train_dir=[])
+
+
 def test_a_single_validation_set_needs_no_list(make):
     assert [one.name for one in make(val_sets="photographs").validation_sets()] == ["photographs"]
 
@@ -159,6 +250,7 @@ def test_devices_count_every_image_once(length, world_size):
         ({"crop": True}, "`crop` must be a whole number >= 1, got True"),
         ({"patches_per_epoch": 0}, "`patches_per_epoch` must be a whole number >= 1"),
         ({"num_workers": -1}, "`num_workers` must be a whole number >= 0, got -1"),
+        ({"lr_crop": 0}, "`lr_crop` must be a whole number >= 1, got 0"),
         ({"val_limit": 0}, "`val_limit` must be a whole number >= 1, got 0"),
         ({"on_bad_image": "ignore"}, "`on_bad_image` must be stop or skip, got 'ignore'"),
     ],

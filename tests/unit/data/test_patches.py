@@ -5,36 +5,44 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from soft import Soft
 
 from prosr_lightning.data.cache import LuminanceCache
-from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader
+from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, fit_position
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.pyramid import level_pyramid, patch_margin
+from prosr_lightning.imaging.degradation import Bicubic, patch_margin
+from prosr_lightning.imaging.pyramid import level_pyramid
 from prosr_lightning.imaging.resize import bicubic_downscale
+
+START: Position = {"epoch": 0, "batch": 0}
 
 
 @pytest.fixture
 def make_batches(tmp_path, photographs):
-    def make(*sizes, crop=16, scale=4, batch_size=6, seed=1):
+    def make(*sizes, crop=16, scale=4, batch_size=6, seed=1, margin=None):
         images = LuminanceCache(tmp_path / "cache").load(photographs(*sizes))
-        return PatchBatches(images=images, crop=crop, scale=scale, batch_size=batch_size, seed=seed)
+        margin = margin or patch_margin(scale)
+        return PatchBatches(images=images, crop=crop, scale=scale, margin=margin, batch_size=batch_size, seed=seed)
 
     return make
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
-def test_lr_of_a_patch_is_the_patch_of_the_whole_images_lr(make_batches, scale):
-    batches = make_batches((53, 47), crop=16, scale=scale, batch_size=40)
+@pytest.mark.parametrize("degradation", [Bicubic(), Soft()], ids=lambda one: one.name)
+def test_lr_of_a_patch_is_the_patch_of_the_whole_images_lr(make_batches, scale, degradation):
+    margin = degradation.margin(scale)
+    batches = make_batches((53, 47), crop=16, scale=scale, batch_size=40, margin=margin)
     whole = torch.from_numpy(batches.images[0].open().copy())[None, None].double() / 255
     height, width = (side // scale * scale for side in whole.shape[-2:])
     whole = whole[..., :height, :width]
     levels = [2**level for level in range(1, scale.bit_length())]
-    whole_levels = {level: bicubic_downscale(whole, scale // level) for level in (1, *levels)}
+    whole_levels = {level: bicubic_downscale(whole, scale // level) for level in levels}
+    whole_levels[1] = degradation(whole, scale, draw=(7,))
 
-    patches, _ = batches[BatchKey(0, 0)]
-    lr, targets = level_pyramid(patches.double() / 255, scale=scale, levels=levels)
+    patches, *_ = batches[BatchKey(0, 0)]
+    patches_lr = {"degradation": degradation, "draw": (7,)}
+    lr, targets = level_pyramid(patches.double() / 255, scale=scale, levels=levels, **patches_lr)
 
-    margin = patch_margin(scale)
     positions = set()
     for number, patch in enumerate(patches[:, 0, margin:-margin, margin:-margin].numpy()):
         found = _positions(batches.images[0].open()[:height, :width], patch, scale)
@@ -80,7 +88,8 @@ def test_every_aligned_position_is_reached_and_no_other(make_batches):
 def test_a_batch_depends_on_seed_epoch_and_number_alone(make_batches):
     one, same, other_seed = make_batches((40, 40)), make_batches((40, 40)), make_batches((40, 40), seed=2)
 
-    first, codes = one[BatchKey(3, 5)]
+    first, codes, key = one[BatchKey(3, 5, 2)]
+    assert key == (3, 5, 2)
     one[BatchKey(0, 0)]
     torch.testing.assert_close(first, same[BatchKey(3, 5)][0])
     torch.testing.assert_close(codes, same[BatchKey(3, 5)][1])
@@ -95,12 +104,13 @@ def test_workers_and_devices_share_no_batch(make_batches):
     def run(workers, rank, world_size):
         loader = PatchLoader(
             dataset=batches,
-            sampler=EpochSampler(batches=4, rank=rank, world_size=world_size),
+            sampler=EpochSampler(batches=4, begin=lambda: START, rank=rank, world_size=world_size),
             num_workers=workers,
             pin_memory=False,
-            position=lambda: (0, 4),
+            position=lambda: START,
+            resume=print,
         )
-        return [patches for patches, _ in loader]
+        return [patches for patches, *_ in loader]
 
     alone = run(0, 0, 1)
     for ours, theirs in zip(alone, run(2, 0, 1), strict=True):
@@ -109,25 +119,16 @@ def test_workers_and_devices_share_no_batch(make_batches):
     assert len({patches.numpy().tobytes() for patches in both}) == 8
 
 
-def test_sampler_resumes_once_in_the_middle_of_an_epoch():
-    sampler = EpochSampler(batches=5, rank=1, world_size=2)
-    sampler.epoch, sampler.start = 2, 3
-    assert list(sampler) == [BatchKey(2, 7), BatchKey(2, 9)]
-    assert list(sampler) == [BatchKey(3, number) for number in (1, 3, 5, 7, 9)]
+def test_devices_go_on_with_numbers_that_were_not_used():
+    """Of 10 batches on two devices 3 each are done; then three devices share what is left."""
+    position = fit_position({"epoch": 2, "batch": 3, "number": 6, "batches": 5}, batches=3)
+    keys = [list(EpochSampler(batches=3, begin=lambda: position, rank=rank, world_size=3)) for rank in range(3)]
+    assert keys == [[BatchKey(2, 6 + 3 * step + rank, 1 + step) for step in range(2)] for rank in range(3)]
 
 
-@pytest.mark.parametrize(("position", "state"), [((13, 5), (2, 3)), ((15, 5), (3, 0)), ((0, 5), (0, 0))])
-def test_loader_state_is_where_the_next_batch_stands(make_batches, position, state):
-    loader = PatchLoader(
-        dataset=make_batches((32, 32)),
-        sampler=EpochSampler(batches=5),
-        num_workers=0,
-        pin_memory=False,
-        position=lambda: position,
-    )
-    assert loader.state_dict() == {"epoch": state[0], "batch": state[1]}
-    loader.load_state_dict({"epoch": 7, "batch": 2})
-    assert next(iter(loader.sampler)) == BatchKey(7, 2)
+def test_sampler_goes_on_from_a_checkpoint_of_an_earlier_version():
+    sampler = EpochSampler(batches=5, begin=lambda: {"epoch": 2, "batch": 3}, rank=1, world_size=2)
+    assert list(sampler) == [BatchKey(2, 7, 3), BatchKey(2, 9, 4)]
 
 
 def test_pickles_without_its_memory_maps(make_batches):

@@ -28,7 +28,7 @@ def test_finds_photographs_below_a_folder_in_order(tmp_path, photographs):
     photographs((8, 8), (8, 8), folder="b")
     photographs((8, 8), folder="a")
     (tmp_path / "a" / "notes.txt").write_text("not a picture")
-    found = [path.relative_to(tmp_path).as_posix() for path in folder_images(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in folder_images([tmp_path])]
     assert found == ["a/00.png", "b/00.png", "b/01.png"]
 
 
@@ -44,19 +44,30 @@ def test_finds_photographs_below_a_folder_in_order(tmp_path, photographs):
 def test_patterns_choose_files_and_folders(tmp_path, photographs, include, exclude, expected):
     photographs((8, 8), (8, 8), folder="b")
     photographs((8, 8), folder="a")
-    found = folder_images(tmp_path, include=include, exclude=exclude)
+    found = folder_images([tmp_path], include=include, exclude=exclude)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == expected
+
+
+def test_several_folders_are_one_set(tmp_path, photographs):
+    photographs((8, 8), (8, 8), folder="b")
+    photographs((8, 8), folder="a")
+    photographs((8, 8), folder="a/inner")
+    folders = [tmp_path / "b", tmp_path / "a", tmp_path / "a" / "inner"]
+    found = [path.relative_to(tmp_path).as_posix() for path in folder_images(folders)]
+    assert found == ["a/00.png", "a/inner/00.png", "b/00.png", "b/01.png"], "each once"
+    chosen = folder_images(folders, include=["0?.png"], exclude=["inner", "*1*"])
+    assert [path.relative_to(tmp_path).as_posix() for path in chosen] == ["a/00.png", "b/00.png"]
 
 
 def test_an_empty_choice_is_an_error(tmp_path, photographs):
     photographs((8, 8), folder="a")
     with pytest.raises(DataError, match="found 1 in .* none that data.include and data.exclude leave"):
-        folder_images(tmp_path, exclude=["a"])
+        folder_images([tmp_path], exclude=["a"])
 
 
 def test_a_missing_folder_is_named():
     with pytest.raises(DataError, match="must be a folder of images, got nowhere"):
-        folder_images(Path("nowhere"))
+        folder_images([Path("nowhere")])
 
 
 def test_the_sample_keeps_one_photograph_out():

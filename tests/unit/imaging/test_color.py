@@ -7,7 +7,6 @@ from golden.independent import luminance
 from golden.independent import picture as make_picture
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr, ycbcr_to_rgb
-from prosr_lightning.metrics import psnr
 
 # MATLAB rgb2ycbcr of the corners of the RGB cube, on 0..255: from the BT.601 coefficients by hand.
 GOLDEN = {
@@ -47,16 +46,6 @@ def test_round_trip_is_not_clamped():
     assert torch.allclose(ycbcr_to_rgb(rgb_to_ycbcr(single)), single, atol=1e-5)
 
 
-def test_full_range_shifts_every_psnr_by_1_32_db(rng):
-    hr = torch.from_numpy(rng.uniform(0, 1, (1, 3, 16, 16)))
-    sr = hr + torch.from_numpy(rng.normal(0, 0.05, hr.shape))
-    studio = psnr(rgb_to_luminance(sr), rgb_to_luminance(hr), border=2)
-    full = psnr(rgb_to_luminance(sr, value_range="full"), rgb_to_luminance(hr, value_range="full"), border=2)
-    assert (studio - full).item() == pytest.approx(1.3219, abs=2e-3)  # 20 log10(255 / 219); the weights are rounded
-    white = rgb_to_luminance(torch.ones(3, 1, 1), value_range="full")
-    assert white.item() == pytest.approx(1)
-
-
 def test_gradient():
     rgb = torch.rand(1, 3, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(rgb_to_ycbcr, (rgb,))
@@ -68,5 +57,3 @@ def test_errors():
         rgb_to_luminance(torch.zeros(1, 4, 4))
     with pytest.raises(ConfigError, match="divide 8-bit values by 255"):
         rgb_to_ycbcr(torch.zeros(3, 4, 4, dtype=torch.uint8))
-    with pytest.raises(ConfigError, match="studio or full, got 'pc'"):
-        rgb_to_luminance(torch.zeros(3, 4, 4), value_range="pc")

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.pyramid import level_pyramid, patch_margin
+from prosr_lightning.imaging.degradation import Bicubic, Degradation, patch_margin
+from prosr_lightning.imaging.pyramid import level_pyramid
+from prosr_lightning.imaging.resize import bicubic_downscale
 
 
 def test_shapes_of_every_level():
@@ -45,3 +47,46 @@ def test_nothing_outside_the_margin_reaches_the_patch():
 def test_refuses_what_does_not_fit(side, levels, message):
     with pytest.raises(ConfigError, match=message):
         level_pyramid(torch.rand(1, 1, side, side), scale=4, levels=levels)
+
+
+class Plain(Degradation):
+    """Bicubic as somebody else would write it."""
+
+    def __call__(self, hr, scale, *, draw):
+        return bicubic_downscale(hr, scale)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8, 16])
+def test_bicubic_of_patches_is_that_of_whole_images_bit_for_bit(scale):
+    side = 2 * scale + 2 * patch_margin(scale)
+    patches = torch.rand(5, 1, side, side)
+    fast, targets = level_pyramid(patches, scale=scale, levels=[scale, 2], degradation=Bicubic())
+    slow, same = level_pyramid(patches, scale=scale, levels=[scale, 2], degradation=Plain())
+    assert torch.equal(fast, slow)
+    assert torch.equal(fast, level_pyramid(patches, scale=scale, levels=[2])[0])
+    assert all(torch.equal(targets[level], same[level]) for level in targets)
+
+
+@pytest.mark.parametrize(
+    ("margin", "result", "message"),
+    [
+        (
+            4,
+            torch.zeros(1, 1, 12, 12),
+            "`margin` of the degradation Wrong must be a multiple of scale=4 from 8 up, got 4",
+        ),
+        (10, torch.zeros(1, 1, 12, 12), "`margin` of the degradation Wrong must be a multiple of scale=4"),
+        (16, torch.zeros(1, 1, 11, 12), r"must shrink \(1, 1, 48, 48\) by 4 to \(1, 1, 12, 12\), got \(1, 1, 11, 12\)"),
+        (16, torch.zeros(1, 3, 12, 12), "let it keep N and C"),
+    ],
+)
+def test_a_degradation_that_does_not_fit_is_named(margin, result, message):
+    class Wrong(Degradation):
+        def margin(self, scale):
+            return margin
+
+        def __call__(self, hr, scale, *, draw):
+            return result
+
+    with pytest.raises(ConfigError, match=message):
+        level_pyramid(torch.rand(1, 1, 48, 48), scale=4, levels=[4], degradation=Wrong())

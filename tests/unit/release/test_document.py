@@ -1,41 +1,61 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.networks.weights import load_network
-from prosr_lightning.release.document import BEGIN, END, main, scores_table, write_scores
+from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network
+from prosr_lightning.release.document import BEGIN, END, main, prosrn_names, scores_table, write_scores
 
 README = Path(__file__).resolve().parents[3] / "README.md"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 
 def test_the_readme_agrees_with_the_released_weights():
     text = README.read_text(encoding="utf-8")
     written = text.partition(BEGIN)[2].partition(END)[0].strip()
-    assert written == scores_table("prosrn"), "run `make docs`"
+    assert written == scores_table(), "run `make docs`"
 
 
-def test_the_table_has_the_scores_of_the_header_and_the_papers():
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in scores_table("prosrn").splitlines()]
-    (set5,) = [row for row in rows if row[:2] == ["Set5", "4x"]]
-    header = load_network("prosrn").metadata
-    (score,) = [one for one in header["scores"] if (one["dataset"], one["scale"]) == ("Set5", 4)]
-    assert set5[2] == "28.43 / 0.8022"
-    assert set5[3] == f"{score['psnr_db']:.2f} / {score['ssim']:.4f}"
-    assert set5[4] == f"{score['psnr_db'] - 28.43:+.2f}"
-    assert set5[5] in ("31.44 / 0.8821", "31.58 / 0.8842", "31.54 / 0.8828")  # Table 4, by levels
-    assert float(set5[6]) == pytest.approx(score["psnr_db"] - float(set5[5].split()[0]), abs=0.006)
-    assert set5[7] == "31.54 / 0.8811"
-    assert len(rows) - 2 == len(header["scores"])
+def test_the_table_has_the_scores_of_the_headers_and_the_papers():
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in scores_table().splitlines()]
+    head, rows = lines[0], {tuple(line[:2]): line for line in lines[2:]}
+    set5 = dict(zip(head, rows["Set5", "4x"], strict=True))
+    assert set5["bicubic"] == "28.43 / 0.8022"
+    assert rows["Set5", "8x"][2] == "24.40 / 0.6044"  # measured; the published row has 0.6045
+    assert (set5["the paper's best ProSRN"], set5["LapSRN, published"]) == ("31.58 / 0.8842", "31.54 / 0.8811")
+    assert rows["Set5", "2x"][-2] == "37.54 / 0.9584"
+    assert rows["Set5", "8x"][-2] == "26.28 / 0.7126"  # of (2x, 4x), better than (2x, 4x, 8x) there
+    assert rows["Set14", "8x"][-2] == "24.58 / 0.5897"
+    assert "prosrgan" not in head
+    for name in prosrn_names():
+        header = load_network(name).metadata
+        (score,) = [one for one in header["scores"] if (one["dataset"], one["scale"]) == ("Set5", 4)]
+        assert set5[name] == f"{score['psnr_db']:.2f} / {score['ssim']:.4f}"
+    assert len(rows) == 9
+
+
+def test_bicubic_is_that_of_the_independent_evaluator():
+    def scores(path: Path) -> list[tuple[str, str, float, float]]:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                (row["dataset"], row["scale"], float(row["psnr_db"]), float(row["ssim"]))
+                for row in csv.DictReader(file)
+            ]
+
+    ours, golden = scores(RELEASED_FOLDER / "bicubic.csv"), scores(GOLDEN / "bicubic_paper.csv")
+    assert [row[:2] for row in ours] == [row[:2] for row in golden]
+    for own, other in zip(ours, golden, strict=True):
+        assert own[2:] == pytest.approx(other[2:], abs=1e-4)
 
 
 def test_only_what_is_between_the_marks_changes(tmp_path):
     file = tmp_path / "R.md"
     file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     assert main([str(file)]) == 0
-    assert file.read_text() == f"before\n{BEGIN}\n{scores_table('prosrn')}\n{END}\nafter\n"
+    assert file.read_text() == f"before\n{BEGIN}\n{scores_table()}\n{END}\nafter\n"
 
 
 @pytest.mark.parametrize(("text", "message"), [(None, "must be a text file"), (f"{END}{BEGIN}", "must hold the lines")])

@@ -14,19 +14,16 @@ import pytest
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.metrics.protocol import PAPER, STANDARD, Protocol
 from prosr_lightning.networks import Generator, build_network, count_parameters
+from prosr_lightning.report.charts import parameter_points, race_points
 from prosr_lightning.report.costs import network_of, parameters_by_scale, parameters_of
 from prosr_lightning.report.matching import rows_for, same_row
-from prosr_lightning.report.model import Cell, Column, Table, Value, mark_values, text_cell
-from prosr_lightning.report.points import parameter_points, race_points
 from prosr_lightning.report.published import published_scores
 from prosr_lightning.report.race import race_table
-from prosr_lightning.report.render import render
 from prosr_lightning.report.tables import TABLES, build_table
 from prosr_lightning.runs.log import read_curves
 from prosr_lightning.runs.record import RunRecord, write_record
-from prosr_lightning.runs.scored import Run, Score, read_runs
-from prosr_lightning.runs.scores import ImageScore, RunInfo, write_results
-from prosr_lightning.runs.training import Training
+from prosr_lightning.runs.scores import ImageScore, Run, RunInfo, SummaryRow, read_runs, write_results
+from prosr_lightning.tables import Cell, Column, Table, Value, mark_values, render, text_cell
 
 Scores = dict[tuple[str, int], tuple[float, float]]
 
@@ -48,9 +45,6 @@ def write_run(
     return folder
 
 
-GENERATOR = {"_target_": "prosr_lightning.networks.Generator"}
-
-
 def write_training(
     folder: Path, generator: str = "Generator\n    depth: ${depth}\n    structure: memory", *, depth: int = 10,
     levels: Sequence[int] = (2,), seed: int = 0, more: str = "",
@@ -65,16 +59,28 @@ def write_training(
 
 
 def run(method: str = "theirs", scores: Scores | None = None, **fields) -> Run:
+    told = {
+        key: fields.pop(key) for key in ("protocol", "self_ensemble", "bf16", "lr_dir", "degradation") if key in fields
+    }
     values = {
-        "folder": Path("logs") / method, "run_folder": Path("logs") / method, "name": None, "method": method,
-        "protocol": PAPER, "self_ensemble": False, "bf16": False, "lr_dir": None, "parameters": None, "training": None,
+        "folder": Path("logs") / method, "run_folder": Path("logs") / method, "name": None, "training": None,
+        "info": RunInfo(**{"method": method, "protocol": PAPER, **told}),
     }  # fmt: skip
-    found = {key: Score(psnr_db=psnr, ssim=ssim) for key, (psnr, ssim) in (scores or {("Set5", 4): (30, 0.8)}).items()}
-    return Run(**{**values, "scores": found, **fields})
+    rows = {
+        (name, scale): SummaryRow(dataset=name, scale=scale, psnr_db=psnr_db, ssim=ssim)
+        for (name, scale), (psnr_db, ssim) in (scores or {("Set5", 4): (30, 0.8)}).items()
+    }
+    return Run(**{**values, "scores": rows, **fields})
 
 
-def prosrn(levels: tuple[int, ...] = (2,), seed: int = 0, **settings) -> Training:
-    return Training(method="ProSRN", architecture={**GENERATOR, **settings}, levels=levels, seed=seed)
+def trained(method: str, levels: tuple[int, ...] = (2,), seed: int = 0, **architecture) -> RunRecord:
+    return RunRecord(
+        status="finished", name="", method=method, architecture=architecture, levels=levels, seed=seed, config={"a": 1}
+    )
+
+
+def prosrn(levels: tuple[int, ...] = (2,), seed: int = 0, **settings) -> RunRecord:
+    return trained("ProSRN", levels, seed, name="Generator", **settings)
 
 
 def csv_rows(table: Table) -> list[dict[str, str]]:
@@ -236,42 +242,17 @@ def test_golden_markdown(tmp_path: Path):
         (6, prosrn(structure="plain"), 2, None),
         (
             2,
-            Training(
-                method="LapSRN", architecture={"_target_": "prosr_lightning.networks.LapSRN", "scale": 4}, levels=(2, 4)
-            ),
+            trained("LapSRN", (2, 4), name="LapSRN", scale=4),
             4,
             "LapSRN (train 4x)",
         ),
-        (
-            6,
-            Training(
-                method="LapSRN", architecture={"_target_": "prosr_lightning.networks.LapSRN", "scale": 4}, levels=(2, 4)
-            ),
-            4,
-            "LapSRN",
-        ),
-        (
-            6,
-            Training(
-                method="VDSR", architecture={"_target_": "prosr_lightning.networks.VDSR", "scale": 4}, levels=(4,)
-            ),
-            4,
-            "VDSR",
-        ),
-        (
-            6,
-            Training(
-                method="VDSR",
-                architecture={"_target_": "prosr_lightning.networks.VDSR", "scale": 4, "depth": 5},
-                levels=(4,),
-            ),
-            4,
-            None,
-        ),
-        (5, Training(method="ProSRGAN", architecture=GENERATOR, levels=(2, 4)), 4, "ProSRGAN"),
+        (6, trained("LapSRN", (2, 4), name="LapSRN", scale=4), 4, "LapSRN"),
+        (6, trained("VDSR", (4,), name="VDSR", scale=4), 4, "VDSR"),
+        (6, trained("VDSR", (4,), name="VDSR", scale=4, depth=5), 4, None),
+        (5, trained("ProSRGAN", (2, 4), name="Generator"), 4, "ProSRGAN"),
     ],
 )
-def test_a_trained_network_finds_its_row(table: int, training: Training, scale: int, row: str | None):
+def test_a_trained_network_finds_its_row(table: int, training: RunRecord, scale: int, row: str | None):
     scores = {("Set5", scale): (20.0, 0.5)}
     rows = [
         one for one in csv_rows(build_table(str(table), [run("x", scores, training=training)])) if one["ours_psnr_db"]
@@ -289,6 +270,10 @@ def test_names_of_rows():
     assert not same_row("SRCNN", "FSRCNN")
     assert rows_for(run("VDSR", self_ensemble=True), 6, 4) == []  # not what the paper's row is
     assert rows_for(run("VDSR", bf16=True), 6, 4) == []
+    assert rows_for(run("VDSR", degradation="soft"), 6, 4) == []
+    soft = replace(prosrn(), config={"degradation": {"_target_": "mine.Soft"}})  # scored on bicubic LR images
+    assert rows_for(run("m", training=soft), 4, 2) == []
+    assert run("m", training=soft).label == "ProSRN (2x), degradation=mine.Soft"
     assert rows_for(run("LapSRN"), 2, 8) == ["LapSRN (8x)", "LapSRN"]
     assert rows_for(run("x", name="Memory"), 3, 2) == ["Memory"]
 
@@ -301,6 +286,7 @@ def test_labels_say_what_differs_from_the_paper():
     assert run("bicubic").label == "Bicubic"
     assert run("theirs", self_ensemble=True).label == "theirs, x8 self-ensemble"
     assert run("theirs", self_ensemble=True, bf16=True).label == "theirs, x8 self-ensemble, bfloat16"
+    assert run("theirs", degradation="soft").label == "theirs, LR by soft"
     assert run("m", name="given").label == "given"
 
 
@@ -351,6 +337,7 @@ def test_the_difference_to_the_paper(psnr_db: float, text: str):
         ({"protocol": STANDARD}, "same protocol"),
         ({"protocol": replace(PAPER, bicubic_rounding="rgb8")}, "same bicubic rounding"),
         ({"lr_dir": "lr"}, "same LR images"),
+        ({"degradation": "soft"}, "same LR images"),
     ],
 )
 def test_protocols_do_not_mix(other: dict[str, object], words: str):
@@ -477,9 +464,9 @@ def test_the_race_has_costs(tmp_path: Path):
     folder = write_training(tmp_path / "r", "SRCNN\n    scale: 4", levels=(4,))
     write_run(folder / "test" / "SRCNN", {("Set14", 4): (27.0, 0.7)}, method="SRCNN", seconds=0.25)
     write_run(folder / "test" / "bicubic", {("Set14", 4): (26.0, 0.6)}, method="bicubic", seconds=0.5)
+    write_record(folder, RunRecord(status="finished", name="srcnn-x4", steps=1234, seconds=150.0))
     unknown = write_run(tmp_path / "u", {("Set14", 4): (26.5, 0.6), ("mine", 4): (20.0, 0.5)}, method="theirs")
     runs = read_runs([str(folder), str(folder), str(unknown)])
-    write_record(folder, RunRecord(status="finished", name="srcnn-x4", steps=1234, seconds=150.0))
     rows = [line for line in render(race_table(runs)).splitlines() if line.startswith("|")]
     assert rows == [
         "| Method | Scale | Updates | Minutes | Parameters | Multiply-adds / pixel | s / image | Set14 | mine |",
@@ -514,14 +501,19 @@ def test_a_training_run_is_read_with_what_it_trained(tmp_path: Path):
         write_run(folder / "test" / method, {("Set5", 2): (36.0, 0.9)}, method=method)
     bicubic, trained = read_runs([str(folder)])
     assert (bicubic.is_bicubic, bicubic.training, bicubic.name) == (True, None, None)
-    assert trained.training == Training(
-        method="ProSRN", architecture={**GENERATOR, "depth": 6, "structure": "memory"}, levels=(2, 4), seed=3
-    )
-    assert count_parameters(build_network(trained.training.architecture)) == count_parameters(Generator(depth=6))
+    training = trained.training
+    assert training is not None
+    assert (training.method, training.levels, training.seed) == ("ProSRN", (2, 4), 3)
+    assert training.settings == {"depth": 6}
+    assert count_parameters(build_network(training.architecture)) == count_parameters(Generator(depth=6))
     assert trained.run_folder == folder
-    assert trained.scores["Set5", 2] == Score(psnr_db=36.0, ssim=0.9)
+    assert (
+        trained.scores["Set5", 2].psnr_db,
+        trained.scores["Set5", 2].ssim,
+        trained.scores["Set5", 2].num_images,
+    ) == (36, 0.9, 1)
     (named,) = read_runs([f"Memory={folder}"])  # a name is for the network, not for bicubic
-    assert (named.name, named.method) == ("Memory", "prosrn")
+    assert (named.name, named.info.method) == ("Memory", "prosrn")
 
 
 def test_an_evaluated_checkpoint_knows_its_training(tmp_path: Path):
@@ -540,7 +532,7 @@ def test_a_multirun_is_all_its_runs(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["missing", "empty", "no protocol", "no json", "header", "number", "config", "network"]
+    "damage", ["missing", "empty", "no protocol", "no json", "header", "number", "config", "images"]
 )
 def test_a_bad_folder_is_named(tmp_path: Path, damage: str):
     folder = write_training(tmp_path / "run")
@@ -561,11 +553,7 @@ def test_a_bad_folder_is_named(tmp_path: Path, damage: str):
         ),
         "number": (scores / "summary.csv", "dataset,scale,psnr_db,ssim\nSet5,2,much,1\n", "with numbers"),
         "config": (folder / ".hydra" / "config.yaml", "a: [", "must be a run's configuration"),
-        "network": (
-            folder / ".hydra" / "config.yaml",
-            "model: {generator: {_target_: x.Other}}",
-            "network of this package",
-        ),
+        "images": (scores / "per_image.csv", "dataset,scale,image\nSet5,2,a\n", "columns dataset, scale, psnr_db"),
     }
     if damage == "missing":
         path, words = scores / "run.json", "by which protocol"
@@ -585,6 +573,38 @@ def test_a_folder_without_scores_is_named(tmp_path: Path):
         read_runs([f"Memory={tmp_path / 'nowhere'}"])
 
 
+def test_the_record_alone_says_how_a_run_was_trained(tmp_path: Path):
+    folder = tmp_path / "run"
+    record = RunRecord(
+        status="finished", name="x", method="ProSRN", architecture={"name": "Generator", "depth": 6}, levels=(2, 4),
+        overrides=("depth=6",), config={"levels": [2, 4], "paths": {"data_dir": "d"}}, choices={"levels": "x2_x4"},
+    )  # fmt: skip
+    write_record(folder, record)
+    write_run(folder / "test" / "m", {("Set5", 2): (36.0, 0.9)})
+    (run,) = read_runs([str(folder)])
+    assert run.label == "ProSRN (2x, 4x), depth=6"
+    assert run.training == record
+    assert [run.training.value(key) for key in ("depth", "levels", "paths.data_dir", "paths", "none")] == [
+        "6", "x2_x4", "d", "", "",
+    ]  # fmt: skip
+
+
+def test_a_network_of_another_package_has_a_row_without_its_costs(tmp_path: Path):
+    folder = write_training(tmp_path / "run", "Other\n    depth: 3")
+    write_run(folder / "test" / "m", {("Set14", 4): (27.0, 0.7)}, parameters=12)
+    text = render(race_table(read_runs([str(folder)])))
+    assert "| Other | 4x | n/a | n/a | 12 | n/a | n/a | 27.00 / 0.7000 |" in text
+
+
+def test_scores_with_keys_of_other_versions_are_read(tmp_path: Path):
+    folder = write_run(tmp_path / "run", {("Set5", 2): (36.0, 0.9)})
+    info = json.loads((folder / "run.json").read_text())
+    info["protocol"]["value_range"] = "studio"
+    (folder / "run.json").write_text(json.dumps({**info, "of_tomorrow": 1}))
+    (run,) = read_runs([str(folder)])
+    assert run.info.protocol == PAPER
+
+
 # Curves
 
 
@@ -595,9 +615,9 @@ def test_curves_are_read_by_depth(tmp_path: Path):
         (folder / "csv").mkdir()
         (folder / "csv" / "metrics.csv").write_text(text)
     curves = read_curves([str(tmp_path)])
-    assert [curve.label for curve in curves] == ["depth 4", "depth 12"]
-    assert (curves[0].steps, curves[0].psnr_db) == ((100, 200), (30.5, 31.25))
-    assert [curve.label for curve in read_curves([f"mine={tmp_path / 'run4'}"])] == ["mine"]
+    assert [label for label, _ in curves] == ["depth 4", "depth 12"]
+    assert (curves[0][1].steps, curves[0][1].psnr_db["val/psnr"]) == ((100, 200), (30.5, 31.25))
+    assert [label for label, _ in read_curves([f"mine={tmp_path / 'run4'}"])] == ["mine"]
 
 
 @pytest.mark.parametrize(
@@ -609,7 +629,7 @@ def test_a_bad_log_is_named(tmp_path: Path, text: str, words: str):
     (tmp_path / "csv" / "metrics.csv").write_text(text)
     with pytest.raises(DataError, match=words):
         read_curves([str(tmp_path)])
-    with pytest.raises(DataError, match="no such folder; train with logger=csv"):
+    with pytest.raises(DataError, match="but there is no such folder; name the folder of a run"):
         read_curves([str(tmp_path / "nowhere")])
     with pytest.raises(ConfigError, match="needs training runs"):
         read_curves([])

@@ -80,10 +80,10 @@ def test_steps_replace_time():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["budget=huge"], "`budget` must be cpu or paper, got 'huge'"),
-        (["minutes=0"], "`minutes` must be a whole number >= 1, got '0'"),
+        (["budget=huge"], "`budget`: invalid choice: 'huge'"),
+        (["minutes=0"], "`minutes`: must be a whole number >= 1, got '0'"),
         (["minutes=1", "steps=1"], "One of minutes and steps"),
-        (["seeds=a"], "`seeds` must be whole numbers"),
+        (["seeds=a"], "`seeds`: must be whole numbers"),
         (["cpu"], "must be key=value, got 'cpu'"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_missing_folder_of_photographs_is_said_before_anything_is_run(tmp_path
 
 
 def test_a_mistyped_word_is_named():
-    with pytest.raises(ConfigError, match="must have a known key, got 'budgt'; the nearest is 'budget'"):
+    with pytest.raises(ConfigError, match="must have a known key, got 'budgt'; the nearest valid key is 'budget'"):
         reproduce.make_plan(["budgt=cpu"])
 
 

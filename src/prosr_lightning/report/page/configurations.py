@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
-from prosr_lightning.report.page.jobs import Job
-from prosr_lightning.runs.scored import Run, Score
+from prosr_lightning.runs.scores import Run, SummaryRow
+from prosr_lightning.runs.trained import TrainedRun
 
 _NOT_A_DIFFERENCE = ("seed", "task_name", "tags", "logger", "paths", "hydra", "sweep", "callbacks")
 IN_LABEL = 2  # differences that a label says well enough; more stand in columns
@@ -44,15 +45,15 @@ class Configuration:
 
     label: str
     values: tuple[str, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[TrainedRun, ...]
 
     @property
-    def scored(self) -> tuple[Job, ...]:
+    def scored(self) -> tuple[TrainedRun, ...]:
         """The jobs with scores by the convention of the first."""
-        found = [job for job in self.jobs if job.run is not None]
-        return tuple(job for job in found if convention(job) == convention(found[0]))
+        scored = [job for job in self.jobs if job.run is not None]
+        return tuple(job for job in scored if convention(job) == convention(scored[0]))
 
-    def spread(self, number: Callable[[Job], float | None]) -> Spread | None:
+    def spread(self, number: Callable[[TrainedRun], float | None]) -> Spread | None:
         """Return the spread of a number over the jobs that have it; None if none has."""
         return spread(number(job) for job in self.jobs)
 
@@ -75,11 +76,12 @@ class Configuration:
         )
 
 
-def convention(job: Job) -> tuple[str, str, str]:
+def convention(job: TrainedRun) -> tuple[str, str, str]:
     """Return what the scores of a job must share with those beside them."""
     if job.run is None:
         return ("", "", "")
-    return (job.run.protocol.describe(), job.run.protocol.bicubic_rounding, job.run.lr_dir or "")
+    info = job.run.info
+    return (info.protocol.describe(), info.protocol.bicubic_rounding, info.lr_images)
 
 
 def spread(numbers: Iterable[float | None]) -> Spread | None:
@@ -92,25 +94,25 @@ def spread(numbers: Iterable[float | None]) -> Spread | None:
     known = [number for number in numbers if number is not None and math.isfinite(number)]
     if not known:
         return None
-    return Spread(mean=math.fsum(known) / len(known), half_range=(max(known) - min(known)) / 2, count=len(known))
+    return Spread(mean=fmean(known), half_range=(max(known) - min(known)) / 2, count=len(known))
 
 
-def differing_keys(jobs: Sequence[Job]) -> list[str]:
+def differing_keys(jobs: Sequence[TrainedRun]) -> list[str]:
     """Return the keys in which the command lines of jobs differ, in the order they stand there; never the seed.
 
     A key that only some jobs name counts only if its value is another than theirs.
     """
-    keys = dict.fromkeys(key for job in jobs for key in job.overrides)
-    known = [job for job in jobs if job.overrides] or list(jobs)
+    keys = dict.fromkeys(key for job in jobs for key in job.record.words)
+    known = [job for job in jobs if job.record.words] or list(jobs)
     return [
         key
         for key in keys
         if key.partition(".")[0].partition("@")[0] not in _NOT_A_DIFFERENCE
-        and len({job.value(key) for job in known}) > 1
+        and len({job.record.value(key) for job in known}) > 1
     ]
 
 
-def group_jobs(jobs: Sequence[Job], keys: Sequence[str]) -> list[Configuration]:
+def group_jobs(jobs: Sequence[TrainedRun], keys: Sequence[str]) -> list[Configuration]:
     """Put the jobs that differ by their seed alone together, in the order of their first.
 
     Args:
@@ -121,20 +123,20 @@ def group_jobs(jobs: Sequence[Job], keys: Sequence[str]) -> list[Configuration]:
         The configurations. Where more than `IN_LABEL` keys differ, a label is the name that the training gave the run.
         Without a difference, jobs of the same name (but for their seed) belong together.
     """
-    groups: dict[tuple[str, ...], list[Job]] = {}
+    groups: dict[tuple[str, ...], list[TrainedRun]] = {}
     for job in jobs:
-        values = tuple(job.value(key) for key in keys)
+        values = tuple(job.record.value(key) for key in keys)
         groups.setdefault(values if any(values) else (*values, _name(job)), []).append(job)
     names = [_name(members[0]) for members in groups.values()]
     named = len(keys) > IN_LABEL and len(set(names)) == len(names)
-    found: list[Configuration] = []
+    configurations: list[Configuration] = []
     for values, members in groups.items():
         own = values[: len(keys)]
         label = _label(keys, own) if any(own) and not named else _name(members[0])
-        if any(one.label == label for one in found):
+        if any(other.label == label for other in configurations):
             label = f"{label} ({members[0].title})"
-        found.append(Configuration(label=label, values=own, jobs=tuple(members)))
-    return found
+        configurations.append(Configuration(label=label, values=own, jobs=tuple(members)))
+    return configurations
 
 
 def short_keys(keys: Sequence[str]) -> list[str]:
@@ -157,16 +159,17 @@ def _label(keys: Sequence[str], values: Sequence[str]) -> str:
     return ", ".join(parts)
 
 
-def _name(job: Job) -> str:
-    if job.record is not None and job.record.name:
+def _name(job: TrainedRun) -> str:
+    if job.record.name:
         return job.record.name.removesuffix(f"-s{job.record.seed}")
     return job.title if job.run is None else job.run.label
 
 
-def _mean_score(scores: Sequence[Score]) -> Score:
-    seconds = spread(one.seconds for one in scores)
-    return Score(
-        psnr_db=math.fsum(one.psnr_db for one in scores) / len(scores),
-        ssim=math.fsum(one.ssim for one in scores) / len(scores),
-        seconds=None if seconds is None else seconds.mean,
+def _mean_score(scores: Sequence[SummaryRow]) -> SummaryRow:
+    seconds = spread(score.seconds for score in scores)
+    return replace(
+        scores[0],
+        psnr_db=fmean(score.psnr_db for score in scores),
+        ssim=fmean(score.ssim for score in scores),
+        seconds=math.nan if seconds is None else seconds.mean,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from prosr_lightning.networks.contract import SRNetwork
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.comparison import detailed_window
 from prosr_lightning.report.page.configurations import Configuration
-from prosr_lightning.report.page.jobs import Job
+from prosr_lightning.runs.scores import read_images
+from prosr_lightning.runs.trained import TrainedRun
 
 CROP = 320  # pixels; whole pictures would make the page heavy and each network slow
 _MOST = 8  # networks for one picture
@@ -37,7 +37,7 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class Crop:
     """One crop at one scale.
 
     Attributes:
@@ -57,7 +57,7 @@ class Picture:
 class Gallery:
     """The pictures, where they come from, and why something is missing."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Crop, ...]
     source: str
     protocol: Protocol
     notes: tuple[str, ...]
@@ -79,8 +79,8 @@ def make_gallery(configurations: Sequence[Configuration], folder: Path, *, count
         StorageError: If a picture cannot be written.
     """
     networks, notes = _networks(configurations)
-    runs = [job.run for one in configurations for job in one.scored]
-    protocol = next((run.protocol for run in runs if run is not None), PAPER)
+    runs = [job.run for configuration in configurations for job in configuration.scored]
+    protocol = next((run.info.protocol for run in runs if run is not None), PAPER)
     if not networks or not count:
         return Gallery(pictures=(), source="", protocol=protocol, notes=tuple(notes))
     job = configurations[0].jobs[0]
@@ -99,17 +99,15 @@ def make_gallery(configurations: Sequence[Configuration], folder: Path, *, count
 
 def _networks(configurations: Sequence[Configuration]) -> tuple[dict[str, SRNetwork], list[str]]:
     """Load the best weights of each configuration; say what is missing."""
-    found: dict[str, SRNetwork] = {}
+    networks: dict[str, SRNetwork] = {}
     notes: list[str] = []
-    for one in configurations:
-        if len(found) == _MOST:
+    for configuration in configurations:
+        if len(networks) == _MOST:
             notes.append(f"Only the first {_MOST} configurations are shown.")
             break
         network, problem = None, "no weights"
-        for job in one.jobs:
-            path = job.folder / (
-                job.record.checkpoint if job.record and job.record.checkpoint else "checkpoints/best.ckpt"
-            )
+        for job in configuration.jobs:
+            path = job.folder / (job.record.checkpoint or "checkpoints/best.ckpt")
             if not path.is_file():
                 problem = f"{path} is missing"
                 continue
@@ -119,16 +117,16 @@ def _networks(configurations: Sequence[Configuration]) -> tuple[dict[str, SRNetw
             except CheckpointError as error:
                 problem = str(error)
         if network is not None:
-            found[one.label] = network
+            networks[configuration.label] = network
         else:
-            notes.append(f"{one.label} is not shown: {problem}.")
-    return found, notes
+            notes.append(f"{configuration.label} is not shown: {problem}.")
+    return networks, notes
 
 
-def _images(job: Job, count: int) -> tuple[list[tuple[str, Path]], str]:
+def _images(job: TrainedRun, count: int) -> tuple[list[tuple[str, Path]], str]:
     """Return pictures with their sets, and a sentence on the choice."""
-    data_dir = Path(str(job.setting("paths.data_dir") or "data")).expanduser()
-    named = job.setting("test.benchmarks")
+    data_dir = Path(str(job.record.setting("paths.data_dir") or "data")).expanduser()
+    named = job.record.setting("test.benchmarks")
     names = [str(name) for name in named] if named is not None and not isinstance(named, str) else []
     sets: list[Benchmark] = []
     for name in [*names, _VALIDATION]:
@@ -137,7 +135,7 @@ def _images(job: Job, count: int) -> tuple[list[tuple[str, Path]], str]:
         except DataError:
             continue
     if not sets:
-        held_out = job.setting("data.held_out")
+        held_out = job.record.setting("data.held_out")
         _, photograph = sample_photographs(str(held_out or "astronaut"))
         return [(photograph.name, photograph.images[0])], "a photograph that scikit-image ships"
     shown = [sets[number % len(sets)] for number in range(count)]
@@ -149,14 +147,14 @@ def _images(job: Job, count: int) -> tuple[list[tuple[str, Path]], str]:
     return chosen, "of each set the picture whose gain over bicubic is the median (the first where gains are not known)"
 
 
-def _typical(job: Job, benchmark: Benchmark, images: Sequence[Path]) -> Path:
+def _typical(job: TrainedRun, benchmark: Benchmark, images: Sequence[Path]) -> Path:
     """Return the picture whose gain over bicubic is the median, which no one can call picked."""
     if job.run is None or job.bicubic is None:
         return images[0]
-    try:
-        ours, theirs = _per_image(job.run.folder, benchmark.name), _per_image(job.bicubic.folder, benchmark.name)
-    except (OSError, KeyError, ValueError):
-        return images[0]
+    ours, theirs = (
+        {score.image: score.psnr_db for score in read_images(run.folder) if score.dataset == benchmark.name}
+        for run in (job.run, job.bicubic)
+    )
     gains = {path: ours[path.stem] - theirs[path.stem] for path in images if path.stem in ours.keys() & theirs.keys()}
     if not gains:
         return images[0]
@@ -164,14 +162,9 @@ def _typical(job: Job, benchmark: Benchmark, images: Sequence[Path]) -> Path:
     return next(path for path, gain in gains.items() if gain == middle)
 
 
-def _per_image(folder: Path, dataset: str) -> dict[str, float]:
-    with (folder / "per_image.csv").open(newline="", encoding="utf-8") as file:
-        return {row["image"]: float(row["psnr_db"]) for row in csv.DictReader(file) if row["dataset"] == dataset}
-
-
 def _picture(
     networks: dict[str, SRNetwork], dataset: str, path: Path, scale: int, folder: Path, protocol: Protocol
-) -> Picture:
+) -> Crop:
     """Score one crop as the evaluation would a picture, and keep the results."""
     crop = _crop(read_rgb(path), scale)
     place = folder / f"{dataset}-{path.stem}-x{scale}"
@@ -188,7 +181,7 @@ def _picture(
             views.append(View(label=label, psnr_db=scores[0].psnr_db, path=target))
     views.append(View(label=ORIGINAL, psnr_db=None, path=truth))
     size = (crop.shape[1], crop.shape[0])
-    return Picture(title=f"{dataset}, {path.stem}, {scale}x", scale=scale, views=tuple(views), size=size)
+    return Crop(title=f"{dataset}, {path.stem}, {scale}x", scale=scale, views=tuple(views), size=size)
 
 
 def _crop(image: RGB8, scale: int) -> RGB8:
