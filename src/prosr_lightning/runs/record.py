@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib import metadata
@@ -24,12 +23,6 @@ from prosr_lightning.networks import SRNetwork, build_network
 
 FILE_NAME = "record.json"
 _BICUBIC = f"{Bicubic.__module__}.{Bicubic.__name__}"
-# Groups and keys whose choice is in the name already, or is none of its business.
-_SAID_OTHERWISE = frozenset(
-    {"method", "structure", "depth", "levels", "scale", "val_scales", "experiment", "budget", "debug"}
-    | {"hparams_search", "trainer", "callbacks", "logger", "paths", "hydra", "sweep", "test", "task_name"}
-    | {"ckpt_path", "init_from", "data"}
-)
 _PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 
@@ -184,40 +177,6 @@ def read_record(folder: Path) -> RunRecord | None:
         return RunRecord(**kept)
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path} must hold the record of a run, but: {error!r}; train again or remove it.") from error
-
-
-def run_name(
-    config: Mapping[str, Any], overrides: Sequence[str], *, network: type[SRNetwork], adversarial: bool = False
-) -> str:
-    """Return a readable name of a run: its network and levels, and what else the command line chose.
-
-    Args:
-        config: The composed configuration, resolved.
-        overrides: The words of the command line; those about folders, devices, length and logs do not count.
-        network: The class of the generator.
-        adversarial: Whether a discriminator takes part.
-
-    Returns:
-        `memory-d10-x2_x4` of a ProSRN, `gan-...` of a ProSRGAN, `lapsrn-x2_x4` of a compared method; then the last part
-        of each further key with its value, `fusion-inception`, and last `s1` where a seed was given.
-
-    Example:
-        >>> from prosr_lightning.networks import Generator
-        >>> config = {"model": {"generator": {"structure": "memory", "depth": 10}}, "levels": [2, 4], "seed": 1}
-        >>> run_name(config, ["depth=10", "seed=1"], network=Generator)
-        'memory-d10-x2_x4-s1'
-    """
-    parts = ["gan"] if adversarial else []
-    parts += [network.short_name(config["model"]["generator"]), "_".join(f"x{level}" for level in config["levels"])]
-    for word in overrides:
-        key, _, value = word.lstrip("+~").partition("=")
-        if key == "seed" or key.partition(".")[0].partition("@")[0].partition("/")[0] in _SAID_OTHERWISE:
-            continue
-        plain = re.sub(r"[^\w.]+", "_", value).strip("_")
-        parts.append(f"{key.rpartition('.')[-1]}-{plain}")
-    if any(word.startswith("seed=") for word in overrides):
-        parts.append(f"s{config['seed']}")
-    return "-".join(parts)
 
 
 def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:

@@ -10,8 +10,9 @@ from prosr_lightning.errors import DataError
 from prosr_lightning.networks import Generator, LapSRN
 from prosr_lightning.runs import folder as run_folder
 from prosr_lightning.runs import sweeps
-from prosr_lightning.runs.record import RunRecord, run_name, write_record
+from prosr_lightning.runs.record import RunRecord, write_record
 from prosr_lightning.sweep.resuming import configuration_of, difference, swept_keys
+from prosr_lightning.train.identity import run_name
 
 
 def begin(sweep: Path, number: int, *overrides: str) -> Path:
