@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN = $(BIN)/python -m prosr_lightning
+WORKERS ?= 2
+# a file stays on one worker, for what its tests share; a thread each, or workers wait for one another
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: help setup benchmark demo reproduce docs test test-all check format web clean
 
@@ -29,18 +32,18 @@ benchmark: setup  ## Measure training, data and upscaling, as ratios
 docs: setup  ## Write the README's table of the released weights
 	$(RUN).document
 
-test: setup  ## Run the tests, as CI does
-	$(BIN)/python -m pytest
+test: setup  ## Run the tests, as CI does; WORKERS=N side by side, 2 unless set
+	$(PYTEST)
 
 test-all: setup  ## Run the slow tests too
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(PYTEST) -m 'slow or not slow'
 
 check: setup  ## Format, lint, types, layering, tests: what must hold before a commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: setup  ## Format the code
 	$(BIN)/ruff format .

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prosr_lightning import train
+from processes import started
 
 
 @pytest.fixture
@@ -27,6 +25,8 @@ def picture_folder(tmp_path) -> Path:
 @pytest.fixture
 def main(tmp_path, monkeypatch, capsys):
     """Run the tiny training command in this process; return the exit code and what it wrote to standard error."""
+    from prosr_lightning import train  # seconds, for the tests that need it
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
@@ -46,15 +46,9 @@ def run_module(tmp_path):
     """Run `python -m prosr_lightning.<module> ...` in an empty working directory."""
 
     def run(module: str, *arguments: str, check: bool = True, timeout: float = 200, **environment: str):
-        finished = subprocess.run(  # our own command
-            [sys.executable, "-m", f"prosr_lightning.{module}", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PROSR_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", **environment},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        settings = {"PROSR_CACHE_DIR": str(tmp_path / "cache"), **environment}
+        with started(module, *arguments, folder=tmp_path, environment=settings) as command:
+            finished = command.wait(timeout)
         if check:
             assert finished.returncode == 0, finished.stdout + finished.stderr
         return finished

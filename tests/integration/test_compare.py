@@ -22,6 +22,7 @@ from prosr_lightning.evaluate.running import evaluate_network
 from prosr_lightning.export import export_network
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.weights import load_network
+from prosr_lightning.runs.record import read_record
 from prosr_lightning.train import train
 
 METHODS = sorted(path.stem for path in (conf_dir() / "method").glob("*.yaml"))
@@ -111,6 +112,11 @@ def test_every_method_is_trained_scored_and_comes_back_from_its_checkpoint(
     assert record["levels"] == ([2, 4] if method in PYRAMIDS else [4])
     assert (record["steps"], record["samples"]) == (4, 8)
     assert record["seconds"] > 0
+    known = read_record(run)
+    assert known is not None
+    assert known.build().architecture == load_network(run / "checkpoints" / "best.ckpt").network.architecture
+    assert (run / "test" / known.method).is_dir()
+    assert (known.protocol, known.setting("data.crop")) == ("paper", 32)
 
     best = run / "checkpoints" / "best.ckpt"
     network = load_network(best).network.eval()

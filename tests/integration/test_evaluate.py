@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from golden.independent import picture
+from processes import started
 from prosr_lightning.config import conf_dir
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluate import EvaluateOptions, main, results_table, run
@@ -158,15 +159,9 @@ def test_command_line(monkeypatch, tmp_path, capsys, weights):
 def test_command_line_in_its_own_process(tmp_path, weights):
     """As a user runs it, with a self-ensemble and a scale the network was never asked for before."""
     words = [f"ckpt_path={weights}", "benchmarks=[Set5]", "scales=[8]", "self_ensemble=true", "bf16=true", "device=cpu"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "PROSR_DATA_DIR": str(tmp_path / "data")}
-    done = subprocess.run(
-        [sys.executable, "-m", "prosr_lightning.evaluate", *words],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {"PROSR_DATA_DIR": str(tmp_path / "data")}
+    with started("evaluate", *words, folder=tmp_path, environment=environment) as running:
+        done = running.wait(timeout=200)
     assert done.returncode == 0, done.stderr
     assert "self-ensemble, features in bfloat16" in done.stdout
     (per_image,) = (tmp_path / "logs").rglob("per_image.csv")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
@@ -46,28 +48,45 @@ SETTINGS = {
 }
 
 
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
+    """One kernel for all notebooks: each start imports for ten seconds."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROSR_CACHE_DIR", str(home / "cache"))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        for variable in [variable for variable in os.environ if variable.startswith("WANDB_")]:
+            patch.delenv(variable)
+        patch.setenv("WANDB_MODE", "offline")
+        patch.setenv("NETRC", str(home / "netrc"))  # nobody's account
+        for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+            patch.setenv(variable, str(home / "wandb"))
+        for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            patch.setenv(variable, NOWHERE)  # a download fails
+        patch.setenv("IPYTHONDIR", str(home / "ipython"))
+        patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+        manager = KernelManager(kernel_name="python3")
+        manager.start_kernel()
+        yield manager
+        manager.shutdown_kernel(now=True)
+        manager.cleanup_resources()
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for variable in [variable for variable in os.environ if variable.startswith("WANDB_")]:
-        monkeypatch.delenv(variable)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))  # nobody's account
-    for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
-        monkeypatch.setenv(variable, str(tmp_path / "wandb"))
-    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(variable, NOWHERE)  # a download fails
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, kernel):
     settings, conditions, words, pictures = SETTINGS[name]
     there = set(FOLDER.iterdir())
     notebook: Any = nbformat.read(FOLDER / name, as_version=4)
     number = next(n for n, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
     notebook.cells.insert(number + 1, nbformat.v4.new_code_cell(settings))
     notebook.cells.append(nbformat.v4.new_code_cell(conditions))
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(f"%reset -f\n%cd -q {tmp_path}"))  # no name of an earlier one
 
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    client = NotebookClient(notebook, km=kernel, timeout=120)
+    try:
+        client.execute()
+    finally:
+        client.kc.stop_channels()
 
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
+from processes import started
 from prosr_lightning.config import conf_dir
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
@@ -65,15 +65,9 @@ def train(folder):
             "model.discriminator.channels=2",
             "trainer.enable_progress_bar=false",
         ]
-        environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK")}
-        environment |= {
-            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, "-m", "prosr_lightning.train", *settings, *overrides]
-        return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
-        )
+        path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+        with started("train", *settings, *overrides, folder=folder, environment={"PYTHONPATH": path}) as command:
+            return command.wait(timeout=200)
 
     return run
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from processes import started
 from prosr_lightning import report
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import read_rgb
@@ -46,12 +45,9 @@ def _main(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
     return caught.value.code  # type: ignore[return-value]  # main exits with a number
 
 
-def test_the_command_prints_the_table(scored: Path):
-    command = [sys.executable, "-m", "prosr_lightning.report", "table=6", f"runs=[{scored}]"]
-    source = str(Path(report.__file__).parents[2])
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": source}, check=False
-    )
+def test_the_command_prints_the_table(scored: Path, tmp_path: Path):
+    with started("report", "table=6", f"runs=[{scored}]", folder=tmp_path) as command:
+        done = command.wait(timeout=200)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("**Table 6 of the paper.**")
     assert "Protocol paper: Y of BT.601" in done.stdout

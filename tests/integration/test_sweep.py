@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 from filelock import FileLock
 from omegaconf import OmegaConf
 
+from processes import started
 from prosr_lightning import train as command
 from prosr_lightning.sweep.devices import own_gpu
 
@@ -159,18 +158,16 @@ LONG = ["depth=2,3,4", "trainer.max_epochs=4", "data.patches_per_epoch=60", "cal
 
 def start_and_stop(where: Path, number: signal.Signals) -> tuple[int, str]:
     """Send a signal to a sweep when its second job has made a checkpoint."""
-    environment = {**os.environ, "PROSR_CACHE_DIR": str(where / "cache"), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "prosr_lightning.train", *WORDS, *LONG]
-    with subprocess.Popen(words, cwd=where, env=environment, stderr=subprocess.PIPE, text=True) as running:
+    environment = {"PROSR_CACHE_DIR": str(where / "cache")}
+    with started("train", *WORDS, *LONG, folder=where, environment=environment) as running:
         deadline = time.monotonic() + 120
         while not list(where.glob("logs/smoke/multiruns/*/1/checkpoints/last.ckpt")):
             assert time.monotonic() < deadline
             assert running.poll() is None
             time.sleep(0.01)
         running.send_signal(number)
-        assert running.stderr is not None
-        said = running.stderr.read()
-        return running.wait(timeout=60), said
+        finished = running.wait(timeout=60)
+    return finished.returncode, finished.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

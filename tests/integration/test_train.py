@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
+from processes import started
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.errors import CheckpointError, ProSRError
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
@@ -374,23 +374,19 @@ def test_every_debug_option_runs_from_the_command_line(run_module, tmp_path, nam
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_command_leaves_a_checkpoint_to_go_on_from(run_module, tmp_path, picture_folder, number):
+def test_a_stopped_command_leaves_a_checkpoint_to_go_on_from(tmp_path, picture_folder, number):
     arguments = [*SMALL_RUN, f"data.train_dir={picture_folder}", "hydra.run.dir=run", "data.patches_per_epoch=1000000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prosr_lightning.train", *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PROSR_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    environment = {"PROSR_CACHE_DIR": str(tmp_path / "cache")}
     metrics = tmp_path / "run" / "csv" / "metrics.csv"
-    deadline = time.monotonic() + 120
-    while not (metrics.is_file() and metrics.stat().st_size > 100) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    with started("train", *arguments, folder=tmp_path, environment=environment) as command:
+        deadline = time.monotonic() + 120
+        while not (metrics.is_file() and metrics.stat().st_size > 100) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        command.send_signal(number)
+        finished = command.wait(timeout=60)
+    errors = finished.stderr
 
-    assert process.returncode == 128 + number, errors
+    assert finished.returncode == 128 + number, errors
     assert f"stopped by {signal.Signals(number).name}" in errors
     assert "Traceback" not in errors
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"
@@ -402,29 +398,10 @@ def test_a_stopped_command_leaves_a_checkpoint_to_go_on_from(run_module, tmp_pat
 
 def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path, picture_folder):
     """The limit on file size stands in for the disk: the first checkpoint fits, a larger one does not."""
-    environment = {**os.environ, "PROSR_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-
-    finished = subprocess.run(  # the limit must hold in the child alone
-        [
-            sys.executable,
-            "-m",
-            "prosr_lightning.train",
-            *SMALL_RUN,
-            f"data.train_dir={picture_folder}",
-            "hydra.run.dir=run",
-            "model.generator.channels=32",
-        ],
-        cwd=tmp_path,
-        env=environment,
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = [*SMALL_RUN, f"data.train_dir={picture_folder}", "hydra.run.dir=run", "model.generator.channels=32"]
+    environment = {"PROSR_CACHE_DIR": str(tmp_path / "cache")}
+    with started("train", *words, folder=tmp_path, environment=environment, largest_file=60_000) as command:
+        finished = command.wait(timeout=200)
     assert finished.returncode == 1, finished.stderr
     assert "last.ckpt cannot be written: File too large; free space" in finished.stderr
     assert "Traceback" not in finished.stderr

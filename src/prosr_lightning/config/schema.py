@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from hydra.utils import get_object
@@ -216,9 +218,15 @@ def _file_leaves() -> dict[str, list[Any]]:
         prefix = "" if group == "." else group
         if package:
             prefix = "" if package.group(1) == "_global_" else package.group(1)
-        for path, value in leaves(OmegaConf.to_container(OmegaConf.load(file), resolve=False), prefix):
+        for path, value in leaves(_read(file, file.stat().st_mtime_ns), prefix):
             values.setdefault(path, []).append(value)
     return values
+
+
+@functools.cache
+def _read(file: Path, written: int) -> Any:  # noqa: ANN401  # YAML; a file written since is another file
+    """Return the values of a file, read once: a sweep checks each of its jobs against the whole tree."""
+    return OmegaConf.to_container(OmegaConf.load(file), resolve=False)
 
 
 def leaves(node: Any, prefix: str) -> Iterable[tuple[str, Any]]:  # noqa: ANN401  # YAML

@@ -37,6 +37,7 @@ TREE: Mapping[str, Part] = {
     "val_scales": Part(course=True, spoken=True),
     "ckpt_path": Part(spoken=True),
     "init_from": Part(course=True, spoken=True),
+    "trusted_networks": Part(spoken=True),
     "fine_tuning_rate": Part(course=True),
     "data": Part(course=True, spoken=True, instead="data=sample needs no download"),
     "degradation": Part(course=True, instead="degradation._target_=CLASS chooses another"),

@@ -22,7 +22,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.running import Progress, evaluate_folder, evaluate_network
 from prosr_lightning.imaging.degradation import BICUBIC, Bicubic, Degradation
 from prosr_lightning.metrics.protocol import get_protocol
-from prosr_lightning.networks import SRNetwork, count_parameters
+from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.tables import Table, terminal
@@ -38,6 +38,7 @@ class EvaluateOptions:
     output_dir: Path
     method: str | None = None
     ckpt_path: str | None = None
+    trusted_networks: str | Sequence[str] = ()
     sr_dir: str | None = None
     benchmarks: str | Sequence[str] = "all"
     scales: int | Sequence[int] = (2, 4, 8)
@@ -80,6 +81,7 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         protocol=protocol,
         source=source,
         parameters=parameters,
+        multiply_adds={} if network is None else multiply_adds_by_scale(network, scales),
         self_ensemble=options.self_ensemble,
         bf16=options.bf16,
         lr_dir=options.lr_dir,
@@ -185,7 +187,8 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
         return None, options.sr_dir, None, Path(options.sr_dir).name
     if options.ckpt_path is None:
         return None, None, 0, "bicubic"
-    loaded = load_network(options.ckpt_path, device=device)
+    trust = options.trusted_networks
+    loaded = load_network(options.ckpt_path, device=device, trust=[trust] if isinstance(trust, str) else trust)
     network = loaded.network
     path = Path(options.ckpt_path)
     name = path.stem

@@ -14,13 +14,13 @@ from rich.console import Console
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluate.methods import make_sample, read_ycbcr
 from prosr_lightning.evaluate.running import evaluate_network
-from prosr_lightning.evaluate.scoring import PERCEPTUAL
+from prosr_lightning.evaluate.scoring import find_measure
 from prosr_lightning.imaging.color import ycbcr_to_rgb
 from prosr_lightning.imaging.degradation import BICUBIC, Degradation
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
-from prosr_lightning.metrics.protocol import Protocol
-from prosr_lightning.networks.contract import SRNetwork, count_parameters
+from prosr_lightning.metrics.protocol import ScoringProtocol
+from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
 from prosr_lightning.pictures.comparison import Panel, comparison, detailed_window
 from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.tables import Table, terminal
@@ -34,7 +34,7 @@ def score_run(
     networks: Mapping[str, SRNetwork],
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
-    protocol: Protocol,
+    protocol: ScoringProtocol,
     *,
     output_dir: Path,
     device: str | torch.device = "cpu",
@@ -83,6 +83,7 @@ def score_run(
             protocol=protocol,
             source=(sources or {}).get(method),
             parameters=parameters,
+            multiply_adds={} if module is None else multiply_adds_by_scale(module, scales),
             degradation=BICUBIC if degradation is None else degradation.name,
             device=str(device),
         )
@@ -102,7 +103,7 @@ def _advance(progress: Callable[[str, int, int], None], method: str, _: ImageSco
     progress(method, done, total)
 
 
-def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol, lr_images: str) -> Table:
+def _table(scores: Mapping[str, list[ImageScore]], protocol: ScoringProtocol, lr_images: str) -> Table:
     bicubic = ""
     if protocol.bicubic_rounding != protocol.rounding:
         bicubic = "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")
@@ -119,11 +120,12 @@ def _table(scores: Mapping[str, list[ImageScore]], protocol: Protocol, lr_images
 
 
 def _measure_table(scores: Mapping[str, list[ImageScore]], measure: str) -> Table:
+    wanted = find_measure(measure)
     lines = [
-        (rows[0].dataset, f"{rows[0].scale}x", *(f"{row.perceptual[measure]:.4f}" for row in rows))
+        (rows[0].dataset, f"{rows[0].scale}x", *(f"{row.perceptual[wanted.name]:.4f}" for row in rows))
         for rows in _by_place(scores)
     ]
-    return Table.of_text(("set", "scale", *scores), lines, caption=f"{measure}; {PERCEPTUAL[measure]}")
+    return Table.of_text(("set", "scale", *scores), lines, caption=f"{wanted.name}; {wanted.meaning}")
 
 
 def _by_place(scores: Mapping[str, list[ImageScore]]) -> Iterable[tuple[SummaryRow, ...]]:

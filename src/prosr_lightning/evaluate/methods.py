@@ -84,7 +84,7 @@ def make_sample(
         path: The ground-truth file.
         hr: YCbCr / 255, `(1, 3, H, W)`.
         scale: The factor.
-        rounding: See `Protocol`.
+        rounding: See `ScoringProtocol`.
         lr_path: See `Sample`.
         degradation: See `Sample`; None for bicubic.
         number: See `Sample`.

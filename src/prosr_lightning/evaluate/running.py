@@ -19,9 +19,9 @@ from prosr_lightning.evaluate.methods import (
     make_sample,
     read_ycbcr,
 )
-from prosr_lightning.evaluate.scoring import PERCEPTUAL, Scorer
+from prosr_lightning.evaluate.scoring import Scorer, find_measure
 from prosr_lightning.imaging.degradation import Degradation
-from prosr_lightning.metrics.protocol import Protocol, Rounding
+from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol
 from prosr_lightning.networks import SRNetwork, levels_up_to
 from prosr_lightning.runs.scores import ImageScore
 
@@ -33,7 +33,7 @@ def evaluate_network(
     network: SRNetwork | None,
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
-    protocol: Protocol,
+    protocol: ScoringProtocol,
     *,
     self_ensemble: bool = False,
     bf16: bool = False,
@@ -57,7 +57,7 @@ def evaluate_network(
         progress: Called after every image.
         save_dir: Write each result there as `NAME/x4/image.png`.
         tile: See `upscale.chain.Chain`.
-        measures: Perceptual values wanted besides: "gmsd", "high_frequency", "lpips", "dists".
+        measures: Values wanted besides: "gmsd", "high_frequency", "lpips", "dists", or paths, see `find_measure`.
         degradation: Makes the LR images that are not given; None for bicubic.
 
     Returns:
@@ -86,7 +86,7 @@ def evaluate_network(
         method=method,
         protocol=protocol,
         rounding=rounding,
-        measures=measures,
+        measures=[find_measure(key) for key in measures],
         save_dir=None if save_dir is None else Path(save_dir),
     )
     return _run(scorer, benchmarks, scales, progress, degradation)
@@ -96,7 +96,7 @@ def evaluate_folder(
     folder: Path | str,
     benchmarks: Sequence[Benchmark],
     scales: Sequence[int],
-    protocol: Protocol,
+    protocol: ScoringProtocol,
     *,
     progress: Progress | None = None,
     measures: Sequence[str] = (),
@@ -131,7 +131,11 @@ def evaluate_folder(
         )
     rounding: Rounding = "y8" if protocol.rounding == "y8" else "none"
     scorer = Scorer(
-        method=FolderMethod(files=files), protocol=protocol, rounding=rounding, measures=measures, timed=False
+        method=FolderMethod(files=files),
+        protocol=protocol,
+        rounding=rounding,
+        measures=[find_measure(key) for key in measures],
+        timed=False,
     )
     return _run(scorer, benchmarks, scales, progress)
 
@@ -199,6 +203,6 @@ def _check(scales: Sequence[int], measures: Sequence[str]) -> None:
         raise ConfigError(
             f"`scales` must be different whole numbers >= 2, got {list(scales)}; choose from 2, 4, 8, 16."
         )
-    unknown = [key for key in measures if key not in PERCEPTUAL]
-    if unknown:
-        raise ConfigError(f"`perceptual` must be from {', '.join(PERCEPTUAL)}, got {', '.join(unknown)}.")
+    names = [find_measure(key).name for key in measures]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"`perceptual` must hold measures of different names, got {list(measures)}; name each once.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from prosr_lightning.imaging.color import ycbcr_to_rgb
 from prosr_lightning.imaging.io import write_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import perceptual, quantize_8bit
-from prosr_lightning.metrics.protocol import Protocol, Rounding, round_result, score
+from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol, round_result, score
 from prosr_lightning.runs.scores import ImageScore
 
 PERCEPTUAL = {
@@ -30,6 +31,49 @@ PERCEPTUAL = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A value besides PSNR and SSIM.
+
+    Attributes:
+        name: Of its column.
+        meaning: For captions.
+        compute: A function of the result as YCbCr / 255, its rounded luminance, and the sample.
+    """
+
+    name: str
+    meaning: str
+    compute: Callable[[Tensor, Tensor, Sample], Tensor]
+
+
+def find_measure(key: str) -> Measure:
+    """Return one of ours, or a function of the user's.
+
+    Args:
+        key: A name from `PERCEPTUAL`; or the path of a function of (sr, hr), both luminance `(1, 1, H, W)` in float64
+            without the border of the tables, which is imported and called by its last part.
+
+    Raises:
+        ConfigError: If there is no such measure.
+    """
+    if key in PERCEPTUAL:
+        return Measure(name=key, meaning=PERCEPTUAL[key], compute=_COMPUTE[key])
+    module, _, name = key.rpartition(".")
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"`perceptual` must be from {', '.join(PERCEPTUAL)}, or the path of a function, mypackage.sharpness, got "
+            f"{key!r} ({error}); see docs/extending.md."
+        ) from error
+
+    def compute(_: Tensor, luminance: Tensor, sample: Sample) -> Tensor:
+        inner = slice(sample.scale, -sample.scale)
+        return torch.as_tensor(function(luminance[..., inner, inner], sample.hr[:, :1, inner, inner]))
+
+    return Measure(name=name, meaning=key, compute=compute)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scorer:
     """Runs a method on one sample and scores what comes out.
 
@@ -37,15 +81,15 @@ class Scorer:
         method: The method.
         protocol: The convention.
         rounding: The protocol's rounding for this method.
-        measures: Names from `PERCEPTUAL` wanted besides.
+        measures: Wanted besides.
         save_dir: Write the results there; None writes none.
         timed: Whether the time of the method means anything.
     """
 
     method: Method
-    protocol: Protocol
+    protocol: ScoringProtocol
     rounding: Rounding
-    measures: Sequence[str] = ()
+    measures: Sequence[Measure] = ()
     save_dir: Path | None = None
     timed: bool = True
 
@@ -75,7 +119,7 @@ class Scorer:
         luminance = round_result(sr, self.rounding)
         try:
             psnr_db, ssim = score(luminance, sample.hr[:, :1], scale=scale, protocol=self.protocol)
-            extra = {key: _measure(key, sr, luminance, sample) for key in self.measures}
+            extra = {one.name: one.compute(sr, luminance, sample).item() for one in self.measures}
         except ImageError as error:
             raise ImageError(f"{sample.path} cannot be scored at {scale}x: {error}") from error
         return ImageScore(
@@ -109,11 +153,20 @@ def _with_chroma(sr: Tensor, sample: Sample) -> Tensor:
     return torch.cat([sr, bicubic_upscale(sample.lr[:, 1:], sample.scale)], dim=1)
 
 
-def _measure(key: str, sr: Tensor, luminance: Tensor, sample: Sample) -> float:
-    truth = sample.hr[:, :1]
-    if key == "gmsd":
-        return perceptual.gmsd(luminance, truth, border=sample.scale).item()
-    if key == "high_frequency":
-        return perceptual.high_frequency_energy_ratio(luminance, truth, border=sample.scale).item()
-    learned = perceptual.lpips if key == "lpips" else perceptual.dists
-    return learned(quantize_8bit(ycbcr_to_rgb(sr)), ycbcr_to_rgb(sample.hr)).item()
+def _gmsd(_: Tensor, luminance: Tensor, sample: Sample) -> Tensor:
+    return perceptual.gmsd(luminance, sample.hr[:, :1], border=sample.scale)
+
+
+def _high_frequency(_: Tensor, luminance: Tensor, sample: Sample) -> Tensor:
+    return perceptual.high_frequency_energy_ratio(luminance, sample.hr[:, :1], border=sample.scale)
+
+
+def _lpips(sr: Tensor, _: Tensor, sample: Sample) -> Tensor:
+    return perceptual.lpips(quantize_8bit(ycbcr_to_rgb(sr)), ycbcr_to_rgb(sample.hr))
+
+
+def _dists(sr: Tensor, _: Tensor, sample: Sample) -> Tensor:
+    return perceptual.dists(quantize_8bit(ycbcr_to_rgb(sr)), ycbcr_to_rgb(sample.hr))
+
+
+_COMPUTE = {"gmsd": _gmsd, "high_frequency": _high_frequency, "lpips": _lpips, "dists": _dists}

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.networks import SRNetwork
-from prosr_lightning.networks.weights import load_network
+from prosr_lightning.networks import SRNetwork, Trust
+from prosr_lightning.networks.weights import TRUST_HELP, load_network
 from prosr_lightning.upscale.engines import TorchEngine
 from prosr_lightning.upscale.runtimes import RADIUS_KEY, WIDEST_KEY
 
@@ -44,7 +44,13 @@ class Exported:
 
 
 def export_network(
-    name_or_path: str, folder: Path, *, target: str = "onnx", graphs: Sequence[str] = GRAPHS, scale: int = 4
+    name_or_path: str,
+    folder: Path,
+    *,
+    target: str = "onnx",
+    graphs: Sequence[str] = GRAPHS,
+    scale: int = 4,
+    trust: Trust = (),
 ) -> list[Exported]:
     """Write the graphs of a network and verify each on sizes that it was not traced with.
 
@@ -54,6 +60,7 @@ def export_network(
         target: "onnx", "torch" (a `.pt2` of torch.export) or "openvino" (`.xml` and `.bin`).
         graphs: Some of "step" and "rgb"; see `graphs`.
         scale: Total factor of the rgb graph.
+        trust: As `weights.load_network`.
 
     Raises:
         CheckpointError: As `weights.load_network`.
@@ -61,7 +68,7 @@ def export_network(
         ProSRError: If the results differ from PyTorch's.
         StorageError: If the folder cannot be written.
     """
-    network = load_network(name_or_path).network.requires_grad_(False).folded()
+    network = load_network(name_or_path, trust=trust).network.requires_grad_(False).folded()
     factor = TorchEngine(network, device="cpu").passes(scale)[0][0]
     written: list[Exported] = []
     for graph in graphs:
@@ -203,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="prosr-export", description="Export a network for other programs.")
     add = parser.add_argument
     add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
+    add("--trust", action="append", default=[], metavar="CLASS", help=TRUST_HELP)
     add("-f", "--format", default="onnx", choices=tuple(FORMATS), help="default: onnx")
     add("-g", "--graph", default="both", choices=("both", *GRAPHS), help="step: luminance; rgb: the whole way")
     add("-s", "--scale", type=int, default=4, choices=(2, 4, 8, 16), help="of the rgb graph; default: 4")
@@ -211,7 +219,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     graphs = GRAPHS if options.graph == "both" else (options.graph,)
     try:
         written = export_network(
-            options.model, options.output, target=options.format, graphs=graphs, scale=options.scale
+            options.model,
+            options.output,
+            target=options.format,
+            graphs=graphs,
+            scale=options.scale,
+            trust=options.trust,
         )
     except ProSRError as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)

@@ -1,7 +1,7 @@
 """PSNR and SSIM of luminance by the convention of the benchmark tables, every piece of it an explicit argument.
 
 The functions take planes Y / 255 in `[0, 1]`, compute in float64 and return one value per image; tables average those
-values (never the squared error of all images together). `metrics.protocol.Protocol` names a whole convention.
+values (never the squared error of all images together). `metrics.protocol.ScoringProtocol` names a whole convention.
 """
 
 from __future__ import annotations

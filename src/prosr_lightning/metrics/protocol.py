@@ -21,7 +21,7 @@ _SSIM_WORDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
+class ScoringProtocol:
     """A convention for scoring; no number means anything without it.
 
     Attributes:
@@ -51,12 +51,12 @@ class Protocol:
 
 
 # The paper's Tables 2 to 6: their bicubic rows are unrounded, their network rows come from 8-bit RGB files.
-PAPER = Protocol(name="paper", rounding="rgb8", bicubic_rounding="none", ssim="skimage")
+PAPER = ScoringProtocol(name="paper", rounding="rgb8", bicubic_rounding="none", ssim="skimage")
 # Most other papers since SRCNN and VDSR: bicubic Set5 at 2x is 33.66 dB / 0.9299.
-STANDARD = Protocol(name="standard", rounding="y8", bicubic_rounding="y8", ssim="wang")
+STANDARD = ScoringProtocol(name="standard", rounding="y8", bicubic_rounding="y8", ssim="wang")
 
 
-def get_protocol(name: str, *, rounding: str | None = None, ssim: str | None = None) -> Protocol:
+def get_protocol(name: str, *, rounding: str | None = None, ssim: str | None = None) -> ScoringProtocol:
     """Return a named protocol, or a variant of it whose name says what differs.
 
     Args:
@@ -94,7 +94,7 @@ def round_result(sr: Tensor, rounding: Rounding) -> Tensor:
 
     Args:
         sr: The result as YCbCr / 255, `(1, 3, H, W)`; for "none" and "y8" luminance alone, `(1, 1, H, W)`, will do.
-        rounding: See `Protocol`.
+        rounding: See `ScoringProtocol`.
 
     Returns:
         `(1, 1, H, W)`.
@@ -106,7 +106,7 @@ def round_result(sr: Tensor, rounding: Rounding) -> Tensor:
     return rgb_to_luminance(quantize_8bit(ycbcr_to_rgb(sr)))
 
 
-def score(sr: Tensor, hr: Tensor, *, scale: int, protocol: Protocol) -> tuple[float, float]:
+def score(sr: Tensor, hr: Tensor, *, scale: int, protocol: ScoringProtocol) -> tuple[float, float]:
     """Score one result, already rounded as the protocol wants it.
 
     Args:

@@ -19,7 +19,7 @@ from prosr_lightning.networks.compared import (
     MSLapSRN,
     SRResNet,
 )
-from prosr_lightning.networks.complexity import longest_path, multiply_adds_per_output_pixel
+from prosr_lightning.networks.complexity import longest_path, multiply_adds_by_scale, multiply_adds_per_output_pixel
 from prosr_lightning.networks.contract import (
     DirectNetwork,
     SRNetwork,
@@ -55,6 +55,7 @@ __all__ = [
     "count_parameters",
     "levels_up_to",
     "longest_path",
+    "multiply_adds_by_scale",
     "multiply_adds_per_output_pixel",
     "network_class",
 ]

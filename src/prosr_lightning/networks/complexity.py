@@ -13,6 +13,7 @@ Several counts of layers are in use, and Table 1 does not keep to one. At 4x:
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,14 @@ def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
     """
     multiply_adds, sr = _run(network, scale)
     return multiply_adds / sr.numel()
+
+
+def multiply_adds_by_scale(network: SRNetwork, scales: Iterable[int]) -> dict[int, float]:
+    """Return `multiply_adds_per_output_pixel` at each scale; nothing for a network that cannot run without numbers."""
+    try:
+        return {scale: multiply_adds_per_output_pixel(network, scale) for scale in scales}
+    except RuntimeError:  # what PyTorch raises where a value is asked for that the "meta" device has not
+        return {}
 
 
 def longest_path(network: SRNetwork, scale: int) -> int:

@@ -166,6 +166,7 @@ def psnr_chart(
     """
     if numbers is None:
         numbers = {label: at for at, label in enumerate(dict.fromkeys(point.label for point in points if point.ours))}
+    mixed = len({point.ours for point in points}) == 2
     series: list[Series] = []
     for point in points:
         who, kind = (point.label, "run here") if point.ours else (f"{point.label}, as published", "paper, Table 6")
@@ -176,7 +177,7 @@ def psnr_chart(
                 points=((point.cost, point.psnr_db),),
                 tips=(f"{who}\n{point.psnr_db:.2f} dB, {point.cost:,.4g} {COSTS[cost].lower()}",),
                 beside=(point.label,),
-                legend="" if any(other.legend == kind for other in series) else kind,
+                legend=kind if mixed and not any(other.legend == kind for other in series) else "",
             )
         )
     costs = [point.cost for point in points]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.metrics.protocol import PAPER, Protocol
+from prosr_lightning.metrics.protocol import PAPER, ScoringProtocol
 from prosr_lightning.runs.scores import Run
 
 
-def common_protocol(runs: Sequence[Run]) -> Protocol:
+def common_protocol(runs: Sequence[Run]) -> ScoringProtocol:
     """Return the protocol that all runs were scored by; `PAPER` for no runs.
 
     Raises:

@@ -119,10 +119,13 @@ def _costs(run: Run, scale: int) -> dict[str, float]:
     network = network_of(run.name or run.info.method, scale) if training is None else training.build()
     if training is None and network is not None and run.info.parameters not in (None, count_parameters(network)):
         network = None  # another network of the same name
+    multiply_adds = run.info.multiply_adds.get(scale)  # of a network that is not ours; older files have none
+    if network is not None:
+        multiply_adds = multiply_adds_per_output_pixel(network, scale)
     passes = 8 if run.info.self_ensemble else 1
     costs = {
         "parameters": run.info.parameters if network is None else count_parameters(network),
-        "multiply_adds": None if network is None else passes * multiply_adds_per_output_pixel(network, scale),
+        "multiply_adds": None if multiply_adds is None else passes * multiply_adds,
         "steps": None if training is None else training.steps,
         "minutes": None if training is None else training.minutes,
     }

@@ -16,7 +16,7 @@ import torch
 from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.metrics.protocol import Protocol
+from prosr_lightning.metrics.protocol import ScoringProtocol
 from prosr_lightning.runs.record import RunRecord
 from prosr_lightning.runs.training import read_training
 from prosr_lightning.tables import csv_text
@@ -73,6 +73,7 @@ class RunInfo:
         protocol: The convention.
         source: The weights or the folder of results; None for bicubic.
         parameters: Learned values of the network; 0 for bicubic, None where they are not known.
+        multiply_adds: Of one enlargement, for one pixel of the result, by scale; see `networks.complexity`.
         self_ensemble: Whether each result is the mean over the eight symmetries.
         bf16: Whether features were computed in bfloat16.
         lr_dir: Folder of the LR images; None if they were made from the ground truth.
@@ -81,9 +82,10 @@ class RunInfo:
     """
 
     method: str
-    protocol: Protocol
+    protocol: ScoringProtocol
     source: str | None = None
     parameters: int | None = None
+    multiply_adds: Mapping[int, float] = field(default_factory=dict)
     self_ensemble: bool = False
     bf16: bool = False
     lr_dir: str | None = None
@@ -346,8 +348,10 @@ def _read_info(path: Path) -> RunInfo:
         )
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        protocol = Protocol(**_known(Protocol, content["protocol"]))
-        return RunInfo(**{**_known(RunInfo, content), "method": str(content["method"]), "protocol": protocol})
+        protocol = ScoringProtocol(**_known(ScoringProtocol, content["protocol"]))
+        counts = {int(scale): float(count) for scale, count in content.get("multiply_adds", {}).items()}
+        changed = {"method": str(content["method"]), "protocol": protocol, "multiply_adds": counts}
+        return RunInfo(**{**_known(RunInfo, content), **changed})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             f"{path} must name the method and the protocol of the scores, but: {error!r}; {remedy}."

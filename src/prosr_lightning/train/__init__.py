@@ -36,7 +36,7 @@ from prosr_lightning.runs.folder import LAST, open_run
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
-from prosr_lightning.train.checking import derive, say_recipe
+from prosr_lightning.train.checking import derive, say_recipe, trusted
 from prosr_lightning.train.checkpoints import AtomicCheckpointIO
 from prosr_lightning.train.identity import identity_of
 from prosr_lightning.train.recording import best_of, best_step, keep_record, save_configuration
@@ -148,7 +148,7 @@ def _module(cfg: DictConfig) -> LitSuperResolution:
     module: LitSuperResolution = instantiate(cfg.model, _convert_="all")
     module.run_config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     if cfg.ckpt_path is None and (start := start_of(cfg)) is not None:  # a checkpoint brings its own weights
-        start_from(start, module, trust=[type(module.generator)])
+        start_from(start, module, trust=trusted(cfg))
     return module
 
 
@@ -187,7 +187,7 @@ def _score(
     )
     if not benchmarks:
         return {}
-    trust = [type(module.generator)]
+    trust = trusted(cfg)
     networks = {cfg.test.method: load_network(source, trust=trust).network if source else module.network}
     start = start_of(cfg)
     if start is not None:

@@ -15,7 +15,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.scoring import PERCEPTUAL
+from prosr_lightning.evaluate.scoring import find_measure
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.perceptual import require_measure
 from prosr_lightning.metrics.protocol import get_protocol
@@ -110,6 +110,16 @@ def module_class(cfg: DictConfig) -> type[LitSuperResolution]:
     return kind
 
 
+def trusted(cfg: DictConfig) -> list[str]:
+    """Return the networks that files may ask for in this run: what the configuration builds, and what the user named.
+
+    Args:
+        cfg: The composed `conf/train.yaml`.
+    """
+    named = cfg.trusted_networks
+    return [cfg.model.generator._target_, *([named] if isinstance(named, str) else named)]
+
+
 def _require_own_depth(network: SRNetwork) -> None:
     """Refuse `depth=` for a method that does not read it: a sweep would train the same network again and again."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
@@ -155,10 +165,8 @@ def check(cfg: DictConfig) -> None:
     method = cfg.test.method
     if not isinstance(method, str) or Path(method).name != method or method.lower() == "bicubic":
         raise ConfigError(f"`test.method` must be a plain name other than bicubic, got {method!r}; choose e.g. ProSRN.")
-    wrong = sorted(set(cfg.test.perceptual) - set(PERCEPTUAL))
-    if wrong:
-        raise ConfigError(f"`test.perceptual` may hold {', '.join(PERCEPTUAL)}, got {', '.join(wrong)}; leave it out.")
     for measure in cfg.test.perceptual:
+        find_measure(measure)
         require_measure(measure)
 
 

@@ -90,7 +90,7 @@ def read_state(path: Path, *, trust: Trust = ()) -> dict[str, Any]:
 
     Args:
         path: A checkpoint of training.
-        trust: As `networks.network_class`.
+        trust: As `weights.load_network`.
 
     Raises:
         CheckpointError: If it cannot be read, or holds weights alone.

@@ -39,7 +39,7 @@ from prosr_lightning.runs.folder import LAST, LOG
 from prosr_lightning.runs.record import FILE_NAME
 from prosr_lightning.runs.sweeps import JOB
 from prosr_lightning.sweep.resuming import comparable
-from prosr_lightning.train.checking import derive
+from prosr_lightning.train.checking import derive, trusted
 from prosr_lightning.train.checkpoints import forget_best, read_state, relocate_best
 
 log = logging.getLogger(__name__)
@@ -221,7 +221,7 @@ def resume(cfg: DictConfig) -> Resumption | None:
     """
     if cfg.ckpt_path is None or (checkpoint := find_checkpoint(cfg)) is None:
         return None
-    earlier = read_state(checkpoint, trust=[cfg.model.generator._target_])["prosr"].get("config") or {}
+    earlier = read_state(checkpoint, trust=trusted(cfg))["prosr"].get("config") or {}
     changed = changes(earlier, _plain(cfg)) if earlier else {}
     for key, (then, now) in changed.items():
         if (reason := _hindrance(key, then, cfg, earlier)) is not None:

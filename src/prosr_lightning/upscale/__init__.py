@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from prosr_lightning.errors import ProSRError
+from prosr_lightning.networks.weights import TRUST_HELP
 from prosr_lightning.pictures.formats import FORMATS, write_picture
 from prosr_lightning.pictures.picture import read_picture
 from prosr_lightning.upscale.batch import Job, Naming, check_job, plan_batch
@@ -67,6 +68,7 @@ class _Batch:
             precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
             tile=options.tile,
             engine=options.engine,
+            trust=options.trust,
         )
         pending = list(self.checked(jobs))
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -184,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("-s", "--scale", type=int, choices=(2, 4, 8, 16), default=4, help="default: 4")
     add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
+    add("--trust", action="append", default=[], metavar="CLASS", help=TRUST_HELP)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
     add("--suffix", help="put after the name; default: _x4 for scale 4; may be empty with -o")
     add("--ext", default="auto", choices=("auto", *(key.removeprefix(".") for key in FORMATS)), help="auto writes png")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from prosr_lightning.errors import ConfigError, ImageError
-from prosr_lightning.networks import SRNetwork, levels_up_to
+from prosr_lightning.networks import SRNetwork, Trust, levels_up_to
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
@@ -53,6 +53,7 @@ class Upscaler:
         precision: str = "auto",
         tile: int | str = "auto",
         engine: str = "torch",
+        trust: Trust = (),
     ) -> Upscaler:
         """Load released weights, a file, or a checkpoint.
 
@@ -63,6 +64,7 @@ class Upscaler:
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.
             engine: "torch", "onnxruntime" or "openvino".
+            trust: Networks that the file may ask for besides ours, see `weights.load_network`.
 
         Raises:
             CheckpointError: As `weights.load_network`.
@@ -73,7 +75,8 @@ class Upscaler:
             raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
         if engine != "torch":
             return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile)
-        return cls.from_network(load_network(name_or_path).network, device=device, precision=precision, tile=tile)
+        network = load_network(name_or_path, trust=trust).network
+        return cls.from_network(network, device=device, precision=precision, tile=tile)
 
     @classmethod
     def from_network(

@@ -98,6 +98,7 @@ def test_a_batch_depends_on_seed_epoch_and_number_alone(make_batches):
         assert not torch.equal(first, different[0])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # what a single core may do
 def test_workers_and_devices_share_no_batch(make_batches):
     batches = make_batches((64, 64), batch_size=2)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prosr_lightning.errors import ConfigError, DataError
-from prosr_lightning.metrics.protocol import PAPER, STANDARD, Protocol
+from prosr_lightning.metrics.protocol import PAPER, STANDARD, ScoringProtocol
 from prosr_lightning.networks import Generator, build_network, count_parameters
 from prosr_lightning.report.charts import parameter_points, race_points
 from prosr_lightning.report.costs import network_of, parameters_by_scale, parameters_of
@@ -23,7 +23,7 @@ from prosr_lightning.report.tables import TABLES, build_table
 from prosr_lightning.runs.log import read_curves
 from prosr_lightning.runs.record import RunRecord, write_record
 from prosr_lightning.runs.scores import ImageScore, Run, RunInfo, SummaryRow, read_runs, write_results
-from prosr_lightning.tables import Cell, Column, Table, Value, mark_values, render, text_cell
+from prosr_lightning.tables import Table, render
 
 Scores = dict[tuple[str, int], tuple[float, float]]
 
@@ -33,7 +33,7 @@ def write_run(
     scores: Scores,
     *,
     method: str = "ProSRN",
-    protocol: Protocol = PAPER,
+    protocol: ScoringProtocol = PAPER,
     seconds: float = math.nan,
     **info,
 ) -> Path:
@@ -169,23 +169,7 @@ def test_the_papers_own_marks_come_out():
     assert best["ProSRN (2x, 4x, 8x)", "8x"] == [none, both, both, psnr, psnr]
 
 
-# Marks
-
-
-@pytest.mark.parametrize(
-    ("numbers", "marks"),
-    [
-        ([1.0, 3.0, 2.0], ["", "best", "second"]),
-        ([3.0, 3.0, 2.0, 1.0], ["best", "best", "second", ""]),
-        ([3.0, 2.0, 2.0], ["best", "second", "second"]),
-        ([None, 2.0, 1.0], ["", "best", ""]),  # of two, the lesser is nothing
-        ([2.0, 2.0, 2.0], ["best", "best", "best"]),
-        ([2.0, None], ["", ""]),
-        ([], []),
-    ],
-)
-def test_marks(numbers: list[float | None], marks: list[str]):
-    assert mark_values(numbers) == marks
+# Our marks
 
 
 def test_ours_are_marked_among_themselves_at_printed_digits():
@@ -367,23 +351,6 @@ def test_csv_comes_back_as_it_was():
     mine = by_key["VDSR, mine", 8, "Set14"]
     assert (mine["ours_psnr_db"], mine["ours_ssim"], mine["protocol"]) == ("23.456789", "0.5123457", "paper")
     assert by_key["VDSR", 4, "Set5"]["difference_db"] == "-1.36"
-
-
-def test_latex_escapes_and_marks():
-    cells = (
-        text_cell(r"a_b & 50% #1 {x} $ ~ ^ \ <"),
-        Cell(values=(Value(text="1.00", mark="best"), Value(text="0.5", mark="second", note="a")), suffix=" (+1)"),
-    )
-    columns = (Column(title="M", numeric=False), Column(title="p", group="S_1"))
-    table = Table(title="T", caption="50%", columns=columns, blocks=((cells,), (cells,)), notes=(("a", "n_1"),))
-    text = render(table, "latex")
-    name = r"a\_b \& 50\% \#1 \{x\} \$ \textasciitilde{} \textasciicircum{} \textbackslash{} \textless{}"
-    assert rf"{name} & \textbf{{1.00}} / \underline{{0.5}}\textsuperscript{{a}} (+1) \\" in text
-    assert r"\caption{T. 50\%}" in text
-    assert r" & \multicolumn{1}{c}{S\_1} \\" in text
-    assert r"\textsuperscript{a} n\_1" in text
-    assert text.count(r"\midrule") == 2
-    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name.isdigit()])

@@ -13,7 +13,7 @@ from prosr_lightning.data.sources import sample_photographs
 from prosr_lightning.errors import CheckpointError, DataError
 from prosr_lightning.evaluate.running import evaluate_network
 from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
-from prosr_lightning.metrics.protocol import PAPER, Protocol
+from prosr_lightning.metrics.protocol import PAPER, ScoringProtocol
 from prosr_lightning.networks.contract import SRNetwork
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.comparison import detailed_window
@@ -59,7 +59,7 @@ class Gallery:
 
     pictures: tuple[Crop, ...]
     source: str
-    protocol: Protocol
+    protocol: ScoringProtocol
     notes: tuple[str, ...]
 
 
@@ -163,7 +163,7 @@ def _typical(job: TrainedRun, benchmark: Benchmark, images: Sequence[Path]) -> P
 
 
 def _picture(
-    networks: dict[str, SRNetwork], dataset: str, path: Path, scale: int, folder: Path, protocol: Protocol
+    networks: dict[str, SRNetwork], dataset: str, path: Path, scale: int, folder: Path, protocol: ScoringProtocol
 ) -> Crop:
     """Score one crop as the evaluation would a picture, and keep the results."""
     crop = _crop(read_rgb(path), scale)

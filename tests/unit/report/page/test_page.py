@@ -13,7 +13,7 @@ import pytest
 
 from prosr_lightning import report
 from prosr_lightning.errors import ConfigError, DataError
-from prosr_lightning.metrics.protocol import PAPER, STANDARD, Protocol
+from prosr_lightning.metrics.protocol import PAPER, STANDARD, ScoringProtocol
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.report import parse_words
@@ -98,7 +98,7 @@ def job(sweep: Path) -> Write:
         val: Sequence[float] = (29.0, 30.5, 30.0),
         status: str = "finished",
         error: str = "",
-        protocol: Protocol = PAPER,
+        protocol: ScoringProtocol = PAPER,
         dataset: str = "Set14",
         levels: tuple[int, ...] = (2,),
         depth: int = 10,
