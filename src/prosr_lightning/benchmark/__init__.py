@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import logging
 import os
 import sys
@@ -18,23 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
 from prosr_lightning.benchmark.comparing import Section
 from prosr_lightning.benchmark.growth import check_largest
 from prosr_lightning.benchmark.patches import measure_data
-from prosr_lightning.benchmark.results import assemble, table, write_result
+from prosr_lightning.benchmark.results import assemble, table
 from prosr_lightning.benchmark.training import measure_training
 from prosr_lightning.benchmark.upscaling import measure_upscaling
-from prosr_lightning.config import conf_dir
 from prosr_lightning.console import progress_bar, run_reporting
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.export import export_network
-from prosr_lightning.networks import Generator, SRNetwork
+from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.weights import load_network, save_network
 from prosr_lightning.tables import terminal
 from prosr_lightning.upscale.engines import choose_device
@@ -42,7 +40,6 @@ from prosr_lightning.upscale.engines import choose_device
 log = logging.getLogger(__name__)
 
 PARTS = ("train", "data", "upscale")
-CLIP = 0.1  # of the gradient, as budget=cpu
 
 
 def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.info) -> dict[str, Any]:
@@ -116,55 +113,16 @@ def _upscale(options: argparse.Namespace, network: SRNetwork, device: torch.devi
     )
 
 
-def _training_words(options: argparse.Namespace, device: torch.device) -> list[str]:
-    """Return the words of a command line that trains as the options say."""
-    return [
-        f"trainer={'cpu' if device.type == 'cpu' else 'gpu'}",
-        f"trainer.devices={1 if device.index is None else [device.index]}",
-        "budget=cpu",
-        "data=sample" if options.photographs is None else "data=folder",
-        f"trainer.max_steps={options.steps}",
-        "trainer.max_time=null",
-        f"trainer.precision={options.precision}",
-        f"trainer.gradient_clip_val={CLIP}",
-        f"data.crop={options.crop}",
-        "data.on_bad_image=skip",  # as when the patches are measured
-        f"data.batch_size={options.batch_size}",
-        f"data.num_workers={options.workers or 0}",
-        f"data.patches_per_epoch={options.batch_size * options.steps * 2}",  # no validation among the steps
-        f"model.compile={str(options.compile).lower()}",
-    ]
-
-
 def _train(options: argparse.Namespace, device: torch.device) -> Section:
-    words = _training_words(options, device)
-
-    def prepare(folder: Path, more: Sequence[Callback]) -> tuple[Trainer, LightningModule, Any]:
-        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
-            cfg = compose("train", overrides=[*words, f"paths.output_dir={folder}"])
-        if options.photographs is not None:
-            cfg.data.train_dir = str(options.photographs)
-        module, data = instantiate(cfg.model, _convert_="all"), instantiate(cfg.data, _convert_="all")
-        callbacks = [instantiate(node, _convert_="all") for node in cfg.callbacks.values() if node is not None]
-        trainer = instantiate(
-            cfg.trainer,
-            _convert_="all",
-            callbacks=[*callbacks, *more],
-            logger=[instantiate(node, _convert_="all") for node in cfg.logger.values()],
-            num_sanity_val_steps=0,
-            limit_val_batches=0,
-        )
-        return trainer, module, data
-
     return measure_training(
-        prepare,
-        Generator,
+        photographs=options.photographs,
+        device=device,
         crop=options.crop,
         batch_size=options.batch_size,
         precision=options.precision,
-        clip=CLIP,
         steps=options.steps,
         rounds=options.rounds,
+        workers=options.workers or 0,
         compile=options.compile,
     )
 
@@ -234,7 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors = Console(stderr=True, highlight=False)
         result = run(options, announce=errors.print)
         path = options.output or Path("logs") / "benchmark" / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}.json"
-        write_result(result, path)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         console = Console()
         console.print(terminal(table(result)))
         console.print(f"Written to {path}", highlight=False, soft_wrap=True)

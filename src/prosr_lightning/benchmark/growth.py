@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 
 from prosr_lightning.benchmark.comparing import Section, Task, compare
+from prosr_lightning.benchmark.yardstick import repeated
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.upscale.memory import forget_peak, peak_bytes
@@ -42,9 +44,11 @@ def measure_growth(
     section.values["MiB held before"] = _peak(device, lambda: None)
     for megapixels in (SMALLEST, *(one for one in _BETWEEN if one < largest_megapixels), largest_megapixels):
         name = f"{megapixels:g} MP"
-        picture = gray_picture(round((megapixels * 1e6) ** 0.5 / 2))
-        section.values[f"MiB at the peak, {name}"] = _peak(device, _enlarging(upscaler, picture, 1))
-        tasks[name] = _enlarging(upscaler, picture, max(1, round(_LEAST_WORK / (4 * picture.size))))
+        side = round((megapixels * 1e6) ** 0.5 / 2)
+        picture = np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8)
+        enlarge, pixels = partial(upscaler.upscale, picture, 2), 4 * picture.size
+        section.values[f"MiB at the peak, {name}"] = _peak(device, enlarge)
+        tasks[name] = repeated(enlarge, device, amount=pixels, times=max(1, round(_LEAST_WORK / pixels)))
     rates = compare(tasks, rounds=rounds, warm_up=False)
     costs = {name: 1e6 / statistics.median(values) for name, values in rates.items()}
     section.values |= {f"microseconds per output pixel, {name}": cost for name, cost in costs.items()}
@@ -57,30 +61,12 @@ def measure_growth(
 
 
 def check_largest(megapixels: float) -> None:
-    """Refuse a largest picture that is none.
-
-    Raises:
-        ConfigError: If it is not larger than the smallest.
-    """
+    """Refuse a largest picture that is not larger than the smallest, by a ConfigError."""
     if not megapixels > SMALLEST:
         raise ConfigError(
             f"--megapixels: the largest picture must have more than {SMALLEST} megapixels, got {megapixels}; "
             "choose e.g. 24."
         )
-
-
-def gray_picture(side: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return a square picture of noise."""
-    return np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8)
-
-
-def _enlarging(upscaler: Upscaler, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], repeats: int) -> Task:
-    def run() -> float:
-        for _ in range(repeats):
-            upscaler.upscale(picture, 2)  # gives the result back in memory, so the device is done
-        return float(4 * picture.size * repeats)
-
-    return run
 
 
 def _peak(device: torch.device, task: Callable[[], object]) -> float:

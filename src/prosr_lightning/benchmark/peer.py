@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from prosr_lightning.benchmark.comparing import Section, compare
+from prosr_lightning.benchmark.yardstick import repeated
 from prosr_lightning.errors import ConfigError, MissingDependencyError
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.compared import LapSRN
@@ -54,17 +56,10 @@ def measure_beside_opencv(
         section.skipped[_NAME] = f"pip install opencv-contrib-python-headless onnx onnxscript onnxruntime ({error})"
         return
     upscaler = Upscaler.from_network(network, device=device)
-    pixels = float(_SIZE[0] * _SIZE[1] * _SCALE**2)
-
-    def ours() -> float:
-        upscaler.upscale(picture, _SCALE)
-        return pixels
-
-    def theirs() -> float:
-        peer(picture)
-        return pixels
-
-    rates = compare({"ours": ours, "theirs": theirs}, rounds=rounds)
+    work = {"ours": partial(upscaler.upscale, picture, _SCALE), "theirs": partial(peer, picture)}
+    pixels = _SIZE[0] * _SIZE[1] * _SCALE**2
+    tasks = {name: repeated(enlarge, device, amount=pixels, times=1) for name, enlarge in work.items()}
+    rates = compare(tasks, rounds=rounds)
     what = "dnn with LapSRN's layers" if model is None else "dnn_superres with LapSRN"
     section.add(f"4x over OpenCV's {what}", "output pixels/s", rates["ours"], rates["theirs"], goal=1.0)
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import json
 import platform
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from prosr_lightning import __version__
 from prosr_lightning.benchmark.comparing import Section
-from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.runs.record import describe_hardware
 from prosr_lightning.tables import Table
 
-STATISTIC = "median of the rounds"
 _PACKAGES = ("torch", "lightning", "numpy", "pillow", "onnxruntime", "openvino", "opencv-contrib-python-headless")
 
 
@@ -34,33 +30,15 @@ def assemble(sections: Iterable[Section], *, command: str, device: torch.device)
     return {
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "statistic": STATISTIC,
+        "statistic": "median of the rounds",
         "hardware": describe_hardware(device),
         "versions": _versions(),
         **{section.name: section.to_dict() for section in sections},
     }
 
 
-def write_result(result: Mapping[str, Any], path: Path) -> None:
-    """Write a result as JSON, whole or not at all.
-
-    Args:
-        result: As `assemble` returned it.
-        path: The file.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-
-
 def table(result: Mapping[str, Any]) -> Table:
-    """Lay out the ratios and values of a result.
-
-    Args:
-        result: As `assemble` returned it.
-    """
+    """Lay out the ratios and values of a result of `assemble`."""
     hardware = ", ".join(f"{key} {value}" for key, value in result["hardware"].items())
     caption = f"Ratios and rates: {result['statistic']} (lowest to highest ratio). {hardware}."
     blocks = []

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from prosr_lightning.benchmark.comparing import Section, Task, compare
+from prosr_lightning.benchmark.comparing import Section, compare
 from prosr_lightning.benchmark.growth import measure_growth
 from prosr_lightning.benchmark.peer import Export, measure_beside_opencv
 from prosr_lightning.benchmark.yardstick import (
@@ -20,7 +21,7 @@ from prosr_lightning.benchmark.yardstick import (
     PRODUCT,
     convolution,
     matrix_product,
-    wait,
+    repeated,
     yardstick_dtype,
 )
 from prosr_lightning.errors import MissingDependencyError, ProSRError
@@ -160,24 +161,13 @@ def _compare_with_yardsticks(
 ) -> None:
     work = 2 * multiply_adds_per_output_pixel(network, 2) * 4 * window.numel() / GIGA
     dtype = yardstick_dtype(device)
-    tasks: dict[str, Task] = {name: _task(enlarge, window, device, work) for name, enlarge in engines.items()}
-    rates = compare(
-        tasks | {PRODUCT: matrix_product(device, dtype), CONVOLUTION: convolution(device, dtype)}, rounds=rounds
-    )
+    times = 1 if device.type == "cpu" else 20
+    tasks = {PRODUCT: matrix_product(device, dtype), CONVOLUTION: convolution(device, dtype)}
+    for name, enlarge in engines.items():
+        tasks[name] = repeated(partial(enlarge, window), device, amount=work, times=times)
+    rates = compare(tasks, rounds=rounds)
     rates[BETTER] = tuple(max(pair) for pair in zip(rates[PRODUCT], rates[CONVOLUTION], strict=True))
     for name in engines:
         for yardstick in (PRODUCT, CONVOLUTION, BETTER):
             goal = _GOALS.get(name) if yardstick == PRODUCT and device.type == "cpu" else None
             section.add(f"{name} over {yardstick}", "GFLOP/s", rates[name], rates[yardstick], goal=goal)
-
-
-def _task(enlarge: Enlarge, window: Tensor, device: torch.device, work: float) -> Task:
-    repeats = 1 if device.type == "cpu" else 20
-
-    def run() -> float:
-        for _ in range(repeats):
-            enlarge(window)
-        wait(device)
-        return repeats * work
-
-    return run

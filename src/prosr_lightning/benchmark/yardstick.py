@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -24,6 +26,27 @@ def yardstick_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
+def repeated(work: Callable[[], object], device: torch.device, *, amount: float, times: int | None = None) -> Task:
+    """Return a task that does the same work over and over.
+
+    Args:
+        work: What to do.
+        device: Where it happens; the task waits for it in the end.
+        amount: How much it does each time, in the unit of the rate.
+        times: How often; None takes 4 on the CPU and 50 elsewhere, where four are done before a clock can tell.
+    """
+    count = times or (4 if device.type == "cpu" else 50)
+
+    @torch.inference_mode()
+    def run() -> float:
+        for _ in range(count):
+            work()
+        wait(device)
+        return float(count * amount)
+
+    return run
+
+
 def matrix_product(device: torch.device, dtype: torch.dtype, *, side: int | None = None) -> Task:
     """Return a task that multiplies two square matrices and returns the GFLOP of it.
 
@@ -32,16 +55,9 @@ def matrix_product(device: torch.device, dtype: torch.dtype, *, side: int | None
         dtype: See `yardstick_dtype`.
         side: Of the matrices; None takes 2048 on the CPU and 4096 elsewhere.
     """
-    size, repeats = side or (2048 if device.type == "cpu" else 4096), _repeats(device)
+    size = side or (2048 if device.type == "cpu" else 4096)
     a, b = (torch.rand(size, size, device=device, dtype=dtype) for _ in range(2))
-
-    def run() -> float:
-        for _ in range(repeats):
-            torch.mm(a, b)
-        wait(device)
-        return float(repeats * 2 * size**3 / GIGA)
-
-    return run
+    return repeated(lambda: torch.mm(a, b), device, amount=2 * size**3 / GIGA)
 
 
 def convolution(device: torch.device, dtype: torch.dtype, *, side: int | None = None) -> Task:
@@ -52,19 +68,7 @@ def convolution(device: torch.device, dtype: torch.dtype, *, side: int | None = 
         dtype: As `matrix_product`.
         side: Of the image; None takes 256 on the CPU, whose cache holds no more, and 1024 elsewhere.
     """
-    size, repeats = side or (256 if device.type == "cpu" else 1024), _repeats(device)
+    size = side or (256 if device.type == "cpu" else 1024)
     image = torch.rand(1, 64, size, size, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
     weight = torch.rand(64, 64, 3, 3, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def run() -> float:
-        for _ in range(repeats):
-            F.conv2d(image, weight, padding=1)
-        wait(device)
-        return repeats * 2 * 9 * 64 * 64 * size**2 / GIGA
-
-    return run
-
-
-def _repeats(device: torch.device) -> int:
-    return 4 if device.type == "cpu" else 50  # an accelerator is done with four before a clock can tell
+    return repeated(lambda: F.conv2d(image, weight, padding=1), device, amount=2 * 9 * 64 * 64 * size**2 / GIGA)

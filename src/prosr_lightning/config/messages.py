@@ -88,7 +88,7 @@ def _hydra_message(error: BaseException) -> str | None:
 def _unknown_override(key: str, text: str) -> str:
     if key == "structure":  # a group of method=prosrn
         return "`structure` belongs to method=prosrn, got another method; leave structure=... out, or choose prosrn."
-    known = sorted(known_paths())
+    known = sorted(known_paths(own=True))
     if key not in known and _takes(*key.rpartition(".")[::2]):
         return f"{key} stands in no file of conf/, which an override can only change; add it with +{key}=..."
     last = key.rsplit(".", maxsplit=1)[-1]

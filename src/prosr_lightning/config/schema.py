@@ -195,23 +195,27 @@ def known_values() -> dict[str, list[Any]]:
     """Return the values that the files of the tree give each key, null and interpolations left out."""
     return {
         path: [one for one in values if one is not None and not (isinstance(one, str) and one.startswith("${"))]
-        for path, values in _file_leaves().items()
+        for path, values in _file_leaves([conf_dir()]).items()
     }
 
 
-def known_paths() -> set[str]:
-    """Return every key that a file of the tree has, and the nodes above it."""
+def known_paths(*, own: bool = False) -> set[str]:
+    """Return every key that a file of the tree has, and the nodes above it.
+
+    Args:
+        own: Also those of the folder that `--config-dir` names, which may be mistyped.
+    """
     paths = set()
-    for path in _file_leaves():
+    for path in _file_leaves(conf_dirs() if own else [conf_dir()]):
         parts = path.split(".")
         paths |= {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
     return {path for path in paths if not path.rsplit(".", maxsplit=1)[-1].startswith("_")}
 
 
-def _file_leaves() -> dict[str, list[Any]]:
-    """Return all values that the files of the tree give each key, as an override would name it."""
+def _file_leaves(folders: Iterable[Path]) -> dict[str, list[Any]]:
+    """Return all values that the files of the folders give each key, as an override would name it."""
     values: dict[str, list[Any]] = {}
-    files = [(file, folder) for folder in conf_dirs() for file in sorted(folder.rglob("*.yaml"))]
+    files = [(file, folder) for folder in folders for file in sorted(folder.rglob("*.yaml"))]
     for file, folder in files:
         group = file.relative_to(folder).parent.as_posix()
         package = re.search(r"@package (\S+)", file.read_text(encoding="utf-8"))

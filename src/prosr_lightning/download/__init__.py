@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -31,9 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
-        with _Display(console) as display:
-            transfer = Transfer(say=console.print, progress=display.show)
-            _download_all(arguments, transfer)
+        with _display(console) as show:
+            _download_all(arguments, Transfer(say=console.print, progress=show))
     except ProSRError as error:
         errors.print(f"error: {error}")
         return 1
@@ -97,42 +97,33 @@ def _kept(root: Path) -> str:
     return f"What has arrived is kept in {listed}; run the same command again to go on from there."
 
 
-class _Display:
-    """A progress bar on a terminal, a line now and then elsewhere."""
+@contextmanager
+def _display(console: Console) -> Iterator[Callable[[str, int, int | None, str], None]]:
+    """Give what shows how far a file has come: by a bar on a terminal, by a line now and then elsewhere."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeRemainingColumn(),
+    )
+    bars: dict[str, TaskID] = {}
+    told: dict[str, float] = {}
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars: dict[str, TaskID] = {}
-        self._told: dict[str, float] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[amount]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-
-    def __enter__(self) -> _Display:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, label: str, done: int, total: int | None, unit: str) -> None:
-        """Tell how far `label` has come."""
+    def show(label: str, done: int, total: int | None, unit: str) -> None:
         amount = _amount(done, total, unit)
-        if self._console.is_terminal:
-            if label not in self._bars:
-                self._bars[label] = self._progress.add_task(label, amount=amount)
-            self._progress.update(self._bars[label], completed=done, total=total, amount=amount)
+        if console.is_terminal:
+            if label not in bars:
+                bars[label] = progress.add_task(label, amount=amount)
+            progress.update(bars[label], completed=done, total=total, amount=amount)
             return
         reached = done / (total or 1e9)  # of an unknown size: a line at every 100 MB
-        last = self._told.get(label, 0.0)
+        last = told.get(label, 0.0)
         if done == total or reached < last or reached >= last + _LINE_EVERY:
-            self._told[label] = reached
-            self._console.print(f"{label}: {amount}")
+            told[label] = reached
+            console.print(f"{label}: {amount}")
+
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield show
 
 
 def _amount(done: int, total: int | None, unit: str) -> str:

@@ -10,16 +10,23 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from tarfile import TarInfo
 from typing import IO
 
-from prosr_lightning.errors import DownloadError, StorageError
+from prosr_lightning.download.placement import require_space
+from prosr_lightning.errors import DownloadError, ProSRError, StorageError
 
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+_KINDS = {
+    0: tarfile.REGTYPE,
+    stat.S_IFREG: tarfile.REGTYPE,
+    stat.S_IFDIR: tarfile.DIRTYPE,
+    stat.S_IFLNK: tarfile.SYMTYPE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +44,6 @@ class Limits:
     ratio: int = 100  # deflate reaches 1032 at most; PNG files stay near 1, empty bitmaps near 50
     ratio_floor: int = 64 * 2**20
     members: int = 200_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Member:
-    name: str
-    size: int
-    is_file: bool
-    is_special: bool
-    link: str | None  # where a link leads, from the archive's root
-    open: Callable[[], IO[bytes]]
 
 
 def extract_images(archive: Path, target: Path, members: Sequence[str], *, limits: Limits | None = None) -> int:
@@ -72,14 +69,20 @@ def extract_images(archive: Path, target: Path, members: Sequence[str], *, limit
     """
     limits = limits or Limits()
     try:
-        with _members(archive) as found:
-            checked = list(_checked(archive, found, limits))
-            wanted = _wanted(archive, checked, members)
-            _check_space(target, sum(member.size for member in wanted.values()))
+        with _opened(archive) as (found, open_member):
+            wanted = _wanted(archive, list(_checked(archive, found, limits)), members)
+            require_space(target.parent, sum(member.size for member in wanted.values()), purpose="to unpack")
             for name, member in wanted.items():
-                _write(archive, member, target / name)
+                with open_member(member) as source, (target / name).open("wb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+                    written = file.tell()
+                if written != member.size:
+                    raise DownloadError(
+                        f"{archive} is damaged: {member.name!r} has {written} of {member.size} bytes; "
+                        "download it again."
+                    )
             return len(wanted)
-    except (StorageError, DownloadError):
+    except ProSRError:
         raise
     except _DAMAGED as error:
         raise DownloadError(f"{archive} is damaged: {error or type(error).__name__}; download it again.") from error
@@ -93,13 +96,14 @@ def extract_images(archive: Path, target: Path, members: Sequence[str], *, limit
 
 
 @contextmanager
-def _members(archive: Path) -> Iterator[Iterator[_Member]]:
+def _opened(archive: Path) -> Iterator[tuple[Iterable[TarInfo], Callable[[TarInfo], IO[bytes]]]]:
+    """Give the members of an archive, those of a zip in tar's terms too, and what opens a regular one of them."""
     if tarfile.is_tarfile(archive):  # first: a tar whose last member is a zip looks like a zip too
         with tarfile.open(archive) as file:
-            yield _tar_members(file)
+            yield file, file.extractfile  # type: ignore[misc]  # None for others than regular files
     elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
-            yield _zip_members(archive, packed)
+            yield (_tar_info(archive, packed, info) for info in packed.infolist()), lambda one: packed.open(one.name)
     else:
         with archive.open("rb") as raw:
             begin = raw.read(32)
@@ -109,64 +113,30 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
         )
 
 
-def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[_Member]:
-    for info in file.infolist():
-        if info.flag_bits & 0x1:  # APPNOTE.TXT, 4.4.4: bit 0 marks an encrypted file
-            raise DownloadError(f"{archive} must not be encrypted, but {info.filename} is; unpack it by hand.")
-        kind = stat.S_IFMT(info.external_attr >> 16)  # the upper half is the Unix mode, 0 where there is none
-        link = None
-        if kind == stat.S_IFLNK:
-            to = file.read(info).decode(errors="replace") if info.file_size <= 4096 else "/"  # PATH_MAX
-            link = _from_root(info.filename, to)
-        yield _Member(
-            name=info.filename,
-            size=info.file_size,
-            is_file=not info.is_dir() and kind in (0, stat.S_IFREG),
-            is_special=kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK),
-            link=link,
-            open=partial(file.open, info),
-        )
+def _tar_info(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> TarInfo:
+    if info.flag_bits & 0x1:  # APPNOTE.TXT, 4.4.4: bit 0 marks an encrypted file
+        raise DownloadError(f"{archive} must not be encrypted, but {info.filename} is; unpack it by hand.")
+    member = TarInfo(info.filename)
+    member.size = info.file_size
+    mode = info.external_attr >> 16  # the upper half is the Unix mode, 0 where there is none
+    member.type = _KINDS.get(stat.S_IFMT(mode), tarfile.CHRTYPE)
+    if member.isreg() and info.is_dir():
+        member.type = tarfile.DIRTYPE
+    if member.issym():
+        member.linkname = file.read(info).decode(errors="replace") if info.file_size <= 4096 else "/"  # PATH_MAX
+    return member
 
 
-def _tar_members(file: tarfile.TarFile) -> Iterator[_Member]:
-    for info in file:
-        link = None
-        if info.issym():
-            link = _from_root(info.name, info.linkname)
-        elif info.islnk():
-            link = info.linkname
-        yield _Member(
-            name=info.name,
-            size=info.size,
-            is_file=info.isreg() and not info.issparse(),
-            is_special=info.isdev() or info.issparse(),
-            link=link,
-            open=partial(_open_tar_member, file, info),
-        )
-
-
-def _open_tar_member(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    source = file.extractfile(info)
-    if source is None:  # never for a regular file
-        raise tarfile.ReadError(f"{info.name!r} has no content")
-    return source
-
-
-def _from_root(name: str, link: str) -> str:
-    """Resolve a symbolic link's text against the folder of the link."""
-    return posixpath.normpath(posixpath.join(posixpath.dirname(name), link.replace("\\", "/")))
-
-
-def _checked(archive: Path, members: Iterator[_Member], limits: Limits) -> Iterator[_Member]:
+def _checked(archive: Path, members: Iterable[TarInfo], limits: Limits) -> Iterator[TarInfo]:
     """Pass members on, and stop at the first that is hostile (before the data of a bomb are decompressed)."""
     total, packed = 0, archive.stat().st_size
     for count, member in enumerate(members, start=1):
         total += member.size
         if _leaves(member.name):
             _refuse(archive, f"the path {member.name!r} leads out of the target folder")
-        if member.link is not None and _leaves(member.link):
+        if _leaves(_link_target(member)):
             _refuse(archive, f"the link {member.name!r} leads out of the target folder")
-        if member.is_special:
+        if member.isdev() or member.issparse():
             _refuse(archive, f"{member.name!r} is a device or another special file")
         if count > limits.members:
             _refuse(archive, f"it holds more than {limits.members} members")
@@ -175,6 +145,13 @@ def _checked(archive: Path, members: Iterator[_Member], limits: Limits) -> Itera
         if total > limits.ratio_floor and total > limits.ratio * packed:
             _refuse(archive, f"it unpacks to more than {limits.ratio} times its size")
         yield member
+
+
+def _link_target(member: TarInfo) -> str:
+    """Resolve a link from the archive's root, as hard links are already; empty for what is none."""
+    if member.issym():
+        return posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname.replace("\\", "/")))
+    return member.linkname if member.islnk() else ""
 
 
 def _leaves(name: str) -> bool:
@@ -186,10 +163,10 @@ def _refuse(archive: Path, why: str) -> None:
     raise DownloadError(f"{archive} is refused, it may harm this machine: {why}; get it from a source you trust.")
 
 
-def _wanted(archive: Path, members: Sequence[_Member], patterns: Sequence[str]) -> dict[str, _Member]:
-    files = [member for member in members if member.is_file]
+def _wanted(archive: Path, members: Sequence[TarInfo], patterns: Sequence[str]) -> dict[str, TarInfo]:
+    files = [member for member in members if member.isreg()]
     for pattern in patterns:
-        wanted: dict[str, _Member] = {}
+        wanted: dict[str, TarInfo] = {}
         for member in files:
             match = re.search(pattern, member.name.replace("\\", "/"), flags=re.IGNORECASE)
             if match is None:
@@ -204,22 +181,3 @@ def _wanted(archive: Path, members: Sequence[_Member], patterns: Sequence[str]) 
         if wanted:
             return wanted
     return {}
-
-
-def _check_space(target: Path, needed: int) -> None:
-    free = shutil.disk_usage(target).free
-    if needed > free:
-        raise StorageError(
-            f"{target.parent} must have {needed / 1e6:.0f} MB free to unpack, got {free / 1e6:.0f} MB; free space or "
-            f"choose another folder with --root."
-        )
-
-
-def _write(archive: Path, member: _Member, path: Path) -> None:
-    with member.open() as source, path.open("wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-        written = file.tell()
-    if written != member.size:
-        raise DownloadError(
-            f"{archive} is damaged: {member.name!r} has {written} of {member.size} bytes; download it again."
-        )

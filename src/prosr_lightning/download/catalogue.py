@@ -27,17 +27,14 @@ class Files:
     Args:
         url: The address, with `{number:03d}` or the like where the image's number stands.
         name: The file name an image gets, with the same field.
-        count: Numbers run from 1 to this.
     """
 
     url: str
     name: str
-    count: int
 
-    def items(self) -> list[tuple[str, str]]:
-        """Give `(name, url)` of every image."""
-        numbers = range(1, self.count + 1)
-        return [(self.name.format(number=number), self.url.format(number=number)) for number in numbers]
+    def items(self, count: int) -> list[tuple[str, str]]:
+        """Give `(name, url)` of images 1 to `count`."""
+        return [(self.name.format(number=number), self.url.format(number=number)) for number in range(1, count + 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,21 +64,24 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set under the name a user types.
+    """A data set.
 
     Args:
-        name: What the user types.
         title: What people call it.
         parts: Its folders.
         terms: Origin and terms of use, told at download time.
         by_hand: What to do where it may not be fetched by a program; None where it may.
     """
 
-    name: str
     title: str
     parts: tuple[Part, ...]
     terms: str
     by_hand: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the user types."""
+        return self.title.lower()
 
 
 # Any image of an archive packed by somebody else; macOS' "._" twins and other hidden files are left out.
@@ -102,28 +102,27 @@ def _div2k(folder: str, count: int, sha256: str) -> Part:
     )
 
 
-def _benchmark(title: str, count: int, *, selfexsr: str, srf: int, edsr: str, long_side: int | None = None) -> Part:
-    """Describe a test set by its folder in the SelfExSR repository and in the EDSR authors' archive."""
-    inside = f"{selfexsr}/image_SRF_{srf}"
-    return Part(
-        folder=title,
-        count=count,
-        sources=(
-            Files(
-                url=f"{_SELFEXSR}/{inside}/img_{{number:03d}}_SRF_{srf}_HR.png",
-                name="img_{number:03d}.png",
-                count=count,
-            ),
-            _EDSR_ARCHIVE,
-            _SELFEXSR_ARCHIVE,
-        ),
-        members=(
-            rf"(?:^|/){inside}/(?P<stem>img_\d{{3}})_SRF_{srf}_HR(?P<suffix>\.png)$",
-            rf"(?:^|/){edsr}/HR/(?P<stem>[^/.][^/]*)(?P<suffix>\.png)$",
-            ANY_IMAGE,
-        ),
-        long_side=long_side,
+def _benchmark(
+    title: str,
+    count: int,
+    terms: str,
+    *,
+    selfexsr: str = "",
+    edsr: str = "",
+    srf: int = 2,
+    long_side: int | None = None,
+) -> Dataset:
+    """Describe a test set; `selfexsr` and `edsr` are its folders in their archives, where these are not its title."""
+    inside = f"{selfexsr or title}/image_SRF_{srf}"
+    images = Files(url=f"{_SELFEXSR}/{inside}/img_{{number:03d}}_SRF_{srf}_HR.png", name="img_{number:03d}.png")
+    members = (
+        rf"(?:^|/){inside}/(?P<stem>img_\d{{3}})_SRF_{srf}_HR(?P<suffix>\.png)$",
+        rf"(?:^|/){edsr or title}/HR/(?P<stem>[^/.][^/]*)(?P<suffix>\.png)$",
+        ANY_IMAGE,
     )
+    sources = (images, _EDSR_ARCHIVE, _SELFEXSR_ARCHIVE)
+    part = Part(folder=title, count=count, sources=sources, members=members, long_side=long_side)
+    return Dataset(title=title, parts=(part,), terms=terms)
 
 
 _BENCHMARK_TERMS = "No licence is stated with the images; they are customary for research, not for redistribution."
@@ -137,7 +136,6 @@ Manga109 is given out by its authors on request, so it cannot be fetched by a pr
 
 _DATASETS = (
     Dataset(
-        name="div2k",
         title="DIV2K",
         # sha256: published by TensorFlow Datasets, tensorflow_datasets/datasets/div2k/checksums.tsv
         parts=(
@@ -147,50 +145,36 @@ _DATASETS = (
         terms="DIV2K (Agustsson and Timofte, NTIRE 2017): for academic research only; the images keep their authors' "
         "copyright. https://data.vision.ee.ethz.ch/cvl/DIV2K/",
     ),
-    Dataset(
-        name="set5",
-        title="Set5",
-        parts=(_benchmark("Set5", 5, selfexsr="Set5", srf=2, edsr="Set5"),),
-        terms=f"Set5 (Bevilacqua et al., BMVC 2012), as in jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}",
-    ),
-    Dataset(
-        name="set14",
-        title="Set14",
-        parts=(_benchmark("Set14", 14, selfexsr="Set14", srf=2, edsr="Set14"),),
-        terms=f"Set14 (Zeyde et al., 2010), as in jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}",
-    ),
-    Dataset(
-        name="bsds100",
-        title="BSDS100",
-        parts=(_benchmark("BSDS100", 100, selfexsr="BSD100", srf=2, edsr="B100"),),
-        terms="BSDS100, the test images of BSDS300 (Martin et al., ICCV 2001), as in jbhuang0604/SelfExSR: "
+    _benchmark("Set5", 5, f"Set5 (Bevilacqua et al., BMVC 2012), as in jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}"),
+    _benchmark("Set14", 14, f"Set14 (Zeyde et al., 2010), as in jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}"),
+    _benchmark(
+        "BSDS100",
+        100,
+        "BSDS100, the test images of BSDS300 (Martin et al., ICCV 2001), as in jbhuang0604/SelfExSR: "
         "for non-commercial research and education.",
+        selfexsr="BSD100",
+        edsr="B100",
+    ),
+    # The SRF_2 files are the pictures halved (long side 512); the standard Urban100 is SRF_4 (long side 1024).
+    _benchmark(
+        "Urban100",
+        100,
+        f"Urban100 (Huang et al., CVPR 2015), from jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}",
+        srf=4,
+        long_side=1000,
     ),
     Dataset(
-        name="urban100",
-        title="Urban100",
-        # The SRF_2 files are the pictures halved (long side 512); the standard Urban100 is SRF_4 (long side 1024).
-        parts=(_benchmark("Urban100", 100, selfexsr="Urban100", srf=4, edsr="Urban100", long_side=1000),),
-        terms=f"Urban100 (Huang et al., CVPR 2015), from jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}",
-    ),
-    Dataset(
-        name="kodak24",
         title="Kodak24",
         parts=(
             Part(
                 folder="Kodak24",
                 count=24,
-                sources=(
+                sources=tuple(
                     Files(
-                        url="https://r0k.us/graphics/kodak/kodak/kodim{number:02d}.png",
+                        url=f"{scheme}://r0k.us/graphics/kodak/kodak/kodim{{number:02d}}.png",
                         name="kodim{number:02d}.png",
-                        count=24,
-                    ),
-                    Files(
-                        url="http://r0k.us/graphics/kodak/kodak/kodim{number:02d}.png",
-                        name="kodim{number:02d}.png",
-                        count=24,
-                    ),
+                    )
+                    for scheme in ("https", "http")
                 ),
                 members=(r"(?:^|/)(?P<stem>kodim\d{2})(?P<suffix>\.png)$", ANY_IMAGE),
             ),
@@ -198,7 +182,6 @@ _DATASETS = (
         terms="Kodak Lossless True Color Image Suite: released by Eastman Kodak for unrestricted use.",
     ),
     Dataset(
-        name="manga109",
         title="Manga109",
         parts=(Part(folder="Manga109", count=109, sources=(), members=(ANY_IMAGE,)),),
         terms="Manga109 (Matsui et al., 2017): academic use only, redistribution forbidden. http://www.manga109.org",

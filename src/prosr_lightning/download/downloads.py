@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from PIL import Image
@@ -13,7 +16,7 @@ from PIL import Image
 from prosr_lightning.data.benchmarks import NUM_IMAGES, find_dataset
 from prosr_lightning.download.archives import extract_images
 from prosr_lightning.download.catalogue import Archive, Dataset, Files, Part
-from prosr_lightning.download.placement import Checksums, cache_folder, put_in_place, staging_folder, storage_errors
+from prosr_lightning.download.placement import Checksums, replacing, storage_errors
 from prosr_lightning.download.transfer import Transfer, fetch
 from prosr_lightning.errors import DataError, DownloadError, ProSRError, StorageError
 from prosr_lightning.imaging.io import IMAGE_SUFFIXES
@@ -22,6 +25,7 @@ CACHE = ".downloads"  # below the data directory: unfinished and not yet unpacke
 CHECKSUMS = "checksums.json"  # below the data directory: what was recorded on first use
 
 _Source = Archive | Files | Path
+_Given = TypeVar("_Given", str, Path)
 
 
 def download(
@@ -58,13 +62,18 @@ def download(
     if not missing:
         return
     if dataset.by_hand is not None and not by_user:
-        _explain(dataset, root / missing[0].folder, dataset.by_hand, transfer)
+        folder = root / missing[0].folder
+        transfer.say(dataset.by_hand.format(folder=folder))
+        raise DataError(
+            f"{folder} must hold {missing[0].count} images, found none; {dataset.title} has to be fetched by hand, "
+            f"follow the steps above."
+        )
     transfer.say(f"Terms: {dataset.terms}")
     unserved = []
     for part in missing:
-        given: list[_Source] = [Path(path) for path in _serving([str(path) for path in archives], part, dataset)]
-        given += [Archive(url=url) for url in _serving(urls, part, dataset)]
-        sources = given if by_user else list(part.sources)
+        sources: list[_Source] = list(part.sources)
+        if by_user:
+            sources = [*_serving(archives, part, dataset), *(Archive(url=url) for url in _serving(urls, part, dataset))]
         if sources:
             _install_from_any(part, root, sources, transfer)
         else:
@@ -80,14 +89,11 @@ def download(
 def _is_complete(part: Part, root: Path, transfer: Transfer) -> bool:
     """Say whether the folder is complete, in any layout that evaluation reads; raise if it holds something else."""
     folder = root / part.folder
+    images: Sequence[Path] = _images(folder)
     if part.folder in NUM_IMAGES:
-        try:
-            images: Sequence[Path] = find_dataset(part.folder, root).images
+        with suppress(DataError):  # told below, with what this command can do about it
+            images = find_dataset(part.folder, root).images
             folder = images[0].parent
-        except DataError:  # told below, with what this command can do about it
-            images = _images(folder)
-    else:
-        images = _images(folder)
     if len(images) == part.count:
         transfer.say(f"{folder} is complete ({part.count} images); not downloaded again. Use --force to do so.")
         return True
@@ -99,18 +105,11 @@ def _is_complete(part: Part, root: Path, transfer: Transfer) -> bool:
     return False
 
 
-def _explain(dataset: Dataset, folder: Path, steps: str, transfer: Transfer) -> None:
-    transfer.say(steps.format(folder=folder))
-    raise DataError(
-        f"{folder} must hold {dataset.parts[0].count} images, found none; {dataset.title} has to be fetched by hand, "
-        f"follow the steps above."
-    )
-
-
-def _serving(given: Sequence[str], part: Part, dataset: Dataset) -> list[str]:
+def _serving(given: Sequence[_Given], part: Part, dataset: Dataset) -> list[_Given]:
     """Pick the addresses or files that name this part, and those that name no part at all."""
     others = [other.leaf for other in dataset.parts if other != part]
-    return [one for one in given if part.leaf in _file_name(one) or not any(leaf in _file_name(one) for leaf in others)]
+    names = [(one, _file_name(str(one))) for one in given]
+    return [one for one, name in names if part.leaf in name or not any(leaf in name for leaf in others)]
 
 
 def _file_name(address: str) -> str:
@@ -137,45 +136,42 @@ def _install_from_any(part: Part, root: Path, sources: Sequence[_Source], transf
 
 
 def _install(part: Part, root: Path, source: _Source, transfer: Transfer) -> None:
-    """Fill a temporary folder from one source, check it, and move it to its place.
+    """Fill a hidden folder from one source, check it, and move it to its place.
 
     What was fetched stays in the cache when the network, the disk or the user stops the work, and goes when it is bad.
     """
-    checksums, cache = Checksums(root / CHECKSUMS), root / CACHE / part.leaf
-    with staging_folder(root / part.folder) as staging, cache_folder(cache):
-        if isinstance(source, Files):
-            _fetch_files(part, source, cache, staging, checksums=checksums, transfer=transfer)
-        else:
-            archive = _get_archive(part, source, cache, checksums, transfer)
-        try:
-            if not isinstance(source, Files):
-                transfer.say(f"{part.leaf}: unpacking {archive}")
-                extract_images(archive, staging, part.members)
-            _verify(part, staging, source)
-        except (DownloadError, DataError):
-            shutil.rmtree(cache, ignore_errors=True)
-            raise
-        put_in_place(staging, root / part.folder)
-        shutil.rmtree(cache, ignore_errors=True)
-    recorded = checksums.save()
-    if recorded:
-        transfer.say(recorded)
-    transfer.say(f"{root / part.folder} is complete ({part.count} images).")
+    target, cache = root / part.folder, root / CACHE / part.leaf
+    with storage_errors(root):
+        checksums = Checksums(root / CHECKSUMS)
+        with replacing(target, cache) as folder:
+            if isinstance(source, Files):
+                _fetch_files(part, source, cache, checksums=checksums, transfer=transfer)
+            else:
+                archive = _get_archive(part, source, cache, checksums, transfer)
+            try:
+                if isinstance(source, Files):
+                    for name, _ in source.items(part.count):
+                        shutil.copyfile(cache / name, folder / name)
+                else:
+                    transfer.say(f"{part.leaf}: unpacking {archive}")
+                    extract_images(archive, folder, part.members)
+                _verify(part, folder, source)
+            except (DownloadError, DataError):
+                shutil.rmtree(cache, ignore_errors=True)
+                raise
+        checksums.save(transfer.say)
+    transfer.say(f"{target} is complete ({part.count} images).")
 
 
-def _fetch_files(
-    part: Part, source: Files, cache: Path, staging: Path, *, checksums: Checksums, transfer: Transfer
-) -> None:
+def _fetch_files(part: Part, source: Files, cache: Path, *, checksums: Checksums, transfer: Transfer) -> None:
     """Fetch images one by one; the bar counts files, for they are small."""
-    transfer.say(f"{part.leaf}: fetching {source.count} images from {_origin(source)}")
-    each = Transfer(attempts=transfer.attempts, sleep=transfer.sleep, say=transfer.say)
-    for done, (name, url) in enumerate(source.items(), start=1):
+    transfer.say(f"{part.leaf}: fetching {part.count} images from {_origin(source)}")
+    silent = replace(transfer, progress=lambda *_: None)
+    for done, (name, url) in enumerate(source.items(part.count), start=1):
         key = f"{part.folder}/{name}"
-        fetch(url, cache / name, label=key, sha256=checksums.get(key), sha256_is=checksums.remedy, transfer=each)
+        fetch(url, cache / name, label=key, sha256=checksums.get(key), sha256_is=checksums.remedy, transfer=silent)
         checksums.note(key, cache / name, source=url)
-        with storage_errors(staging.parent):
-            shutil.copyfile(cache / name, staging / name)
-        transfer.progress(part.leaf, done, source.count, "files")
+        transfer.progress(part.leaf, done, part.count, "files")
 
 
 def _get_archive(part: Part, source: Archive | Path, cache: Path, checksums: Checksums, transfer: Transfer) -> Path:

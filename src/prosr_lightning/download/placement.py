@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pooch
 
@@ -34,59 +34,53 @@ def storage_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def staging_folder(target: Path) -> Iterator[Path]:
-    """Give an empty hidden folder beside `target`; in the end it goes, with parents made for it that are empty."""
-    with storage_errors(target.parent):
-        missing = [folder for folder in target.parents if not folder.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        _remove_if_empty(missing)
+def require_space(folder: Path, needed: int, *, purpose: str) -> None:
+    """Refuse to begin what would fill the disk.
 
-
-@contextmanager
-def cache_folder(cache: Path) -> Iterator[None]:
-    """Have the folder `cache` for a while; it stays, with what is in it, unless it is empty in the end."""
-    with storage_errors(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        _remove_if_empty([cache, cache.parent])
-
-
-def _remove_if_empty(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):  # not empty, or gone
-            folder.rmdir()
-
-
-def put_in_place(staging: Path, target: Path) -> None:
-    """Move a finished folder to `target`; what was there goes only when the new one stands.
+    Args:
+        folder: Where it will be.
+        needed: Bytes.
+        purpose: For the message: "to unpack".
 
     Raises:
-        StorageError: If it cannot be moved; the old folder is then back at its place.
+        StorageError: If fewer bytes are free.
     """
-    with storage_errors(target.parent):
-        umask = os.umask(0)
-        os.umask(umask)
-        staging.chmod(0o777 & ~umask)  # mkdtemp makes it private; give it what mkdir() would
-        if not target.exists() and not target.is_symlink():
-            staging.rename(target)
-            return
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-        target.rename(old / target.name)
-        try:
-            staging.rename(target)
-        except BaseException:
-            (old / target.name).rename(target)
-            old.rmdir()
-            raise
-        shutil.rmtree(old)  # a link in it goes, what it leads to stays
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"{folder} must have {needed / 1e6:.0f} MB free {purpose}, got {free / 1e6:.0f} MB; free space or choose "
+            "another folder with --root."
+        )
+
+
+@contextmanager
+def replacing(target: Path, cache: Path) -> Iterator[Path]:
+    """Give an empty hidden folder that becomes `target` when the block has ended well, and have `cache` until then.
+
+    What was at `target` goes only when the new folder stands. After an error nothing has changed, only `cache` stays
+    with what is in it. Empty folders that were made on the way go.
+    """
+    made = [folder for folder in target.parents if not folder.exists()]
+    try:
+        for folder in (cache, target.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent, ignore_cleanup_errors=True) as hidden:
+            new, old = Path(hidden) / "new", Path(hidden) / "old"
+            new.mkdir()
+            yield new
+            try:
+                if os.path.lexists(target):
+                    target.rename(old)  # a link goes, what it leads to stays
+                new.rename(target)
+            except BaseException:
+                if os.path.lexists(old) and not os.path.lexists(target):
+                    old.rename(target)
+                raise
+        shutil.rmtree(cache, ignore_errors=True)
+    finally:
+        for folder in (cache, cache.parent, *made):
+            with suppress(OSError):  # not empty, or gone
+                folder.rmdir()
 
 
 class Checksums:
@@ -103,12 +97,9 @@ class Checksums:
         self._path = path
         self._new: dict[str, dict[str, str]] = {}
         try:
-            with storage_errors(path):
-                self._known = (
-                    {key: dict(entry) for key, entry in json.loads(path.read_text()).items()} if path.is_file() else {}
-                )
+            self._known = dict(json.loads(path.read_text())) if path.is_file() else {}
             self._sums = {key: str(entry["sha256"]) for key, entry in self._known.items()}
-        except (ValueError, AttributeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} must be a JSON record of checksums, but cannot be read; remove it.") from error
 
     @property
@@ -143,15 +134,15 @@ class Checksums:
             raise DownloadError(f"{path} must have the sha256 {known}, got {found}. The first is {self.remedy}.")
         return found
 
-    def save(self) -> str | None:
-        """Write what was noted and new.
+    def save(self, say: Callable[[str], None]) -> None:
+        """Write what was noted and new, and say so in one line.
 
-        Returns:
-            One line that says so; None if there is nothing new.
+        Args:
+            say: Called with the line.
         """
         if not self._new:
-            return None
-        with storage_errors(self._path.parent), atomic_path(self._path) as temporary:
+            return
+        with atomic_path(self._path) as temporary:
             temporary.write_text(json.dumps(self._known | self._new, indent=1, sort_keys=True) + "\n")
         what = next(iter(self._new)) if len(self._new) == 1 else f"{len(self._new)} files"
-        return f"No checksum is published: recorded that of {what} in {self._path}, it is compared from now on."
+        say(f"No checksum is published: recorded that of {what} in {self._path}, it is compared from now on.")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,8 +15,8 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 
-from prosr_lightning.download.placement import storage_errors
-from prosr_lightning.errors import DownloadError, StorageError
+from prosr_lightning.download.placement import require_space, storage_errors
+from prosr_lightning.errors import DownloadError
 
 _CHUNK = 1 << 16  # 64 KiB: at most this much is lost when a connection breaks off
 _RETRIED = frozenset({408, 429})  # and every 5xx
@@ -26,12 +25,6 @@ _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two reads
 
 class _BrokenOffError(Exception):
     """An attempt failed in a way that may pass."""
-
-
-def _say_nothing(_message: str) -> None: ...
-
-
-def _show_nothing(_label: str, _done: int, _total: int | None, _unit: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +40,8 @@ class Transfer:
 
     attempts: int = 3
     sleep: Callable[[float], None] = time.sleep
-    say: Callable[[str], None] = _say_nothing
-    progress: Callable[[str, int, int | None, str], None] = _show_nothing
+    say: Callable[[str], None] = field(default=lambda _line: None)
+    progress: Callable[[str, int, int | None, str], None] = field(default=lambda *_state: None)
 
 
 def fetch(
@@ -157,12 +150,7 @@ class _Resuming:
         self._write(response, offset, total)
 
     def _write(self, response: requests.Response, offset: int, total: int | None) -> None:
-        missing, free = (total or 0) - offset, shutil.disk_usage(self.part.parent).free
-        if missing > free:
-            raise StorageError(
-                f"{self.part.parent} must have {missing / 1e6:.0f} MB free for {self.label}, got {free / 1e6:.0f} MB; "
-                f"free space or choose another folder with --root."
-            )
+        require_space(self.part.parent, (total or 0) - offset, purpose=f"for {self.label}")
         done = offset
         with self.part.open("ab" if offset else "wb") as file:
             for chunk in response.iter_content(_CHUNK):

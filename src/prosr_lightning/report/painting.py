@@ -70,7 +70,7 @@ def make_figure(charts: Sequence[Chart], caption: str = "") -> Figure:
         _paint(axes, chart)
         axes.set_title(_plain(chart.title), fontsize=10, loc="left")
         if any(series.legend for series in chart.series):
-            axes.legend(frameon=False, fontsize=8)
+            axes.legend(frameon=False, fontsize=8).set_in_layout(False)  # long names must not squeeze the axes
         if not chart.series:
             axes.text(0.5, 0.5, "not known for these runs", transform=axes.transAxes, ha="center", color=MUTED)
     if caption:

@@ -35,16 +35,6 @@ class PublishedScore:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StructureRow:
-    """One row of Table 1, as printed."""
-
-    method: str
-    input: str
-    layers: int
-    mode: str
-
-
 def published_scores(table: int) -> tuple[PublishedScore, ...]:
     """Return the cells of a printed table in its order.
 
@@ -58,16 +48,12 @@ def published_scores(table: int) -> tuple[PublishedScore, ...]:
         >>> published_scores(5)[0].psnr_db
         28.43
     """
-    return tuple(one for one in _scores() if one.table == table)
+    return tuple(score for score in _scores() if score.table == table)
 
 
-@cache
-def structure_rows() -> tuple[StructureRow, ...]:
-    """Return the rows of Table 1."""
-    return tuple(
-        StructureRow(method=row["method"], input=row["input"], layers=int(row["layers_at_4x"]), mode=row["mode"])
-        for row in _read("table1_structure.csv")
-    )
+def structure_rows() -> list[dict[str, str]]:
+    """Return the rows of Table 1, as printed: `method`, `input`, `layers_at_4x` and `mode`."""
+    return _read("table1_structure.csv")
 
 
 @cache

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import count_parameters, multiply_adds_per_output_pixel
-from prosr_lightning.report.cells import score_cells
 from prosr_lightning.report.costs import network_of
 from prosr_lightning.report.protocols import common_protocol, describe_protocol
 from prosr_lightning.report.published import SETS
+from prosr_lightning.report.scores import score_cells
 from prosr_lightning.runs.scores import Run, SummaryRow
 from prosr_lightning.tables import Table, text_cell
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from prosr_lightning.metrics.protocol import PAPER
-from prosr_lightning.report.cells import score_cells
 from prosr_lightning.report.matching import rows_for, same_row
 from prosr_lightning.report.protocols import common_protocol, describe_protocol
 from prosr_lightning.report.published import PublishedScore, published_scores
 from prosr_lightning.runs.scores import Run, SummaryRow
-from prosr_lightning.tables import Cell, Column, Table, text_cell
+from prosr_lightning.tables import Cell, Column, Table, Value, mark_values, text_cell
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +164,35 @@ def _column(block: Sequence[Row], name: str, notes: Notes, *, comparable: bool) 
             ours = replace(ours, suffix=f" ({difference(row.ours[name], row.published[name])})")  # noqa: PLW2901
         cells.append((text_cell(AS_ABOVE) if row.extra and name in row.published else paper, ours))
     return cells
+
+
+def score_cells(
+    scores: Sequence[SummaryRow | PublishedScore | None], absent: str, doubts: Sequence[tuple[str, str]] | None = None
+) -> list[Cell]:
+    """Return "PSNR / SSIM" of each row of a column, the best and the second best of both marked.
+
+    Args:
+        scores: None where there is none.
+        absent: What stands there instead.
+        doubts: For each, which of "psnr_db" and "ssim" takes no part in the marks, and the letter of its note.
+    """
+    doubts = doubts or [("", "")] * len(scores)
+    columns = []
+    for key, digits in (("psnr_db", 2), ("ssim", 4)):
+        numbers = [None if score is None else round(float(getattr(score, key)), digits) for score in scores]
+        sure = [None if doubt == key else number for number, (doubt, _) in zip(numbers, doubts, strict=True)]
+        columns.append(
+            [
+                None
+                if number is None
+                else Value(text=f"{number:.{digits}f}", mark=mark, note=letter if doubt == key else "")
+                for number, mark, (doubt, letter) in zip(numbers, mark_values(sure), doubts, strict=True)
+            ]
+        )
+    return [
+        text_cell(absent) if psnr is None or ssim is None else Cell(values=(psnr, ssim))
+        for psnr, ssim in zip(*columns, strict=True)
+    ]
 
 
 def difference(ours: SummaryRow, printed: PublishedScore | SummaryRow) -> str:

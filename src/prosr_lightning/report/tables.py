@@ -56,13 +56,14 @@ def structure_table() -> Table:
     """
     rows = []
     for printed in structure_rows():
-        network = network_of(printed.method, _TABLE1_SCALE)
+        network = network_of(printed["method"], _TABLE1_SCALE)
         computed = [NOT_PUBLISHED] * 3
         if network is not None:
-            scale = 2 if printed.method == "ProSRN" else _TABLE1_SCALE  # one level, which is repeated
-            path, parameters = longest_path(network, scale), parameters_of(printed.method, _TABLE1_SCALE)
+            scale = 2 if printed["method"] == "ProSRN" else _TABLE1_SCALE  # one level, which is repeated
+            path, parameters = longest_path(network, scale), parameters_of(printed["method"], _TABLE1_SCALE)
             computed = [str(count_layers(network)), str(path), f"{parameters:,}"]
-        rows.append((printed.method, printed.input, printed.mode, str(printed.layers), *computed))
+        words = [printed[key] for key in ("method", "input", "mode", "layers_at_4x")]
+        rows.append((*words, *computed))
     titles = ("Method", "Input", "Mode", "Layers (paper)", "Layers", "Longest path", "Parameters")
     table = Table.of_text(
         titles,

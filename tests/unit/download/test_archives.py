@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from prosr_lightning.download import archives as module
 from prosr_lightning.download.archives import Limits, extract_images
 from prosr_lightning.download.catalogue import ANY_IMAGE
 from prosr_lightning.errors import DownloadError, StorageError
@@ -202,8 +202,8 @@ def test_an_encrypted_zip(tmp_path: Path, target: Path) -> None:
 
 
 def test_too_little_space(tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = module.shutil.disk_usage(tmp_path)._replace(free=3)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=3)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(StorageError, match="free to unpack"):
         extract_images(make_zip(tmp_path / "a.zip"), target, [ANY_IMAGE])
 

@@ -39,7 +39,7 @@ def part(*sources: Archive | Files, folder: str = "Tiny", count: int = 2, long_s
 
 
 def tiny(*parts: Part, by_hand: str | None = None) -> Dataset:
-    return Dataset(name="tiny", title="Tiny", parts=parts, terms="Free to use.", by_hand=by_hand)
+    return Dataset(title="Tiny", parts=parts, terms="Free to use.", by_hand=by_hand)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_when_all_mirrors_fail_all_are_named(server: FileServer, tmp_path: Path,
 def test_single_files_are_kept_when_the_work_breaks_off(
     server: FileServer, tmp_path: Path, transfer: Transfer, said: list[str]
 ) -> None:
-    source = Files(url=server.url("/img_{number:03d}_HR.png"), name="img_{number:03d}.png", count=3)
+    source = Files(url=server.url("/img_{number:03d}_HR.png"), name="img_{number:03d}.png")
     server.files |= {f"/img_00{number}_HR.png": png((number, 1)) for number in (1, 2)}
     with pytest.raises(DownloadError, match=r"img_003_HR\.png could not be fetched, the server answered 404"):
         download(tiny(part(source, count=3)), tmp_path, transfer=transfer)

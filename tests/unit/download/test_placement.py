@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from prosr_lightning.download.placement import Checksums, put_in_place, staging_folder
-from prosr_lightning.errors import DownloadError, StorageError
+from prosr_lightning.download.placement import Checksums, replacing
+from prosr_lightning.errors import DownloadError
 
 
 def test_a_move_that_fails_brings_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,19 +20,23 @@ def test_a_move_that_fails_brings_the_old_folder_back(tmp_path: Path, monkeypatc
             raise OSError(5, "Input/output error")
         return rename(self, to)
 
-    with staging_folder(target) as staging:
-        (staging / "new.png").write_bytes(b"")
-        monkeypatch.setattr(Path, "rename", failing)
-        with pytest.raises(StorageError, match="cannot be written: Input/output error"):
-            put_in_place(staging, target)
+    def replace() -> None:
+        with replacing(target, tmp_path / "cache" / "set") as folder:
+            (folder / "new.png").write_bytes(b"")
+            monkeypatch.setattr(Path, "rename", failing)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        replace()
     assert (target / "old.png").read_bytes() == b"mine"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_staging_folder_takes_only_its_own_parents_away(tmp_path: Path) -> None:
+def test_only_the_folders_that_were_made_go_again(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with staging_folder(tmp_path / "mine" / "made" / "set") as staging:
-        assert staging.parent == tmp_path / "mine" / "made"
+    target = tmp_path / "mine" / "made" / "set"
+    with suppress(KeyboardInterrupt), replacing(target, tmp_path / "mine" / "cache" / "set") as folder:
+        assert folder.parents[1] == target.parent
+        raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert list((tmp_path / "mine").iterdir()) == []
 
@@ -42,11 +47,14 @@ def test_checksums_survive_and_are_compared(tmp_path: Path) -> None:
     first = Checksums(record)
     found = first.note("a", file, source="http://127.0.0.1/a")
     assert found == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
-    assert "recorded that of a in" in (first.save() or "")
+    said: list[str] = []
+    first.save(said.append)
+    assert "recorded that of a in" in said[0]
     second = Checksums(record)
     assert second.get("a") == found
     second.note("a", file, source="elsewhere")
-    assert second.save() is None
+    second.save(said.append)
+    assert len(said) == 1
     file.write_bytes(b"abd")
     with pytest.raises(DownloadError, match=rf"must have the sha256 {found}, got .* recorded on first use"):
         second.note("a", file, source="http://127.0.0.1/a")

@@ -3,13 +3,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from file_server import FileServer, serving
 
-from prosr_lightning.download import transfer as module
 from prosr_lightning.download.transfer import Transfer, fetch
 from prosr_lightning.errors import DownloadError, StorageError
 
@@ -208,8 +208,8 @@ def test_a_full_disk_while_writing(server: FileServer, tmp_path: Path, told: Tol
 def test_too_little_space_is_said_before_the_first_byte(
     server: FileServer, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = module.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(StorageError, match=r"must have 1 MB free for set\.zip, got 0 MB"):
         get(server, tmp_path, told)
     assert told.shown == []
