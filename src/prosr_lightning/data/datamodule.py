@@ -18,7 +18,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
-from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
+from prosr_lightning.data.cache import CachedImage, Progress, load_luminance
 from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, readable, require_readable
@@ -50,7 +50,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         augment: Apply random flips and quarter turns.
         shrink: Also cut patches from copies of the photographs that are smaller by these factors, each in (0, 1):
             LapSRN's "scaling". Each pixel of the copies counts like one of the photographs.
-        on_bad_image: "stop" or "skip", see `LuminanceCache.load`.
+        on_bad_image: "stop" or "skip", see `load_luminance`.
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
         redraw: Draw new patches in each epoch; False repeats those of the first.
@@ -209,7 +209,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         return ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
 
     def _load_images(self) -> list[CachedImage]:
-        return LuminanceCache(self.cache_dir).load(
+        return load_luminance(
+            self.cache_dir,
             self.training_photographs(),
             min_side=self.crop,
             shrink=self.shrink,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from soft import Soft
 
-from prosr_lightning.data.cache import LuminanceCache
+from prosr_lightning.data.cache import load_luminance
 from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, fit_position
 from prosr_lightning.imaging.degradation import Bicubic, patch_margin
 from prosr_lightning.imaging.pyramid import level_pyramid
@@ -19,7 +19,7 @@ START: Position = {"epoch": 0, "batch": 0}
 @pytest.fixture
 def make_batches(tmp_path, photographs):
     def make(*sizes, crop=16, scale=4, batch_size=6, seed=1, margin=None):
-        images = LuminanceCache(tmp_path / "cache").load(photographs(*sizes))
+        images = load_luminance(tmp_path / "cache", photographs(*sizes))
         margin = margin or patch_margin(scale)
         return PatchBatches(images=images, crop=crop, scale=scale, margin=margin, batch_size=batch_size, seed=seed)
 
