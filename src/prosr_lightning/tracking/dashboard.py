@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from prosr_lightning.config import run_reporting
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.tracking.comparison import create, describe_pages, specification
 

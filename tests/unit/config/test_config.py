@@ -10,8 +10,9 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 
-from prosr_lightning.config import conf_dir, location, run_reporting, schema, user_message, validate
+from prosr_lightning.config import conf_dir, location, schema, user_message, validate
 from prosr_lightning.config.schema import known_values, make_lists
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
