@@ -18,7 +18,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
-from prosr_lightning.data.cache import CachedImage, LuminanceCache, Progress
+from prosr_lightning.data.cache import CachedImage, Progress, load_luminance
 from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, draw_level
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, readable, require_readable
@@ -51,7 +51,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         augment: Apply random flips and quarter turns.
         shrink: Also cut patches from copies of the photographs that are smaller by these factors, each in (0, 1):
             LapSRN's "scaling". Each pixel of the copies counts like one of the photographs.
-        on_bad_image: "stop" or "skip", see `LuminanceCache.load`.
+        on_bad_image: "stop" or "skip", see `load_luminance`.
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
         redraw: Draw new patches in each epoch; False repeats those of the first.
@@ -258,7 +258,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         return ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
 
     def _load_images(self) -> list[CachedImage]:
-        return LuminanceCache(self.cache_dir).load(
+        return load_luminance(
+            self.cache_dir,
             self.training_photographs(),
             min_side=self.side,
             shrink=self.shrink,
@@ -324,15 +325,22 @@ class FolderDataModule(PatchDataModule):
     def training_photographs(self) -> list[Path]:
         """Return the images below `train_dir` that `include` and `exclude` leave."""
         photographs = self._photographs()
-        kept_out = set(photographs[::_HOLD_OUT_EVERY]) if self._validates_on_kodak() is False else set()
-        return [path for path in photographs if path not in kept_out]
+        if self._val_names() is None:
+            del photographs[::_HOLD_OUT_EVERY]
+        return photographs
 
     def validation_sets(self) -> list[Benchmark]:
         """Return the sets named by `val_sets`, or what its default finds."""
-        if self.val_sets is None and not self._validates_on_kodak():
+        names = self._val_names()
+        if names is None:
             return [Benchmark(name="held_out", images=self._held_out)]
-        names = [_VALIDATION_SET] if self.val_sets is None else _several(self.val_sets)
         return [find_dataset(name, Path(self.data_dir).expanduser()) for name in names]
+
+    def _val_names(self) -> list[str] | None:
+        """Return the sets to validate on; None where photographs are held out for it."""
+        if self.val_sets is not None:
+            return _several(self.val_sets)
+        return [_VALIDATION_SET] if (Path(self.data_dir).expanduser() / _VALIDATION_SET).is_dir() else None
 
     @cached_property
     def _held_out(self) -> tuple[Path, ...]:
@@ -350,12 +358,6 @@ class FolderDataModule(PatchDataModule):
     def _photographs(self) -> list[Path]:
         folders = [Path(folder).expanduser() for folder in _several(self.train_dir)]
         return folder_images(folders, include=_several(self.include), exclude=_several(self.exclude))
-
-    def _validates_on_kodak(self) -> bool | None:
-        """Tell whether the default finds its validation set; None if `val_sets` names others."""
-        if self.val_sets is not None:
-            return None
-        return (Path(self.data_dir).expanduser() / _VALIDATION_SET).is_dir()
 
 
 def _several(value: Any) -> list[Any]:  # noqa: ANN401  # one of anything

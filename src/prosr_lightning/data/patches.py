@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from prosr_lightning.data.cache import CachedImage, Luminance
-from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.geometry import NUM_SYMMETRIES
 from prosr_lightning.imaging.resize import symmetric_index
 
@@ -80,9 +79,6 @@ class PatchBatches(Dataset[RawBatch]):
         margin: Pixels around a patch, see `Degradation.margin`.
         seed: Seed of the run.
         redraw: Draw new patches in each epoch; False repeats those of the first.
-
-    Raises:
-        ConfigError: If `crop` is not a multiple of `scale`.
     """
 
     def __init__(
@@ -96,11 +92,6 @@ class PatchBatches(Dataset[RawBatch]):
         seed: int,
         redraw: bool = True,
     ) -> None:
-        if crop < scale or crop % scale:
-            raise ConfigError(
-                f"`crop` must be a multiple of the largest level, {scale}, got {crop}; "
-                f"choose {max(scale, crop // scale * scale)}."
-            )
         self.images = list(images)
         self.crop, self.scale, self.margin, self.batch_size, self.seed = crop, scale, margin, batch_size, seed
         self.redraw = redraw
