@@ -108,6 +108,8 @@ def started(
         ours = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK")}
         settings = {**ours, "OMP_NUM_THREADS": "1", **(environment or {})}
         out, err = (os.path.join(streams, name) for name in ("out", "err"))
+        for name in (out, err):
+            Path(name).touch()
         command = Command(_Start(f"prosr_lightning.{module}", words, str(folder), settings, out, err, largest_file))
         try:
             yield command

@@ -44,7 +44,20 @@ class DownloadError(ProSRError):
 
 
 class TrainingError(ProSRError):
-    """Training cannot go on: a loss is not finite, or the run was stopped from outside."""
+    """Training cannot go on, as after a loss that is not finite."""
+
+
+class StoppedError(TrainingError):
+    """The work was stopped by a signal, from the keyboard or from a scheduler.
+
+    Args:
+        message: What was stopped, and how to go on with it.
+        number: The signal.
+    """
+
+    def __init__(self, message: str, *, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number  # as a shell counts: 130 after Ctrl-C, 143 after SIGTERM
 
 
 class StorageError(ProSRError, OSError):

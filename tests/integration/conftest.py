@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,25 @@ def picture_folder(tmp_path) -> Path:
         coarse = Image.fromarray(random.integers(0, 256, (16, 20, 3), dtype=np.uint8))
         coarse.resize((80, 64), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
     return folder
+
+
+@pytest.fixture
+def main(tmp_path, monkeypatch, capsys):
+    """Run the tiny training command in this process; return the exit code and what it wrote to standard error."""
+    from prosr_lightning import train  # seconds, for the tests that need it
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    smoke = ["debug=smoke", "data=sample", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train", *smoke, *words])
+        with pytest.raises(SystemExit) as ended:
+            train.main()
+        return int(ended.value.code or 0), capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture

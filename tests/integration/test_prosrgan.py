@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from processes import started
+from prosr_lightning.config import conf_dir
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.train.panels import ValidationPanels
 
 SAVE_RANK = """
 import torch
+from hydra import compose, initialize_config_dir
 from lightning import Callback
 
 class SaveRank(Callback):
@@ -86,7 +89,6 @@ def test_starts_from_a_prosrn_saves_the_best_by_score_and_resumes(folder, train)
     assert monitor == "val/score"
 
     done = train(
-        "init_from=required",
         f"ckpt_path={run / 'checkpoints' / 'last.ckpt'}",
         "trainer.max_epochs=2",
         "model.ema_decay=0",
@@ -94,15 +96,16 @@ def test_starts_from_a_prosrn_saves_the_best_by_score_and_resumes(folder, train)
         "test.scales=[2]",
     )
     assert done.returncode == 0, done.stderr
-    assert (newest_run(folder) / "test" / "ProSRGAN" / "summary.csv").is_file()
-    stored = torch.load(newest_run(folder) / "checkpoints" / "last.ckpt", weights_only=True)
+    assert newest_run(folder) == run
+    assert (run / "test" / "ProSRGAN" / "summary.csv").is_file()
+    stored = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert stored["prosr"]["steps_done"] == 8
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["init_from=required"], "error: init_from must name the trained network that this experiment starts from"),
+        (["init_from=prosrn"], "error: init_from must hold the architecture of this run"),  # the default, of ten layers
         (["init_from=nothing_like_it"], "error: 'nothing_like_it' must be released weights or a file"),
         (["init_from={other}"], "error: init_from must hold the architecture of this run"),
         (["model.objectiv=text"], "nearest valid key is"),
@@ -176,3 +179,14 @@ def test_panels_go_to_the_folder_and_to_weights_and_biases(tmp_path):
         for column, picture in enumerate(pictures[2 + row]):
             top, left = 8 + row * (16 * 3 + 44 + 8), 8 + column * (16 * 3 + 8)
             assert np.array_equal(saved[top : top + 48, left : left + 48], picture)
+
+
+def test_the_released_prosrn_is_the_start_that_needs_no_word(folder, train):
+    """`experiment=prosrgan` alone: here with the crops and the discriminator of a smoke run, on one device."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+        assert compose("train", overrides=["experiment=prosrgan", "trainer.devices=4"]).init_from == "prosrn"
+    done = train("init_from=prosrn", "depth=10", "model.generator.channels=64", "data.patches_per_epoch=2")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "Starting from the released prosrn; init_from=FILE names other weights, init_from=null a fresh" in done.stdout
+    )

@@ -44,7 +44,7 @@ def tracked(tmp_path, picture_folder, monkeypatch, nobody):
     monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "cache"))
 
     def run(*overrides: str, name: str = "run") -> Path:
-        words = [*SMALL, "logger=wandb", "logger.offline=true", f"paths.output_dir={tmp_path / name}"]
+        words = [*SMALL, "logger=wandb", "logger.wandb.offline=true", f"paths.output_dir={tmp_path / name}"]
         words += ["data=folder", f"data.train_dir={picture_folder}", f"data.val_sets=[{picture_folder}]", *overrides]
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
             cfg = compose("train", overrides=words)
@@ -57,7 +57,7 @@ def tracked(tmp_path, picture_folder, monkeypatch, nobody):
 
 
 def test_a_sweep_of_three_jobs_leaves_three_runs(run_module, tmp_path, nobody):
-    words = [*SMALL, "data=sample", "logger=wandb", "logger.log_model=true", "levels=x2_x4"]
+    words = [*SMALL, "data=sample", "logger=wandb", "logger.wandb.log_model=true", "levels=x2_x4"]
     words += ["test.benchmarks=validation", "test.method=ProSRN", "test.scales=[2]", "data.patches_per_epoch=4"]
     done = run_module("train", "-m", *words, "depth=1,2,3", **nobody)
     assert done.stdout.count("No account of Weights & Biases is configured: logging offline. `wandb login`, then") == 3
@@ -151,9 +151,8 @@ def test_prosrn_and_prosrgan_share_an_axis(tracked, accumulate):
     assert other.config["network"]["name"] == "Generator"
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # a resumed run has a folder of its own
 def test_a_resumed_run_goes_on_in_the_same_run(tracked):
-    first = tracked("logger.name=mine")
+    first = tracked("logger.wandb.name=mine")
     second = tracked(f"ckpt_path={first / 'checkpoints' / 'last.ckpt'}", "trainer.max_epochs=2", name="two")
     fresh = tracked(f"init_from={first / 'checkpoints' / 'last.ckpt'}", name="three")
     (one,), (other,), (another,) = read_runs(first), read_runs(second), read_runs(fresh)
@@ -167,7 +166,7 @@ def test_a_resumed_run_goes_on_in_the_same_run(tracked):
 
 def test_a_failed_run_is_ended_as_failed(tracked, tmp_path):
     with pytest.raises(TrainingError):
-        tracked("optimizer.lr=1e30", "trainer.max_epochs=4", "logger.tags=[mine]", "logger.group=theirs")
+        tracked("optimizer.lr=1e30", "trainer.max_epochs=4", "logger.wandb.tags=[mine]", "logger.wandb.group=theirs")
     (one,) = read_runs(tmp_path / "run")
     assert one.exit_code == 1
     assert list(one.run.tags) == ["mine"]
@@ -175,7 +174,7 @@ def test_a_failed_run_is_ended_as_failed(tracked, tmp_path):
 
 
 def test_histograms_are_drawn_where_asked_for(tracked):
-    (one,) = read_runs(tracked("logger.watch=all", "trainer.log_every_n_steps=1", "data.patches_per_epoch=210"))
+    (one,) = read_runs(tracked("logger.wandb.watch=all", "trainer.log_every_n_steps=1", "data.patches_per_epoch=210"))
     drawn = {key.partition("/")[0] for row in one.history for key in row if key.partition(".")[0] != key}
     assert drawn == {"gradients", "parameters"}
 
@@ -216,13 +215,13 @@ def test_names_may_be_numbers_and_a_tag_may_stand_alone(tmp_path, nobody):
 
 def test_settings_that_wandb_refuses_are_one_line(tmp_path, nobody):
     pytest.importorskip("wandb")
-    with pytest.raises(ConfigError, match=r"logger\.\* must be settings that wandb takes, got: "):
+    with pytest.raises(ConfigError, match=r"logger\.wandb\.\* must be settings that wandb takes, got: "):
         _ = WeightsAndBiases(save_dir=tmp_path, offline=True, project="a/b c").experiment
 
 
 def test_a_mistyped_key_is_found():
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
-        cfg = compose("train", overrides=["logger=wandb", "+logger.offlin=true", "paths.output_dir=x"])
+        cfg = compose("train", overrides=["logger=wandb", "+logger.wandb.offlin=true", "paths.output_dir=x"])
     with pytest.raises(ConfigError, match="the nearest valid key is 'offline'"):
         validate(cfg, "train")
 
@@ -235,7 +234,9 @@ def test_a_server_that_does_not_answer_is_one_line(tmp_path, nobody, monkeypatch
 
     monkeypatch.setattr(wandb, "init", fail)
     logger = WeightsAndBiases(save_dir=tmp_path, offline=True)
-    with pytest.raises(ConfigError, match=r"got: no answer; logger\.offline=true logs into the run folder instead"):
+    with pytest.raises(
+        ConfigError, match=r"got: no answer; logger\.wandb\.offline=true logs into the run folder instead"
+    ):
         _ = logger.experiment
 
 

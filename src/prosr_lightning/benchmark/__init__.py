@@ -27,8 +27,7 @@ from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble, table
 from prosr_lightning.benchmark.training import measure_training
 from prosr_lightning.benchmark.upscaling import measure_upscaling
-from prosr_lightning.config import run_reporting
-from prosr_lightning.console import progress_bar
+from prosr_lightning.console import progress_bar, run_reporting
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.export import export_network

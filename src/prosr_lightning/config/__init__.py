@@ -1,8 +1,8 @@
-"""Hydra at the edge: where `conf/` is, what its keys may be, and how a command reports what its user got wrong."""
+"""Hydra at the edge: where `conf/` is, what its keys may be, and what its errors mean."""
 
 from prosr_lightning.config.command import hydra_main
 from prosr_lightning.config.location import conf_dir
-from prosr_lightning.config.messages import run_reporting, user_message
+from prosr_lightning.config.messages import user_message
 from prosr_lightning.config.schema import validate
 
-__all__ = ["conf_dir", "hydra_main", "run_reporting", "user_message", "validate"]
+__all__ = ["conf_dir", "hydra_main", "user_message", "validate"]

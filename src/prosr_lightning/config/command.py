@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -14,10 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from prosr_lightning.config.location import conf_dir
-from prosr_lightning.config.messages import run_reporting
+from prosr_lightning.config.location import conf_dir, conf_dirs
+from prosr_lightning.config.messages import user_message
 from prosr_lightning.config.schema import make_lists, validate
+from prosr_lightning.config.tree import TREE, Part
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.runs.folder import remove_if_unused
 
 
 def hydra_main(
@@ -46,8 +50,12 @@ def hydra_main(
             if sweep_job is not None and _in_multirun():
                 return sweep_job(cfg, job)
             results: list[Any] = []
-            if code := run_reporting(lambda: results.append(job())):
-                raise SystemExit(code)  # passes through Hydra, which would add a line of its own
+            try:
+                if code := run_reporting(lambda: results.append(job()), user_message):
+                    raise SystemExit(code)  # passes through Hydra, which would add a line of its own
+            finally:
+                folder = Path(HydraConfig.get().runtime.output_dir)
+                remove_if_unused(folder, Path(OmegaConf.select(cfg, "paths.log_dir") or folder).absolute())
             return results[0]
 
         def command() -> None:
@@ -57,9 +65,11 @@ def hydra_main(
             def checked_words() -> None:
                 sys.argv[1:] = [_wrap(word, config_name) for word in sys.argv[1:]]
                 refuse_lists_for_groups(sys.argv[1:])
+                if {"-m", "--multirun"} & set(sys.argv) and any(word[:5] in ("-c", "--cfg") for word in sys.argv):
+                    raise ConfigError("--cfg shows one job, got -m; leave -m out and give each key one value.")
                 wrapped()
 
-            sys.exit(run_reporting(checked_words))
+            sys.exit(run_reporting(checked_words, user_message))
 
         command.__doc__ = task.__doc__
         return command
@@ -101,7 +111,7 @@ def _unwrap(cfg: DictConfig) -> None:
 
 
 def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
-    """Refuse `levels=[2,4]`, `budget=null` and the like, on which Hydra itself stumbles.
+    """Refuse `levels=[2,4]`, `budget=null`, `logger=false` and the like, on which Hydra itself stumbles.
 
     Args:
         overrides: The words of the command line.
@@ -110,10 +120,9 @@ def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
         ConfigError: With the options of the group.
     """
     for override in overrides:
-        match = re.match(r"([a-z_/]+)=(\[\s*\d|\d+$|null$|$)", override)
-        optional = (
-            match is not None and match.group(1) in ("experiment", "debug", "hparams_search") and "null" in override
-        )
-        if match and not optional and (conf_dir() / match.group(1)).is_dir():
-            names = ", ".join(sorted(path.stem for path in (conf_dir() / match.group(1)).glob("*.yaml")))
-            raise ConfigError(f"`{match.group(1)}` must be one of {names}, got {override!r}; choose one of them.")
+        match = re.match(r"([a-z_/]+)=(\[\s*\d|\d+$|null$|false$|true$|$)", override, re.IGNORECASE)
+        if not match or (TREE.get(match[1], Part()).optional and match[2] == "null"):
+            continue
+        names = sorted(path.stem for folder in conf_dirs() for path in (folder / match[1]).glob("*.yaml"))
+        if names:
+            raise ConfigError(f"`{match[1]}` must be one of {', '.join(names)}, got {override!r}; choose one of them.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from prosr_lightning.errors import ConfigError
@@ -18,3 +19,13 @@ def conf_dir() -> Path:
         if (folder / "train.yaml").is_file():
             return folder
     raise ConfigError(f"The configuration tree must be at {package / 'conf'}, found nothing; reinstall the package.")
+
+
+def conf_dirs() -> list[Path]:
+    """Return the folder of the configuration tree, and the user's own, which `--config-dir` names."""
+    words, own = sys.argv[1:], []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        if option in ("--config-dir", "-cd"):
+            own.append(Path(value if equals else following))
+    return [conf_dir(), *(folder for folder in own if folder.is_dir())]

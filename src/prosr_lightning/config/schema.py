@@ -7,14 +7,15 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from prosr_lightning.config.location import conf_dir
+from prosr_lightning.config.location import conf_dir, conf_dirs
+from prosr_lightning.config.tree import FREE, TREE
 from prosr_lightning.errors import ConfigError
 
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_recursive_", "_convert_", "_args_"})
@@ -24,7 +25,7 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     """Check every key of a composed configuration, also below `_target_` and `_partial_` nodes and in experiment files.
 
     A node with `_target_` may hold what its constructor takes; any other node what the primary configuration or the
-    chosen group file spelled out.
+    chosen group file spelled out. Below `callbacks` and `logger` any name may hold a node with `_target_`.
 
     Args:
         cfg: The composed configuration.
@@ -33,22 +34,39 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     Raises:
         ConfigError: With the path of the wrong key and the nearest valid one.
     """
-    allowed = _primary_keys(config_name)
-    for key in cfg:
-        if key in _GLOBAL_GROUPS:
+    primary = _primary(config_name)
+    allowed = _primary_keys(primary)
+    plain = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
+    for key in plain:
+        if key in TREE and TREE[key].package:
             raise ConfigError(
-                f"The {key} file must begin with the line `# @package _global_`, or its keys stand below {key!r} where "
-                "nothing reads them; add the line."
+                f"The {key} file must begin with the line `# @package {TREE[key].package}`, or its keys stand below "
+                f"{key!r} where nothing reads them; add the line."
             )
-        if str(key) not in allowed:
-            raise ConfigError(_unknown(str(key), "the top level", allowed))
-    plain = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(plain, dict)
+        if key not in allowed:
+            raise ConfigError(_unknown(key, "the top level", allowed))
+    paths = known_paths()
+    _require_parts(plain, primary, paths)
     for key, node in plain.items():
-        _validate_node(node, str(key))
+        _validate_node(node, key, paths)
     known = known_values()
     for path, value in leaves(plain, ""):
         _validate_value(path, value, known.get(path, []))
+
+
+def _require_parts(plain: Mapping[str, Any], primary: DictConfig, paths: Collection[str]) -> None:
+    """Refuse a part that was taken out, or replaced by a word."""
+    targets = known_values()
+    for key, part in TREE.items():
+        if part.package or key not in _primary_keys(primary) or key == "hydra":
+            continue
+        remedy = f"leave it as it is; {part.instead}" if part.instead else "leave it as it is"
+        node = any(path.startswith(f"{key}.") for path in paths)
+        whole = isinstance(plain.get(key), Mapping) and ("_target_" in plain[key] or f"{key}._target_" not in targets)
+        if key not in plain or (isinstance(plain[key], Mapping) and not whole):
+            raise ConfigError(f"The configuration must have the key {key!r}, but it was taken out; {remedy}.")
+        if node and not isinstance(plain[key], Mapping) and not (plain[key] is None and key == "scheduler"):
+            raise ConfigError(f"`{key}` must be a group of settings, got {plain[key]!r}; {remedy}.")
 
 
 def make_lists(cfg: DictConfig) -> None:
@@ -64,35 +82,61 @@ def make_lists(cfg: DictConfig) -> None:
                 OmegaConf.update(cfg, path, [value])
 
 
-def _validate_node(node: Any, path: str) -> None:  # noqa: ANN401  # YAML
+def _validate_node(node: Any, path: str, paths: Collection[str]) -> None:  # noqa: ANN401  # YAML
     if isinstance(node, list):
         for number, item in enumerate(node):
-            _validate_node(item, f"{path}[{number}]")
+            _validate_node(item, f"{path}[{number}]", paths)
     if not isinstance(node, Mapping):
         return
     target = node.get("_target_")
     if isinstance(target, str):
-        if getattr(_imported(target, path), "adversarial", False) and "content" in node:
-            raise ConfigError(
-                "ProSRGAN must be trained by its own losses, got those of the method's authors, which come with "
-                "budget=paper; choose budget=cpu or method=prosrn."
-            )
-        allowed = _parameters(target, path)
-        for key in node:
-            if allowed is not None and key not in _HYDRA_KEYS and key not in allowed:
-                raise ConfigError(_unknown(str(key), f"{path} ({target})", allowed))
-    elif path.split(".", maxsplit=1)[0] in _FIXED:
-        allowed = _FIXED[path.split(".", maxsplit=1)[0]]
-        for key in node:
-            if str(key) not in allowed:
-                raise ConfigError(_unknown(str(key), path, allowed))
+        _validate_arguments(node, target, path)
+    elif path in TREE:
+        _validate_names(node, path, _children(path, paths))
     for key, value in node.items():
-        _validate_node(value, f"{path}.{key}")
+        _validate_node(value, f"{path}.{key}", paths)
+
+
+def _validate_names(node: Mapping[Any, Any], path: str, known: list[str]) -> None:
+    """Compare the keys of a node without a target with those that the files spell out."""
+    for key, value in node.items():
+        if key in known or (TREE[path].open and isinstance(value, Mapping) and "_target_" in value):
+            continue
+        another = f" Another needs a class: +{path}.{key}._target_=" if TREE[path].open else ""
+        raise ConfigError(_unknown(str(key), path, known) + another)
+    for key in known:
+        if key not in node and not TREE[path].open:
+            raise ConfigError(f"`{path}.{key}` must be there, but it was taken out; leave it as it is.")
+
+
+def _validate_arguments(node: Mapping[Any, Any], target: str, path: str) -> None:
+    """Compare the keys of a node with what its target takes, and null with what that allows."""
+    if getattr(_imported(target, path), "adversarial", False) and "content" in node:
+        raise ConfigError(
+            "ProSRGAN must be trained by its own losses, got those of the method's authors, which come with "
+            "budget=paper; choose budget=cpu or method=prosrn."
+        )
+    taken = parameters(target, path)
+    if taken is None:
+        return
+    for key, value in node.items():
+        if key in _HYDRA_KEYS:
+            continue
+        if key not in taken:
+            raise ConfigError(_unknown(str(key), f"{path} ({target})", taken))
+        default, kind = taken[key].default, str(taken[key].annotation)
+        plain = any(word in kind for word in ("int", "float", "bool", "str")) and not re.search("None|Optional", kind)
+        if value is None and plain and default not in (None, inspect.Parameter.empty):
+            raise ConfigError(f"{path}.{key} must have a value, got null; the default is {default!r}.")
+
+
+def _children(path: str, paths: Collection[str]) -> list[str]:
+    return sorted({one.removeprefix(f"{path}.").partition(".")[0] for one in paths if one.startswith(f"{path}.")})
 
 
 def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: ANN401  # YAML
     """Refuse a word where the configuration has numbers or switches, and a fraction where it has whole numbers."""
-    if path in _FREE or value is None or not known or (isinstance(value, str) and value.startswith("${")):
+    if path in FREE or value is None or not known or (isinstance(value, str) and value.startswith("${")):
         return
     if all(isinstance(one, bool) for one in known):
         if not isinstance(value, bool):
@@ -106,24 +150,20 @@ def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: A
         raise ConfigError(f"{path} must be a number, got {value!r}; the default is {known[0]!r}.")
 
 
-_GLOBAL_GROUPS = frozenset({"experiment", "budget", "debug", "hparams_search", "recipe"})
-_FREE = frozenset({"trainer.devices"})  # a number, a list or "auto"
+def parameters(target: str, path: str) -> Mapping[str, inspect.Parameter] | None:
+    """Return the arguments a target takes, by name; None if it takes any.
 
-# Nodes without a `_target_`: their keys are read by the entry points.
-_FIXED: dict[str, frozenset[str]] = {
-    "paths": frozenset({"data_dir", "log_dir", "cache_dir", "output_dir"}),
-    "test": frozenset({"method", "benchmarks", "scales", "protocol", "picture", "perceptual"}),
-    "sweep": frozenset({"resume"}),
-    "callbacks": frozenset({"best", "last", "progress_bar", "learning_rate", "gradient_norm", "throughput", "panels"}),
-}
+    Args:
+        target: Where the class or function is.
+        path: The node that names it, for the message.
 
-
-def _parameters(target: str, path: str) -> frozenset[str] | None:
-    """Return the argument names a target takes; None if it takes any."""
-    signature = inspect.signature(_imported(target, path)).parameters.values()
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature):
+    Raises:
+        ConfigError: If it cannot be imported.
+    """
+    signature = inspect.signature(_imported(target, path)).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.values()):
         return None
-    return frozenset(parameter.name for parameter in signature)
+    return signature
 
 
 def _imported(target: str, path: str) -> Any:  # noqa: ANN401  # a class or a function
@@ -136,10 +176,14 @@ def _imported(target: str, path: str) -> Any:  # noqa: ANN401  # a class or a fu
         ) from error
 
 
-def _primary_keys(config_name: str) -> frozenset[str]:
-    """Return the keys of the primary file and the groups of its defaults list."""
+def _primary(config_name: str) -> DictConfig:
     primary = OmegaConf.load(conf_dir() / f"{config_name}.yaml")
     assert isinstance(primary, DictConfig)
+    return primary
+
+
+def _primary_keys(primary: DictConfig) -> frozenset[str]:
+    """Return the keys of the primary file and the groups of its defaults list."""
     keys = {str(key) for key in primary if key != "defaults"}
     for entry in primary.get("defaults", []):
         if isinstance(entry, DictConfig):
@@ -151,24 +195,29 @@ def known_values() -> dict[str, list[Any]]:
     """Return the values that the files of the tree give each key, null and interpolations left out."""
     return {
         path: [one for one in values if one is not None and not (isinstance(one, str) and one.startswith("${"))]
-        for path, values in _file_leaves().items()
+        for path, values in _file_leaves([conf_dir()]).items()
     }
 
 
-def known_paths() -> set[str]:
-    """Return every key that a file of the tree has, and the nodes above it."""
+def known_paths(*, own: bool = False) -> set[str]:
+    """Return every key that a file of the tree has, and the nodes above it.
+
+    Args:
+        own: Also those of the folder that `--config-dir` names, which may be mistyped.
+    """
     paths = set()
-    for path in _file_leaves():
+    for path in _file_leaves(conf_dirs() if own else [conf_dir()]):
         parts = path.split(".")
         paths |= {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
     return {path for path in paths if not path.rsplit(".", maxsplit=1)[-1].startswith("_")}
 
 
-def _file_leaves() -> dict[str, list[Any]]:
-    """Return all values that the files of the tree give each key, as an override would name it."""
+def _file_leaves(folders: Iterable[Path]) -> dict[str, list[Any]]:
+    """Return all values that the files of the folders give each key, as an override would name it."""
     values: dict[str, list[Any]] = {}
-    for file in sorted(conf_dir().rglob("*.yaml")):
-        group = file.relative_to(conf_dir()).parent.as_posix()
+    files = [(file, folder) for folder in folders for file in sorted(folder.rglob("*.yaml"))]
+    for file, folder in files:
+        group = file.relative_to(folder).parent.as_posix()
         package = re.search(r"@package (\S+)", file.read_text(encoding="utf-8"))
         prefix = "" if group == "." else group
         if package:

@@ -7,7 +7,8 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,85 +48,81 @@ class CachedImage:
         return np.load(self.file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]  # numpy returns Any
 
 
-class LuminanceCache:
-    """A folder of decoded photographs, keyed by path, size, time of change and version.
+def load_luminance(
+    folder: Path | str,
+    paths: Sequence[Path],
+    *,
+    min_side: int = 1,
+    shrink: Sequence[float] = (),
+    on_bad_image: str = "stop",
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> list[CachedImage]:
+    """Return the cache entries of photographs, decoding in parallel what is new.
+
+    Entries are keyed by path, size, time of change and version.
 
     Args:
         folder: Where the entries are; made when the first is written.
+        paths: Photographs.
+        min_side: Smallest side, in pixels, that can be used.
+        shrink: Factors, each in (0, 1), of copies to give as well; those that become smaller than `min_side` are
+            left out.
+        on_bad_image: "stop" raises when a file is unreadable or too small, "skip" warns and leaves it out.
+        progress: Called with (done, total) after each photograph.
         workers: Threads that decode; None takes one per core.
+
+    Returns:
+        One entry per usable photograph, in the order of `paths`, then the copies, factor by factor.
+
+    Raises:
+        DataError: With the first ten bad files and their reasons if there are any and `on_bad_image` is "stop", or
+            if none is left.
+        StorageError: If the cache cannot be written.
     """
+    entry = partial(_entry, Path(folder).expanduser())
+    entries: list[CachedImage] = []
+    problems: list[str] = []
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        for number, result in enumerate(pool.map(entry, paths), start=1):
+            if isinstance(result, ImageError):
+                problems.append(str(result))
+            elif min(result.height, result.width) < min_side:
+                problems.append(
+                    f"{result.source} must be at least {min_side}x{min_side} pixels for this crop, "
+                    f"got {result.width}x{result.height}; choose a smaller data.crop or leave it out."
+                )
+            else:
+                entries.append(result)
+            if progress is not None:
+                progress(number, len(paths))
+        _report(problems, usable=len(entries), on_bad_image=on_bad_image)
+        wanted = [(one, factor) for factor in shrink for one in entries if min(_size(one, factor)) >= min_side]
+        entries += pool.map(lambda copy: _copy(*copy), wanted)
+    return entries
 
-    def __init__(self, folder: Path | str, *, workers: int | None = None) -> None:
-        self.folder = Path(folder).expanduser()
-        self.workers = workers or os.cpu_count() or 1
 
-    def load(
-        self,
-        paths: Sequence[Path],
-        *,
-        min_side: int = 1,
-        shrink: Sequence[float] = (),
-        on_bad_image: str = "stop",
-        progress: Progress | None = None,
-    ) -> list[CachedImage]:
-        """Return the cache entries of `paths`, decoding in parallel what is new.
-
-        Args:
-            paths: Photographs.
-            min_side: Smallest side, in pixels, that can be used.
-            shrink: Factors, each in (0, 1), of copies to give as well; those that become smaller than `min_side` are
-                left out.
-            on_bad_image: "stop" raises when a file is unreadable or too small, "skip" warns and leaves it out.
-            progress: Called with (done, total) after each photograph.
-
-        Returns:
-            One entry per usable photograph, in the order of `paths`, then the copies, factor by factor.
-
-        Raises:
-            DataError: With the first ten bad files and their reasons if there are any and `on_bad_image` is "stop", or
-                if none is left.
-            StorageError: If the cache cannot be written.
-        """
-        entries: list[CachedImage] = []
-        problems: list[str] = []
-        with ThreadPoolExecutor(self.workers) as pool:
-            for number, result in enumerate(pool.map(self._entry, paths), start=1):
-                if isinstance(result, ImageError):
-                    problems.append(str(result))
-                elif min(result.height, result.width) < min_side:
-                    problems.append(
-                        f"{result.source} must be at least {min_side}x{min_side} pixels for this crop, "
-                        f"got {result.width}x{result.height}; choose a smaller data.crop or leave it out."
-                    )
-                else:
-                    entries.append(result)
-                if progress is not None:
-                    progress(number, len(paths))
-            _report(problems, usable=len(entries), on_bad_image=on_bad_image)
-            wanted = [(one, factor) for factor in shrink for one in entries if min(_size(one, factor)) >= min_side]
-            entries += pool.map(lambda copy: self._copy(*copy), wanted)
-        return entries
-
-    def _entry(self, path: Path) -> CachedImage | ImageError:
-        try:
-            file = self.folder / f"{_key(path)}.npy"
+def _entry(folder: Path, path: Path) -> CachedImage | ImageError:
+    try:
+        file = folder / f"{_key(path)}.npy"
+        shape = _shape(file)
+        if shape is None:  # new, or damaged
+            _write(file, _decode(path))
             shape = _shape(file)
-            if shape is None:  # new, or damaged
-                _write(file, _decode(path))
-                shape = _shape(file)
-            if shape is None:
-                return ImageError(f"{file} cannot be read back; check the disk or set paths.cache_dir.")
-        except ImageError as error:
-            return error
-        return CachedImage(source=path, file=file, height=shape[0], width=shape[1])
+        if shape is None:
+            return ImageError(f"{file} cannot be read back; check the disk or set paths.cache_dir.")
+    except ImageError as error:
+        return error
+    return CachedImage(source=path, file=file, height=shape[0], width=shape[1])
 
-    def _copy(self, entry: CachedImage, factor: float) -> CachedImage:
-        """Return the entry of a shrunk copy, made from the luminance of the photograph."""
-        file = entry.file.with_name(f"{entry.file.stem}_{factor:g}.npy")
-        height, width = _size(entry, factor)
-        if _shape(file) != (height, width):
-            _write(file, _shrunk(entry.open(), height, width))
-        return CachedImage(source=entry.source, file=file, height=height, width=width)
+
+def _copy(entry: CachedImage, factor: float) -> CachedImage:
+    """Return the entry of a shrunk copy, made from the luminance of the photograph."""
+    height, width = _size(entry, factor)
+    copy = replace(entry, file=entry.file.with_name(f"{entry.file.stem}_{factor:g}.npy"), height=height, width=width)
+    if _shape(copy.file) != (height, width):
+        _write(copy.file, _shrunk(entry.open(), height, width))
+    return copy
 
 
 def _size(entry: CachedImage, factor: float) -> tuple[int, int]:

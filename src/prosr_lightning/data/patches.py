@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from prosr_lightning.data.cache import CachedImage, Luminance
-from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.geometry import NUM_SYMMETRIES
 from prosr_lightning.imaging.resize import symmetric_index
 
@@ -53,6 +52,19 @@ def fit_position(position: Position, batches: int) -> Position:
     return {**position, "batch": position["batch"] * batches // position["batches"], "batches": batches}
 
 
+def draw_level(shares: Mapping[int, float], seed: int, key: BatchKey) -> int:
+    """Return the level that a batch trains, drawn by shares: a function of `(seed, epoch, step)`, alike on all devices.
+
+    Args:
+        shares: The share of the batches that each level gets, up to a common factor.
+        seed: Seed of the run.
+        key: The batch.
+    """
+    random = np.random.default_rng((seed, key.epoch, key.step, 1))  # 1: not the stream that draws the patches
+    weights = np.array(list(shares.values()), dtype=np.float64)
+    return int(random.choice(list(shares), p=weights / weights.sum()))
+
+
 class PatchBatches(Dataset[RawBatch]):
     """Cut batches of HR patches, with their surroundings, from cached photographs.
 
@@ -67,9 +79,6 @@ class PatchBatches(Dataset[RawBatch]):
         margin: Pixels around a patch, see `Degradation.margin`.
         seed: Seed of the run.
         redraw: Draw new patches in each epoch; False repeats those of the first.
-
-    Raises:
-        ConfigError: If `crop` is not a multiple of `scale`.
     """
 
     def __init__(
@@ -83,11 +92,6 @@ class PatchBatches(Dataset[RawBatch]):
         seed: int,
         redraw: bool = True,
     ) -> None:
-        if crop < scale or crop % scale:
-            raise ConfigError(
-                f"`crop` must be a multiple of the largest level, {scale}, got {crop}; "
-                f"choose {max(scale, crop // scale * scale)}."
-            )
         self.images = list(images)
         self.crop, self.scale, self.margin, self.batch_size, self.seed = crop, scale, margin, batch_size, seed
         self.redraw = redraw

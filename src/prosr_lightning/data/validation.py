@@ -30,8 +30,7 @@ class ValidationImages(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, *, sets: Sequence[Benchmark], limit: int | None = None) -> None:
-        self.items: list[tuple[str, Path]] = [(one.name, path) for one in sets for path in one.images[:limit]]
-        self.numbers = [number for one in sets for number in range(len(one.images[:limit]))]
+        self.items = [(one.name, number, path) for one in sets for number, path in enumerate(one.images[:limit])]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -42,7 +41,7 @@ class ValidationImages(Dataset[dict[str, Any]]):
         `counts` is False for the fillers that keep the devices in step; they must not enter a mean.
         """
         index, counts = key
-        (name, path), number = self.items[index], self.numbers[index]
+        name, number, path = self.items[index]
         rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).double().div_(255)
         hr = rgb_to_luminance(rgb).float()[None]
         return {"hr": hr, "set": name, "image": path.stem, "number": number, "counts": counts}
@@ -57,7 +56,7 @@ def require_readable(images: ValidationImages) -> None:
     Raises:
         DataError: With the first ten images that cannot be read or are too small to be scored.
     """
-    problems = [problem for _, path in images.items if (problem := _problem(path))]
+    problems = [problem for *_, path in images.items if (problem := _problem(path))]
     if problems:
         raise DataError(
             f"{len(problems)} of {len(images)} validation images cannot be used; repair or remove them, choose "

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from prosr_lightning.config import run_reporting
+from prosr_lightning.console import run_reporting
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.after_training import draw_comparison

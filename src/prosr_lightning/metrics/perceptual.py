@@ -144,6 +144,19 @@ def _planes(sr: Tensor, hr: Tensor, border: int) -> tuple[Tensor, Tensor]:
     return sr, hr
 
 
+def require_measure(name: str) -> None:
+    """Make sure that what a measure needs is installed.
+
+    Args:
+        name: "lpips" and "dists" need torchvision; any other needs nothing.
+
+    Raises:
+        MissingDependencyError: If it is absent.
+    """
+    if name in ("lpips", "dists"):
+        _need_torchvision(name.upper())
+
+
 def _need_torchvision(name: str) -> None:
     if importlib.util.find_spec("torchvision") is None:
         raise MissingDependencyError(

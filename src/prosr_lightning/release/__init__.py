@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from prosr_lightning.config import run_reporting
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks.architecture import describe

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from prosr_lightning.config import run_reporting
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, released_names

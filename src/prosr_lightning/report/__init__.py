@@ -29,7 +29,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prosr_lightning.config import run_reporting
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.report.detail import has_measures

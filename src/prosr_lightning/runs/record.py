@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,7 @@ from prosr_lightning.networks import SRNetwork, build_network
 
 FILE_NAME = "record.json"
 _BICUBIC = f"{Bicubic.__module__}.{Bicubic.__name__}"
-# Groups and keys whose choice is in the name already, or is none of its business.
-_SAID_OTHERWISE = frozenset(
-    {"method", "structure", "depth", "levels", "scale", "val_scales", "experiment", "budget", "debug"}
-    | {"hparams_search", "trainer", "callbacks", "logger", "paths", "hydra", "sweep", "test", "task_name"}
-    | {"ckpt_path", "init_from", "data"}
-)
+_PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +34,17 @@ class RunRecord:
         status: "finished", "stopped" (by a signal) or "failed"; "unfinished" of a run that has left no record.
         name: Readable, from what the run changed: `memory-d10-x2_x4`.
         overrides: The words of the command line, as Hydra composed them for this run.
+        command: The words that started the process, the program first.
         task: The `task_name`.
         error: The message of a failed run.
         seed: Of weights, patches and augmentation.
-        method: What the paper calls it: "ProSRN", "ProSRGAN", "LapSRN", ...
+        method: What tables call it: "ProSRN", "ProSRGAN", "LapSRN", ...
         network: The network's class.
-        architecture: Plain values for `networks.build_network`.
+        architecture: The network's class as "_target_" and its arguments, for `networks.build_network`.
         parameters: Learned values.
         layers: Convolutions that exist, the count of Table 1.
         levels: The factors trained together.
+        scales: The factors of `test`.
         steps: Updates in all, also before a resumption.
         samples: HR patches seen in all.
         seconds: Wall time of the training, also before a resumption; scoring is not counted.
@@ -55,7 +53,10 @@ class RunRecord:
         test: PSNR in dB and SSIM of the best weights: `Set5/x2/psnr`, `Set5/x2/ssim`.
         protocol: The name of the convention that `test` was scored by.
         checkpoint: The best weights, relative to the run folder.
+        best_step: The update whose weights are kept as the best.
         hardware: Processor, threads, accelerator, torch: what the times depend on.
+        commit: Of the checkout that trained, with "+" where files were changed; empty of an installed package.
+        packages: The versions of those that the result depends on.
         config: The configuration, resolved to plain values.
         choices: The chosen option of each configuration group.
         version: Of this package.
@@ -64,6 +65,7 @@ class RunRecord:
     status: str
     name: str
     overrides: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
     task: str = ""
     error: str = ""
     seed: int | None = None
@@ -73,6 +75,7 @@ class RunRecord:
     parameters: int | None = None
     layers: int | None = None
     levels: tuple[int, ...] = ()
+    scales: tuple[int, ...] = ()
     steps: int | None = None
     samples: int | None = None
     seconds: float | None = None
@@ -81,7 +84,10 @@ class RunRecord:
     test: Mapping[str, float] = field(default_factory=dict)
     protocol: str = ""
     checkpoint: str = ""
+    best_step: int | None = None
     hardware: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
@@ -173,40 +179,6 @@ def read_record(folder: Path) -> RunRecord | None:
         raise DataError(f"{path} must hold the record of a run, but: {error!r}; train again or remove it.") from error
 
 
-def run_name(
-    config: Mapping[str, Any], overrides: Sequence[str], *, network: type[SRNetwork], adversarial: bool = False
-) -> str:
-    """Return a readable name of a run: its network and levels, and what else the command line chose.
-
-    Args:
-        config: The composed configuration, resolved.
-        overrides: The words of the command line; those about folders, devices, length and logs do not count.
-        network: The class of the generator.
-        adversarial: Whether a discriminator takes part.
-
-    Returns:
-        `memory-d10-x2_x4` of a ProSRN, `gan-...` of a ProSRGAN, `lapsrn-x2_x4` of a compared method; then the last part
-        of each further key with its value, `fusion-inception`, and last `s1` where a seed was given.
-
-    Example:
-        >>> from prosr_lightning.networks import Generator
-        >>> config = {"model": {"generator": {"structure": "memory", "depth": 10}}, "levels": [2, 4], "seed": 1}
-        >>> run_name(config, ["depth=10", "seed=1"], network=Generator)
-        'memory-d10-x2_x4-s1'
-    """
-    parts = ["gan"] if adversarial else []
-    parts += [network.short_name(config["model"]["generator"]), "_".join(f"x{level}" for level in config["levels"])]
-    for word in overrides:
-        key, _, value = word.lstrip("+~").partition("=")
-        if key == "seed" or key.partition(".")[0].partition("@")[0].partition("/")[0] in _SAID_OTHERWISE:
-            continue
-        plain = re.sub(r"[^\w.]+", "_", value).strip("_")
-        parts.append(f"{key.rpartition('.')[-1]}-{plain}")
-    if any(word.startswith("seed=") for word in overrides):
-        parts.append(f"s{config['seed']}")
-    return "-".join(parts)
-
-
 def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
     """Return what times depend on: processor, threads, memory, accelerator and torch.
 
@@ -226,6 +198,27 @@ def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "torch": torch.__version__,
     }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that a result depends on."""
+    return {name: metadata.version(name) for name in _PACKAGES}
+
+
+def git_commit() -> str:
+    """Return the commit of the checkout that this package lies in, "+" added where files were changed."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        if not git("ls-files", "--error-unmatch", Path(__file__).name):  # installed below somebody else's checkout
+            return ""
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except OSError:  # no git
+        return ""
 
 
 def _cpu_name() -> str:

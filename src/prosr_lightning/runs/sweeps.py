@@ -6,9 +6,7 @@ or was killed. The table is written anew after each job, whole or not at all, al
 
 from __future__ import annotations
 
-import csv
 import json
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,23 +15,20 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.runs.folder import lock_folder
 from prosr_lightning.runs.record import RunRecord, read_record
 from prosr_lightning.tables import csv_text
 
 TABLE = "sweep.csv"
 COMMAND = "sweep.json"  # the words of the command line, in the sweep's folder
 JOB = "job.json"  # overrides and configuration, in the job's folder
-LAST = Path("checkpoints") / "last.ckpt"
 
 _FIRST = ("job", "status", "name", "overrides", "parameters", "layers", "levels", "seed", "steps", "samples")
 _TIMES = ("seconds", "cpu_seconds")
 _END = ("error", "folder")
 _held: list[FileLock] = []  # of the sweep that this process runs; the system gives them back when it ends
-
-_LOG = Path("csv") / "metrics.csv"
-_EARLIER_LOG = Path("csv.earlier") / "metrics.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +57,8 @@ def hold(sweep: Path) -> None:
     """
     while _held:  # of an earlier sweep of this process
         _held.pop().release()
-    sweep.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(sweep / ".running.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigError(f"The sweep in {sweep} must not run twice, but it is running; wait, or stop it.") from None
-    except (OSError, NotImplementedError):
-        return
-    _held.append(lock)
+    if (lock := lock_folder(sweep, "The sweep in")) is not None:
+        _held.append(lock)
 
 
 def job_folders(sweep: Path) -> list[Path]:
@@ -161,41 +149,6 @@ def write_table(sweep: Path) -> Path | None:
     finally:
         lock.release()
     return path
-
-
-def clear_attempt(folder: Path) -> None:
-    """Remove what an attempt left that cannot be continued, so that the next one does not take it for its own."""
-    for path in (LAST, _LOG, _EARLIER_LOG):
-        shutil.rmtree((folder / path).parent, ignore_errors=True)
-
-
-def set_log_aside(folder: Path) -> None:
-    """Keep the log of a stopped run from the logger of its continuation, which begins a file of its own."""
-    join_logs(folder)
-    if (folder / _LOG).is_file():
-        (folder / _LOG).parent.replace((folder / _EARLIER_LOG).parent)
-
-
-def join_logs(folder: Path) -> None:
-    """Put the log that was set aside before that of the continuation, up to where the continuation begins."""
-    earlier_path, path = folder / _EARLIER_LOG, folder / _LOG
-    if not earlier_path.is_file():
-        return
-    earlier, later = _read_log(earlier_path), _read_log(path)
-    begins = min((int(row["step"]) for row in later), default=None)
-    rows = [row for row in earlier if begins is None or int(row["step"]) < begins] + later
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    shutil.rmtree(earlier_path.parent)
-
-
-def _read_log(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]
 
 
 def _row(folder: Path) -> dict[str, str]:

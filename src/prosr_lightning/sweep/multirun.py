@@ -9,9 +9,7 @@ not, see `resuming`. A job uses one device.
 from __future__ import annotations
 
 import os
-import sys
 import traceback
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,16 +20,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, flag_override
 
-from prosr_lightning.config.messages import run_reporting, user_message
-from prosr_lightning.errors import CheckpointError, ConfigError, DataError, TrainingError
+from prosr_lightning.config.messages import user_message
+from prosr_lightning.console import exit_code_of_stop, run_reporting, say
+from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.runs import sweeps
+from prosr_lightning.runs.folder import LAST, clear_attempt
 from prosr_lightning.runs.record import RunRecord, read_record, write_record
 from prosr_lightning.sweep import resuming
 from prosr_lightning.sweep.devices import own_gpu, require_one_device
 
 REFUSED = 2  # exit code of a sweep of which no job was begun
-STOPPED = 130  # exit code of a sweep that a signal stopped
 
 
 class SweepFolder(Callback):
@@ -39,7 +38,7 @@ class SweepFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401  # Hydra's signature
         """Refuse what cannot work, and find the sweep to go on with."""
-        if "sweep" in config and run_reporting(lambda: _prepare(config)):
+        if "sweep" in config and run_reporting(lambda: _prepare(config), user_message):
             raise SystemExit(REFUSED)  # Hydra turns other exceptions of a callback into warnings
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401  # Hydra's signature
@@ -77,7 +76,7 @@ def run_sweep_job(cfg: DictConfig, task: Callable[[], Any]) -> Any:  # noqa: ANN
         earlier, record = sweeps.read_job(here.folder), _readable_record(here.folder)
         if earlier is not None and record is not None and record.status == "finished":
             _refuse_another(earlier, here)
-            _say(f"{here.title}: finished earlier, skipped")
+            say(f"{here.title}: finished earlier, skipped")
             return record.val.get("best")
         _begin(cfg, here, earlier)
         require_one_device(cfg)
@@ -85,11 +84,13 @@ def run_sweep_job(cfg: DictConfig, task: Callable[[], Any]) -> Any:  # noqa: ANN
             value = task()
         if read_record(here.folder) is None:
             _write(cfg, here, "finished", value=value)
-    except Exception as error:  # noqa: BLE001  # the others go on
-        _after_error(cfg, here, error)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # the others go on
+        stopped = exit_code_of_stop(error)
+        if stopped is None and isinstance(error, SystemExit):
+            raise
+        _after_error(cfg, here, error, stopped)
         return None
     finally:
-        sweeps.join_logs(here.folder)
         sweeps.write_table(here.sweep)
     return value
 
@@ -123,7 +124,7 @@ def _resumed(config: DictConfig, sweep: Path, *, fixed: bool) -> Path:
     if fixed:
         resuming.require_same_command(config, sweep)
     elif (earlier := resuming.earlier_sweep(config)) is None:
-        _say(f"sweep.resume: no earlier sweep of this command in {sweep.parent}; a new one begins")
+        say(f"sweep.resume: no earlier sweep of this command in {sweep.parent}; a new one begins")
         return sweep
     else:
         sweep = earlier
@@ -132,7 +133,7 @@ def _resumed(config: DictConfig, sweep: Path, *, fixed: bool) -> Path:
             config.hydra.sweep.dir = str(sweep)
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
     resuming.require_same_jobs(config, sweep)
-    _say(f"sweep.resume: going on in {sweep}")
+    say(f"sweep.resume: going on in {sweep}")
     return sweep
 
 
@@ -162,7 +163,7 @@ def _refuse_another(earlier: sweeps.Job, here: _Here) -> None:
     """Stop before a finished job is replaced by another; only a sweeper that decides as it goes comes here with one."""
     differs = resuming.difference(earlier.configuration, here.job.configuration)
     if differs is not None:
-        _say(
+        say(
             f"error: {here.title} must be what finished in {here.folder} to count as done, but: {differs}; give the "
             "sweeper's sampler a seed, hydra.sweeper.sampler.seed=0, in a new sweep."
         )
@@ -171,17 +172,15 @@ def _refuse_another(earlier: sweeps.Job, here: _Here) -> None:
 
 def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.Job | None) -> None:
     """Continue an earlier attempt from its last checkpoint where that has the same configuration."""
-    last = here.folder / sweeps.LAST
+    last = here.folder / LAST
     hindrance = _hindrance(here, earlier, last) if last.is_file() else "it has no checkpoint"
     if hindrance is None:
         cfg.ckpt_path = str(last)
-        sweeps.set_log_aside(here.folder)
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # that is meant
-        _say(f"{here.title}: goes on from {last}")
+        say(f"{here.title}: goes on from {last}")
     else:
         if last.is_file():
-            _say(f"{here.title}: begins again, because {hindrance}")
-        sweeps.clear_attempt(here.folder)
+            say(f"{here.title}: begins again, because {hindrance}")
+        clear_attempt(here.folder)
     (here.folder / "record.json").unlink(missing_ok=True)
     content = {"overrides": list(here.job.overrides), "configuration": dict(here.job.configuration)}
     sweeps.write_json(here.folder / sweeps.JOB, content)
@@ -200,27 +199,20 @@ def _hindrance(here: _Here, earlier: sweeps.Job | None, last: Path) -> str | Non
     return None
 
 
-def _after_error(cfg: DictConfig, here: _Here, error: Exception) -> None:
-    message = user_message(error)
+def _after_error(cfg: DictConfig, here: _Here, error: BaseException, stopped: int | None) -> None:
+    message = user_message(error) or ("stopped by Ctrl-C" if stopped is not None else None)
     if message is None:  # a defect keeps its traceback
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-    _say(f"error: {here.title}: {message}")
+    say(f"error: {here.title}: {message}")
     record = None
     with suppress(DataError):  # which may be the error itself
         record = read_record(here.folder)
-    status = record.status if record is not None else "stopped" if _was_stopped(error) else "failed"
     if record is None:
-        _write(cfg, here, status, error=message)
-    if status == "stopped" and here.stops_others:
-        _say("error: The sweep was stopped; the same command with sweep.resume=true goes on with it.")
-        raise SystemExit(STOPPED)
-
-
-def _was_stopped(error: BaseException | None) -> bool:
-    while error is not None and not (isinstance(error, TrainingError) and "was stopped by" in str(error)):
-        error = error.__cause__ or error.__context__
-    return error is not None
+        _write(cfg, here, "failed" if stopped is None else "stopped", error=message)
+    if stopped is not None and here.stops_others:
+        say("error: The sweep was stopped; the same command with sweep.resume=true goes on with it.")
+        raise SystemExit(stopped)
 
 
 def _write(cfg: DictConfig, here: _Here, status: str, *, error: str = "", value: object = None) -> None:
@@ -245,14 +237,10 @@ def _sum_up(sweep: Path) -> int:
     rows = sweeps.sweep_rows(sweep)
     open_jobs = [row["job"] for row in rows if row["status"] != "finished"]
     if not open_jobs:
-        _say(f"Sweep: all {len(rows)} jobs finished. Table: {table}")
+        say(f"Sweep: all {len(rows)} jobs finished. Table: {table}")
         return 0
-    _say(
+    say(
         f"error: {len(open_jobs)} of {len(rows)} jobs did not finish ({', '.join(open_jobs)}); {table} has their "
         "errors. The same command with sweep.resume=true runs them again."
     )
     return 1
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201  # the command's message to its user

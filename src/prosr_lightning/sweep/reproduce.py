@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from prosr_lightning.config import run_reporting
+from prosr_lightning.console import run_reporting, say
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.runs.sweeps import TABLE
 from prosr_lightning.sweep.multirun import REFUSED
@@ -149,15 +149,15 @@ def run(plan: Plan) -> int:
     failed = []
     for name, command in plan.trainings.items():
         if (code := _run(command)) == REFUSED:
-            _say(f"error: {name} was refused, see above; nothing after it was run.")
+            say(f"error: {name} was refused, see above; nothing after it was run.")
             return code
         if code > 1 or code < 0:
-            _say(f"Stopped during {name}; the same command goes on from there.")
+            say(f"Stopped during {name}; the same command goes on from there.")
             return code if code > 0 else 128 - code
         failed += [name] if code else []
     failed += [file for file, command in report_commands(plan.out).items() if _run(command)]
     if failed:
-        _say(f"error: not complete: {', '.join(failed)}; the same command runs again what did not finish.")
+        say(f"error: not complete: {', '.join(failed)}; the same command runs again what did not finish.")
     return 1 if failed else 0
 
 
@@ -202,7 +202,7 @@ def _quoted(path: Path) -> str:
 
 def _run(words: Sequence[str]) -> int:
     """Run one command, hand Ctrl-C and SIGTERM on to it, and wait until it has saved."""
-    _say(f"$ python -m {' '.join(words)}")
+    say(f"$ python -m {' '.join(words)}")
     with subprocess.Popen([sys.executable, "-m", *words], start_new_session=True) as child:
 
         def hand_on(number: int, frame: FrameType | None) -> None:  # signal's signature
@@ -214,10 +214,6 @@ def _run(words: Sequence[str]) -> int:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  # the command's message to its user
 
 
 def main() -> None:

@@ -25,11 +25,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.schema import leaves
 from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.runs.folder import LAST
 from prosr_lightning.runs.record import read_record
-from prosr_lightning.runs.sweeps import LAST, job_folders, read_command, read_job
+from prosr_lightning.runs.sweeps import job_folders, read_command, read_job
 
-# What may differ between a job and its repetition.
-_IGNORED = ("paths", "sweep", "trainer.enable_progress_bar")
+_IGNORED = ("paths", "sweep", "trainer.enable_progress_bar")  # what may differ between a job and its repetition
 
 
 def configuration_of(cfg: DictConfig) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
         >>> difference({"depth": 4, "sweep": {"resume": False}}, {"depth": 6, "sweep": {"resume": True}})
         'depth was 4, is 6'
     """
-    before, after = _comparable(earlier), _comparable(now)
+    before, after = comparable(earlier), comparable(now)
     for key in dict.fromkeys((*before, *after)):
         if not _is_ignored(key) and before.get(key) != after.get(key):
             return f"{key} was {before.get(key)!r}, is {after.get(key)!r}"
@@ -158,8 +158,12 @@ def _counted(words: Sequence[str]) -> frozenset[str]:
     return frozenset(word for word in words if not _is_ignored(word.lstrip("+~").partition("=")[0]))
 
 
-def _comparable(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the leaves; of what this package has, its name without the module, which may have moved meanwhile."""
+def comparable(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the leaves; of what this package has, its name without the module, which may have moved meanwhile.
+
+    Args:
+        configuration: Plain values.
+    """
     ours = "prosr_lightning."
     return {
         key: f"{ours}{value.rpartition('.')[2]}" if key.endswith("_target_") and str(value).startswith(ours) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -25,8 +26,8 @@ _TEXT = {
 }
 
 
-def specification(entity: str, project: str, *, name: str, test_set: str) -> dict[str, Any]:
-    """Return what `create` would send, without network or account.
+def describe_pages(entity: str, project: str, *, name: str, test_set: str) -> dict[str, Any]:
+    """Describe both pages as objects of `wandb-workspaces`, without network or account.
 
     Args:
         entity: User or team.
@@ -35,39 +36,72 @@ def specification(entity: str, project: str, *, name: str, test_set: str) -> dic
         test_set: Whose scores the scatter plots and the table show.
 
     Returns:
-        Plain values under `workspace` and `report`.
+        A page each under `workspace` and `report`.
 
     Raises:
         MissingDependencyError: If `wandb-workspaces` is not installed.
     """
-    pages = {
-        "workspace": _workspace(entity, project, name, test_set),
-        "report": _report(entity, project, name, test_set),
-    }
+    try:
+        import wandb_workspaces.reports.v2 as reports  # noqa: PLC0415  # only where it is used
+        from wandb_workspaces import workspaces  # noqa: PLC0415  # only where it is used
+    except ImportError as error:
+        raise MissingDependencyError(
+            "The pages that compare runs need wandb-workspaces, which is not installed; "
+            "pip install 'prosr-lightning[dashboard]'."
+        ) from error
+    place = {"entity": entity, "project": project}
+    columns = _columns(test_set)
+    sections = _panels(reports, test_set)
+    workspace = workspaces.Workspace(
+        **place,
+        name=name,
+        sections=[workspaces.Section(name=title, panels=panels, is_open=True) for title, panels in sections.items()],
+        settings=workspaces.WorkspaceSettings(x_axis=AXIS, max_runs=100),
+        runset_settings=workspaces.RunsetSettings(pinned_columns=columns),
+        auto_generate_panels=False,
+    )
+    blocks = [reports.TableOfContents()]
+    for title, panels in _panels(reports, test_set).items():  # anew: a report places them
+        blocks += [reports.H2(title), reports.P(_TEXT[title]), _grid(reports, panels)]
+    table = reports.Runset(name="Runs", pinned_columns=columns, visible_columns=columns, lock_columns=True)
+    blocks += [
+        reports.H2("Runs"),
+        reports.P("Table of runs, below; its filter and its grouping hold for the panels of this section."),
+        reports.PanelGrid(runsets=[table], panels=[reports.RunComparer(diff_only=True, layout=_place(reports, 0, 24))]),
+    ]
+    report = reports.Report(
+        **place,
+        title=name,
+        description="Made by `python -m prosr_lightning.dashboard`.",
+        blocks=blocks,
+        width="fluid",
+    )
+    return {"workspace": workspace, "report": report}
+
+
+def specification(pages: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `create` would send for each page, as plain values."""
     return {
         kind: page._to_model().model_dump(mode="json", by_alias=True, exclude_none=True) for kind, page in pages.items()
     }
 
 
-def create(entity: str, project: str, *, name: str, test_set: str) -> dict[str, str]:
-    """Create both pages.
+def create(pages: Mapping[str, Any]) -> dict[str, str]:
+    """Create the pages.
 
     Args:
-        entity: User or team.
-        project: Where the runs are.
-        name: Of both pages.
-        test_set: Whose scores the scatter plots and the table show.
+        pages: As `describe_pages` returned them.
 
     Returns:
         Their addresses, under `workspace` and `report`.
 
     Raises:
-        MissingDependencyError: If `wandb-workspaces` is not installed.
         ConfigError: If there is no account, no such project, or no answer.
     """
-    workspace, report = _workspace(entity, project, name, test_set), _report(entity, project, name, test_set)
     import wandb  # noqa: PLC0415  # only where it is used
 
+    workspace, report = pages["workspace"], pages["report"]
+    entity, project = report.entity, report.project
     for block in report.blocks:
         for runset in getattr(block, "runsets", []):
             runset.entity, runset.project = entity, project  # which makes sure that there is such a project
@@ -78,53 +112,14 @@ def create(entity: str, project: str, *, name: str, test_set: str) -> dict[str, 
                 "--dry-run to see them."
             )
         return {"report": report.save().url, "workspace": workspace.save().url}
+    except ConfigError:
+        raise
     except (wandb.errors.Error, OSError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
         reason = " ".join(str(error).split())
         raise ConfigError(
             f"{entity}/{project} must be a project that your account can write to, got: {reason}; train with "
             "logger=wandb first, and send offline runs with `wandb sync`."
         ) from error
-
-
-def _workspace(entity: str, project: str, name: str, test_set: str) -> Any:  # noqa: ANN401  # an optional package's
-    workspaces, reports = _packages()
-    sections = [
-        workspaces.Section(name=title, panels=panels, is_open=True)
-        for title, panels in _panels(reports, test_set).items()
-    ]
-    return workspaces.Workspace(
-        entity=entity,
-        project=project,
-        name=name,
-        sections=sections,
-        settings=workspaces.WorkspaceSettings(x_axis=AXIS, max_runs=100),
-        runset_settings=workspaces.RunsetSettings(pinned_columns=_columns(test_set)),
-        auto_generate_panels=False,
-    )
-
-
-def _report(entity: str, project: str, name: str, test_set: str) -> Any:  # noqa: ANN401  # an optional package's
-    _, reports = _packages()
-    blocks = [reports.TableOfContents()]
-    for title, panels in _panels(reports, test_set).items():
-        blocks += [reports.H2(title), reports.P(_TEXT[title]), _grid(reports, panels)]
-    columns = _columns(test_set)
-    table = reports.Runset(name="Runs", pinned_columns=columns, visible_columns=columns, lock_columns=True)
-    blocks += [
-        reports.H2("Runs"),
-        reports.P("Table of runs, below; its filter and its grouping hold for the panels of this section."),
-        reports.PanelGrid(runsets=[table], panels=[reports.RunComparer(diff_only=True, layout=_place(reports, 0, 24))]),
-    ]
-    return reports.Report(
-        entity=entity,
-        project=project,
-        title=name,
-        description="Made by `python -m prosr_lightning.dashboard`.",
-        blocks=blocks,
-        width="fluid",
-    )
 
 
 def _panels(reports: ModuleType, test_set: str) -> dict[str, list[Any]]:
@@ -180,16 +175,3 @@ def _columns(test_set: str) -> list[str]:
     config = [f"config:{key.partition('.')[0]}.value{''.join(key.partition('.')[1:])}" for key in keys]
     scores = [f"summary:test/{test_set}/x{scale}/psnr" for scale in _SCALES]
     return ["run:displayName", *config, "summary:val/best", *scores, "summary:seconds"]
-
-
-def _packages() -> tuple[ModuleType, ModuleType]:
-    """Return the packages that describe workspaces and reports."""
-    try:
-        import wandb_workspaces.reports.v2 as reports  # noqa: PLC0415  # only where it is used
-        from wandb_workspaces import workspaces  # noqa: PLC0415  # only where it is used
-    except ImportError as error:
-        raise MissingDependencyError(
-            "The pages that compare runs need wandb-workspaces, which is not installed; "
-            "pip install 'prosr-lightning[dashboard]'."
-        ) from error
-    return workspaces, reports

@@ -8,9 +8,9 @@ import re
 import sys
 from collections.abc import Sequence
 
-from prosr_lightning.config import run_reporting
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.tracking.comparison import create, specification
+from prosr_lightning.tracking.comparison import create, describe_pages, specification
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,11 +23,11 @@ def _run(options: argparse.Namespace) -> None:
     if not re.fullmatch(r"[^/\s]+/[^/\s]+", options.project):
         raise ConfigError(f"The project must be ENTITY/PROJECT, got {options.project!r}; ENTITY is your user or team.")
     entity, project = options.project.split("/")
+    pages = describe_pages(entity, project, name=options.name, test_set=options.test_set)
     if options.dry_run:
-        text = json.dumps(specification(entity, project, name=options.name, test_set=options.test_set), indent=2)
-        print(text)  # noqa: T201  # the command's output
+        print(json.dumps(specification(pages), indent=2))  # noqa: T201  # the command's output
         return
-    for kind, address in create(entity, project, name=options.name, test_set=options.test_set).items():
+    for kind, address in create(pages).items():
         print(f"{kind}: {address}")  # noqa: T201  # the command's output
 
 

@@ -34,8 +34,8 @@ def begin(logger: Logger, module: LitSuperResolution, identity: Identity, *, res
         logger.watch_network(module.generator)
     network = describe_network(module.generator, module.levels)
     logger.log_hyperparams({**module.run_config, "network": network})
-    if isinstance(logger, WeightsAndBiases) and isinstance(module.run_config.get("logger"), dict):
-        module.run_config["logger"]["id"] = logger.version
+    if isinstance(logger, WeightsAndBiases):
+        module.run_config["tracked"] = logger.version
 
 
 def summarise(logger: Logger | None, record: RunRecord, folder: Path) -> None:
@@ -76,6 +76,7 @@ def finished() -> Iterator[None]:
 def _tracked_run(checkpoint: str) -> str | None:
     """Return the id of the run that a checkpoint comes from, if there was one."""
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    logger = stored.get("prosr", {}).get("config", {}).get("logger")
-    found = logger.get("id") if isinstance(logger, dict) else None
+    config = stored.get("prosr", {}).get("config", {})
+    logger = config.get("logger")
+    found = config.get("tracked") or (logger.get("id") if isinstance(logger, dict) else None)  # until 2.0 at the logger
     return None if found is None else str(found)

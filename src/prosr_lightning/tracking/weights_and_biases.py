@@ -189,11 +189,13 @@ class WeightsAndBiases(WandbLogger):
             )
         except (wandb.errors.UsageError, ValueError) as error:  # pydantic's are ValueErrors
             reason = " ".join(str(error).split())
-            raise ConfigError(f"logger.* must be settings that wandb takes, got: {reason}; change them.") from error
+            raise ConfigError(
+                f"logger.wandb.* must be settings that wandb takes, got: {reason}; change them."
+            ) from error
         except wandb.errors.Error as error:
             raise ConfigError(
                 f"logger=wandb needs an account and a server that takes the run, got: {' '.join(str(error).split())}; "
-                "logger.offline=true logs into the run folder instead, for a later `wandb sync`."
+                "logger.wandb.offline=true logs into the run folder instead, for a later `wandb sync`."
             ) from error
         run.define_metric(AXIS, hidden=True)
         run.define_metric("*", step_metric=AXIS, step_sync=True)

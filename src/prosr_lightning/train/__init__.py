@@ -3,182 +3,153 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from types import FrameType
+from typing import Any, NoReturn, cast
 
 import lightning
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from prosr_lightning import tracking
-from prosr_lightning.config import hydra_main, user_message
-from prosr_lightning.console import progress_bar
+from prosr_lightning.config import hydra_main
+from prosr_lightning.console import progress_bar, say
 from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_name, find_dataset
 from prosr_lightning.data.datamodule import PatchDataModule
-from prosr_lightning.errors import DataError, StorageError
+from prosr_lightning.errors import DataError, StoppedError
 from prosr_lightning.evaluate.after_training import score_run
 from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.contract import count_layers, count_parameters
 from prosr_lightning.networks.weights import load_network
-from prosr_lightning.runs.record import RunRecord, describe_hardware, write_record
+from prosr_lightning.runs.folder import LAST, open_run
 from prosr_lightning.runs.scores import summarise
 from prosr_lightning.sweep.multirun import run_sweep_job
 from prosr_lightning.train.callbacks import RunMeter
-from prosr_lightning.train.checking import check, fill_in, require_optimizer, say_recipe, trusted
+from prosr_lightning.train.checking import derive, say_recipe, trusted
 from prosr_lightning.train.checkpoints import AtomicCheckpointIO
 from prosr_lightning.train.identity import identity_of
-from prosr_lightning.train.starting import require_start, resume_from, start_from, start_of
+from prosr_lightning.train.recording import best_of, best_step, keep_record, save_configuration
+from prosr_lightning.train.resuming import Resumption, resume, run_folder_of
+from prosr_lightning.train.starting import start_from, start_of
 
 log = logging.getLogger(__name__)
-
-
-def no_logger() -> None:
-    """Return nothing: `logger=none` trains without a log."""
 
 
 def train(cfg: DictConfig) -> float | None:
     """Train as configured, score the best weights, and return what `callbacks.best` monitors.
 
     Args:
-        cfg: The composed and validated `conf/train.yaml`.
+        cfg: The composed and validated `conf/train.yaml`; it is not changed.
 
     Returns:
         The best monitored value, `val/psnr` in dB unless the experiment names another, which a sweep optimises; None if
         nothing was validated.
     """
-    fill_in(cfg)
-    check(cfg)
+    cfg = derive(cfg)
     rank_zero_only(say_recipe)(cfg)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    require_optimizer(cfg)
-    checkpoint = resume_from(cfg)
+    resumption = resume(cfg)
     degradation: Degradation = instantiate(cfg.degradation, _convert_="all")
     datamodule: PatchDataModule = instantiate(cfg.data, _convert_="all", _partial_=True)(degradation=degradation)
+    datamodule.training_photographs()  # says what is missing before anything is begun
     benchmarks = _benchmarks(cfg, datamodule)
     module = _module(cfg)
-    logger: Logger | None = instantiate(cfg.logger, _convert_="all")
+    loggers = [instantiate(node, _convert_="all") for node in cfg.logger.values() if node is not None]
     meter = RunMeter()
-    callbacks = [meter, *_callbacks(cfg, logger)]  # the meter counts a batch before others save
-    trainer: Trainer = instantiate(
-        cfg.trainer,
-        _convert_="all",
-        plugins=[AtomicCheckpointIO()],
-        callbacks=callbacks,
-        logger=logger or False,
-        strategy=_strategy(cfg.trainer),
-    )
-    _announce(module, trainer, checkpoint)
-    if logger is not None:
-        tracking.begin(logger, module, identity_of(cfg), resume_from=checkpoint)
-
-    best, test = _best(callbacks), dict[str, float]()
-    try:
-        with progress_bar("Checking the photographs", shown=trainer.is_global_zero) as progress:
-            datamodule.progress = progress
-            datamodule.prepare_data()
-        datamodule.progress = None
-        trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+    trainer = _trainer(cfg, resumption, loggers, meter)
+    checkpoint = None if resumption is None else str(resumption.checkpoint)
+    with _stoppable(cfg), _own_folder(cfg, resumption):
+        try:
+            _announce(module, trainer)
+            for logger in loggers:
+                tracking.begin(logger, module, identity_of(cfg), resume_from=checkpoint)
+            with progress_bar("Checking the photographs", shown=trainer.is_global_zero) as progress:
+                datamodule.progress = progress
+                datamodule.prepare_data()
+            datamodule.progress = None
+            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+            test = _score(cfg, module, benchmarks, degradation, trainer) if trainer.is_global_zero else {}
+        except BaseException as error:
+            keep_record(cfg, module, trainer, meter, error=error)
+            raise
+        record = keep_record(cfg, module, trainer, meter, test=test)
         if trainer.is_global_zero:
-            log.info("Trained for %s updates in all. Best weights: %s", module.steps_done, _where(best, trusted(cfg)))
-            test = _score(cfg, module, benchmarks, degradation, best)
-    except BaseException as error:
-        _keep_record(cfg, module, trainer, meter, best, error=error)
-        raise
-    record = _keep_record(cfg, module, trainer, meter, best, test=test)
-    if trainer.is_global_zero:
-        tracking.summarise(logger, record, Path(cfg.paths.output_dir))
+            for logger in loggers:
+                tracking.summarise(logger, record, Path(cfg.paths.output_dir))
     return record.val.get("best")
 
 
-def _keep_record(
-    cfg: DictConfig,
-    module: LitSuperResolution,
-    trainer: Trainer,
-    meter: RunMeter,
-    best: ModelCheckpoint | None,
-    *,
-    test: Mapping[str, float] | None = None,
-    error: BaseException | None = None,
-) -> RunRecord:
-    """Write what the run came to into its folder, also of one that failed."""
+@contextmanager
+def _own_folder(cfg: DictConfig, resumption: Resumption | None) -> Iterator[None]:
+    """Have the run folder for this process and those that it starts, with the configuration in it."""
+    if cast(Any, rank_zero_only).rank:  # the first process has it
+        yield
+        return
+    source = None if resumption is None else run_folder_of(resumption.checkpoint)
     folder = Path(cfg.paths.output_dir)
-    val = {
-        key.removeprefix("val/"): float(value)
-        for key, value in trainer.callback_metrics.items()
-        if key.startswith("val/")
-    }
-    score = best.best_model_score if best is not None else trainer.callback_metrics.get("val/psnr")
-    if score is not None:
-        val["best"] = float(score)
-    path = best.best_model_path if best is not None else ""
-    stopped = isinstance(error, KeyboardInterrupt) or "was stopped by" in str(error)
-    record = RunRecord(
-        status="finished" if error is None else "stopped" if stopped else "failed",
-        name=identity_of(cfg).name,
-        overrides=tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else (),
-        task=str(cfg.task_name),
-        error="" if error is None else user_message(error) or f"{type(error).__name__}: {error}",
-        seed=cfg.seed,
-        method=module.title or module.generator.title,
-        network=type(module.generator).__name__,
-        architecture=module.generator.architecture,
-        parameters=count_parameters(module.generator),
-        layers=count_layers(module.generator),
-        levels=tuple(module.levels),
-        steps=module.steps_done,
-        samples=meter.samples,
-        seconds=round(meter.seconds, 2),
-        cpu_seconds=round(meter.cpu_seconds, 2),
-        val=val,
-        test=test or {},
-        protocol=str(cfg.test.protocol),
-        checkpoint=Path(path).relative_to(folder).as_posix() if path and Path(path).is_relative_to(folder) else path,
-        hardware=describe_hardware(module.device),
-        config=module.run_config,
-        choices=dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {},
+    with open_run(folder, resumed=resumption is not None, source=source), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # that is meant
+        save_configuration(cfg)
+        yield
+
+
+@contextmanager
+def _stoppable(cfg: DictConfig) -> Iterator[None]:
+    """Turn SIGTERM into an error wherever it comes; while batches are trained `KeepLast` listens instead."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:  # signal's signature
+        raise StoppedError(
+            f"The run was stopped by {signal.Signals(number).name} outside of its training; where "
+            f"{Path(cfg.paths.output_dir) / LAST} is, ckpt_path with it goes on.",
+            number=number,
+        )
+
+    try:
+        previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, stop), signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _trainer(cfg: DictConfig, resumption: Resumption | None, loggers: list[Logger], meter: RunMeter) -> Trainer:
+    callbacks = [instantiate(node, _convert_="all") for node in cfg.callbacks.values() if node is not None]
+    unwanted: tuple[type[Callback], ...] = () if cfg.trainer.enable_progress_bar else (ProgressBar,)
+    unwanted += () if loggers else (LearningRateMonitor,)
+    wanted = [callback for callback in callbacks if not isinstance(callback, unwanted)]
+    trainer: Trainer = instantiate(
+        cfg.trainer,
+        _convert_="all",
+        plugins=[AtomicCheckpointIO(adapt=None if resumption is None else resumption.adapt)],
+        # the meter comes first: it counts the batch after which a run is stopped
+        callbacks=[meter, *(resumption.callbacks() if resumption is not None else []), *wanted],
+        logger=loggers or False,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in wanted),
     )
-    if trainer.is_global_zero:
-        try:
-            write_record(folder, record)
-        except StorageError:
-            if error is None:
-                raise
-            log.warning("The record of this run could not be written to %s", folder)
-    return record
+    return trainer
 
 
 def _module(cfg: DictConfig) -> LitSuperResolution:
-    require_start(cfg)
     module: LitSuperResolution = instantiate(cfg.model, _convert_="all")
     module.run_config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-    start = start_of(cfg)
-    if cfg.ckpt_path is None and start is not None:  # a checkpoint brings its own weights
+    if cfg.ckpt_path is None and (start := start_of(cfg)) is not None:  # a checkpoint brings its own weights
         start_from(start, module, trust=trusted(cfg))
     return module
-
-
-def _strategy(trainer: DictConfig) -> str:
-    """Return the strategy; one device needs no process group, which not every accelerator has."""
-    single = str(trainer.devices) == "1" and trainer.get("num_nodes", 1) == 1
-    return "auto" if single and str(trainer.strategy).startswith("ddp") else trainer.strategy
-
-
-def _callbacks(cfg: DictConfig, logger: Logger | None) -> list[Callback]:
-    callbacks = [instantiate(node, _convert_="all") for node in cfg.callbacks.values() if node is not None]
-    unwanted: tuple[type[Callback], ...] = () if cfg.trainer.enable_progress_bar else (ProgressBar,)
-    unwanted += () if logger is not None else (LearningRateMonitor,)
-    return [one for one in callbacks if not isinstance(one, unwanted)]
 
 
 def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]:
@@ -204,19 +175,24 @@ def _score(
     module: LitSuperResolution,
     benchmarks: Sequence[Benchmark],
     degradation: Degradation,
-    best: ModelCheckpoint | None,
+    trainer: Trainer,
 ) -> dict[str, float]:
     """Score the best weights beside bicubic, and return their means."""
+    best = best_of(trainer)
+    source = best.best_model_path if best is not None and best.best_model_path else None
+    log.info(
+        "Trained for %s updates in all. Best weights: %s",
+        module.steps_done,
+        "not kept" if source is None else f"{source}, after update {best_step(best)}",
+    )
     if not benchmarks:
         return {}
-    source = best.best_model_path if best is not None and best.best_model_path else None
     trust = trusted(cfg)
     networks = {cfg.test.method: load_network(source, trust=trust).network if source else module.network}
-    sources = {cfg.test.method: source or ""}
     start = start_of(cfg)
     if start is not None:
         networks = {f"start ({Path(start).stem})": load_network(start, trust=trust).network, **networks}
-    names = ", ".join(one.name for one in benchmarks)
+    names = ", ".join(benchmark.name for benchmark in benchmarks)
     log.info("Scoring bicubic and %s on %s at %s", ", ".join(networks), names, list(cfg.test.scales))
     with progress_bar("Scoring") as advance:
         scores = score_run(
@@ -226,7 +202,7 @@ def _score(
             get_protocol(cfg.test.protocol),
             output_dir=Path(cfg.paths.output_dir),
             device=module.device,
-            sources=sources,
+            sources={cfg.test.method: source or ""},
             measures=list(cfg.test.perceptual),
             picture=cfg.test.picture,
             degradation=degradation,
@@ -238,21 +214,8 @@ def _score(
     return means
 
 
-def _where(best: ModelCheckpoint | None, trust: Sequence[str]) -> str:
-    """Say where the best weights are, and of which update, or that there are none."""
-    if best is None or not best.best_model_path:
-        return "not kept"
-    path = Path(best.best_model_path)
-    steps = load_network(path, trust=trust).metadata.get("steps_done") if path.is_file() else None
-    return f"{path}, of update {steps}" if steps is not None else str(path)
-
-
-def _best(callbacks: list[Callback]) -> ModelCheckpoint | None:
-    return next((one for one in callbacks if isinstance(one, ModelCheckpoint)), None)
-
-
 @rank_zero_only
-def _announce(module: LitSuperResolution, trainer: Trainer, checkpoint: str | None) -> None:
+def _announce(module: LitSuperResolution, trainer: Trainer) -> None:
     generator = module.generator
     log.info(
         "%s: %s parameters, %s layers, levels %s, on %s x %s",
@@ -263,20 +226,15 @@ def _announce(module: LitSuperResolution, trainer: Trainer, checkpoint: str | No
         trainer.num_devices,
         type(trainer.accelerator).__name__.removesuffix("Accelerator"),
     )
-    if checkpoint is not None:
-        log.info("Resuming from %s", checkpoint)
-
-
-@rank_zero_only
-def _say_where(output_dir: str) -> None:
-    Console(stderr=True).print(f"Run folder: {output_dir}", highlight=False, soft_wrap=True)
 
 
 def _quiet() -> None:
     """Keep other packages' hints, which users of this command can do nothing about, from its output."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
-    warnings.filterwarnings("ignore", message="The dirpath has changed")  # a resumed run has a folder of its own
+    warnings.filterwarnings(
+        "ignore", message="Checkpoint directory .* exists and is not empty"
+    )  # of a run that goes on
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the means are synchronised metrics already
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # patches are cheap to cut, see docs
 
@@ -285,7 +243,7 @@ def _quiet() -> None:
 def main(cfg: DictConfig) -> float | None:
     """Train as the command line says."""
     _quiet()
-    _say_where(cfg.paths.output_dir)
+    rank_zero_only(say)(f"Run folder: {cfg.paths.output_dir}")
     torch.set_float32_matmul_precision("high")
     with tracking.finished():  # or the jobs of a multirun become one run
         return train(cfg)

@@ -19,7 +19,7 @@ from lightning.pytorch.profilers import SimpleProfiler
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch.optim import Optimizer
 
-from prosr_lightning.errors import ConfigError, TrainingError
+from prosr_lightning.errors import ConfigError, StoppedError
 from prosr_lightning.lit.base import Batch, LitSuperResolution
 
 log = logging.getLogger(__name__)
@@ -108,9 +108,10 @@ class KeepLast(Callback):
     def _stop(self, pl_module: LightningModule) -> None:
         assert self._stop_signal is not None or pl_module.trainer.world_size > 1
         reason = self._stop_signal.name if self._stop_signal else "a signal to another process"
-        raise TrainingError(
+        raise StoppedError(
             f"Training was stopped by {reason} at epoch {pl_module.current_epoch}; its state is in {self.path}. "
-            f"Go on with ckpt_path={self.path}."
+            f"Go on with ckpt_path={self.path}.",
+            number=self._stop_signal or signal.SIGTERM,
         )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # signal's signature

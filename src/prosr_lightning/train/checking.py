@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +17,32 @@ from omegaconf import DictConfig, OmegaConf
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.scoring import find_measure
 from prosr_lightning.lit.base import LitSuperResolution
+from prosr_lightning.metrics.perceptual import require_measure
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import ProgressiveNetwork, SRNetwork, levels_up_to
 
 log = logging.getLogger(__name__)
 
 _PRECISIONS = ("32-true", "32", "bf16-mixed", "16-mixed")
+
+
+def derive(cfg: DictConfig) -> DictConfig:
+    """Return the configuration of a run: what follows from the choices filled in, resolved, read-only.
+
+    Args:
+        cfg: The composed and validated `conf/train.yaml`; it is not changed.
+
+    Raises:
+        ConfigError: If a setting, or two together, cannot work.
+    """
+    cfg = copy.deepcopy(cfg)
+    OmegaConf.set_struct(cfg, value=False)
+    fill_in(cfg)
+    check(cfg)
+    OmegaConf.resolve(cfg)
+    require_optimizer(cfg)
+    OmegaConf.set_readonly(cfg, value=True)
+    return cfg
 
 
 def fill_in(cfg: DictConfig) -> None:
@@ -43,8 +65,12 @@ def fill_in(cfg: DictConfig) -> None:
         cfg.levels = list(network.training_levels(cfg.scale))
     if cfg.test.method is None:
         cfg.test.method = module_class(cfg).title or network.title
-    if isinstance(cfg.val_scales, int):
-        cfg.val_scales = [cfg.val_scales]
+    for holder, key in ((cfg, "val_scales"), (cfg.test, "scales"), (cfg.test, "perceptual")):
+        if isinstance(holder[key], (int, str)):
+            holder[key] = [holder[key]]
+    one_device = str(cfg.trainer.devices) == "1" and cfg.trainer.get("num_nodes", 1) == 1
+    if one_device and str(cfg.trainer.strategy).startswith("ddp"):
+        cfg.trainer.strategy = "auto"  # no process group is needed, which not every accelerator has
     wrong = [scale for scale in cfg.val_scales or () if network.scales is not None and scale not in network.scales]
     if wrong:
         raise ConfigError(
@@ -120,25 +146,28 @@ def check(cfg: DictConfig) -> None:
             f"`trainer.precision` must be one of {', '.join(_PRECISIONS)}, got {cfg.trainer.precision}; the weights "
             "stay in float32."
         )
+    if isinstance(cfg.trainer.max_time, (int, float)):
+        raise ConfigError(
+            f"`trainer.max_time` must be days, hours, minutes and seconds, such as 00:00:10:00, got "
+            f"{cfg.trainer.max_time}; ten minutes are trainer.max_time=00:00:10:00."
+        )
     if cfg.val_scales is not None:
         _require_different("val_scales", list(cfg.val_scales))
     if cfg.test.benchmarks is None:
         return
     get_protocol(cfg.test.protocol)
-    scales = [cfg.test.scales] if isinstance(cfg.test.scales, int) else list(cfg.test.scales or [])
+    scales = list(cfg.test.scales or [])
     if not scales:
         raise ConfigError("`test.scales` must name at least one factor, got none; choose [2, 4, 8].")
     for scale in scales:
         levels_up_to(scale)
     _require_different("test.scales", scales)
-    cfg.test.scales = scales
-    if isinstance(cfg.test.perceptual, str):
-        cfg.test.perceptual = [cfg.test.perceptual]
     method = cfg.test.method
     if not isinstance(method, str) or Path(method).name != method or method.lower() == "bicubic":
         raise ConfigError(f"`test.method` must be a plain name other than bicubic, got {method!r}; choose e.g. ProSRN.")
     for measure in cfg.test.perceptual:
         find_measure(measure)
+        require_measure(measure)
 
 
 def say_recipe(cfg: DictConfig) -> None:
@@ -158,7 +187,7 @@ def say_recipe(cfg: DictConfig) -> None:
     loss = (cfg.model.get("content") or {}).get("_target_", "the Charbonnier loss of Eq. 1")
     schedule = "no schedule" if cfg.scheduler is None else cfg.scheduler._target_
     log.warning(
-        "No recipe for method=%s with budget=%s, so it trains as ProSRN does: %s, %s at %g, %s, crops of %d in batches "
+        "No recipe for method=%s with budget=%s, so it trains as ProSRN does: %s, %s at %g, %s, crops of %s in batches "
         "of %d. A file recipe/%s_%s.yaml would be taken instead; conf/recipe has %s.",
         method,
         budget,
@@ -190,9 +219,15 @@ def require_optimizer(cfg: DictConfig) -> None:
     """
     factory = instantiate(cfg.optimizer, _convert_="all")
     try:
-        factory([torch.nn.Parameter(torch.zeros(1))])
+        optimizer = factory([torch.nn.Parameter(torch.zeros(1))])
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"`optimizer` must have settings that {cfg.optimizer._target_} takes, got: {error}; compare with "
             "conf/train.yaml."
         ) from error
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise ConfigError(
+            f"`optimizer` must step once a batch, got {cfg.optimizer._target_}, which evaluates the loss several times "
+            "in one step; choose another, such as torch.optim.Adam."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,13 +42,29 @@ _FORGOTTEN: dict[str, Any] = {
     "last_model_path": "",
 }
 
+_BEST_FILES = ("best_model_path", "kth_best_model_path", "last_model_path")
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a checkpoint beside its place and move it there when it is safely on the disk.
 
     Lightning's own goes through the temporary folder of the machine, from where a file is copied, not moved, to another
     file system: a kill or a full disk in between leaves half a checkpoint.
+
+    Args:
+        adapt: Changes what was read before the run goes on from it; None does not.
     """
+
+    def __init__(self, *, adapt: Callable[[dict[str, Any]], None] | None = None) -> None:
+        super().__init__()
+        self._adapt = adapt
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401  # Lightning's signature
+        """Read a checkpoint, adapted to the run that goes on from it."""
+        checkpoint: dict[str, Any] = super().load_checkpoint(*args, **kwargs)
+        if self._adapt is not None:
+            self._adapt(checkpoint)
+        return checkpoint
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:  # noqa: ANN401  # Lightning's signature
         """Write a checkpoint.
@@ -78,14 +95,59 @@ def read_state(path: Path, *, trust: Trust = ()) -> dict[str, Any]:
     Raises:
         CheckpointError: If it cannot be read, or holds weights alone.
     """
-    load_network(path, trust=trust)  # says what is wrong with the file
+    load_network(str(path), trust=trust)  # says what is wrong with the file
     state = {} if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     if not {"optimizer_states", "loops"} <= state.keys() or "steps_done" not in state.get("prosr", {}):
         raise CheckpointError(
             f"{path} must hold the whole state of a run, got weights alone; take a last.ckpt, or start from them with "
             f"init_from={path}."
         )
+    for name, node, kind in (
+        ("steps_done", state["prosr"]["steps_done"], int),
+        ("loops.fit_loop", state["loops"].get("fit_loop") if isinstance(state["loops"], dict) else None, dict),
+        ("optimizer_states", state["optimizer_states"], list),
+        ("lr_schedulers", state.get("lr_schedulers"), list),
+        ("callbacks", state.get("callbacks", {}), dict),
+        ("config", state["prosr"].get("config", {}), dict),
+    ):
+        if not isinstance(node, kind) or isinstance(node, bool):
+            raise CheckpointError(
+                f"{path} must hold the state of a run as training saves it, but its {name} is {node!r}; take another."
+            )
     return state
+
+
+def relocate_best(checkpoint: dict[str, Any], folder: Path) -> None:
+    """Let a run find the best weights so far in the folder that it goes on in, or forget them where they are not there.
+
+    Args:
+        checkpoint: The whole state of a run; changed.
+        folder: The run folder.
+    """
+    earlier = checkpoint["prosr"].get("config", {}).get("paths", {}).get("output_dir", "")
+    for state in checkpoint.get("callbacks", {}).values():
+        if not isinstance(state, dict) or not isinstance(state.get("dirpath"), str):
+            continue
+        before = Path(state["dirpath"])
+        roots = [Path(earlier), Path(os.path.realpath(earlier))] if earlier else []
+        inside = [root for root in roots if before.is_relative_to(root)]
+        where = folder / before.relative_to(inside[0]) if inside else before
+        state["dirpath"] = os.path.realpath(where)
+
+        def moved(path: str, where: str = state["dirpath"]) -> str:
+            return str(Path(where) / Path(path).name) if path else ""
+
+        if Path(moved(state.get("best_model_path", ""))).is_file():
+            state.update({key: moved(state[key]) for key in _BEST_FILES if key in state})
+            state["best_k_models"] = {moved(path): score for path, score in state.get("best_k_models", {}).items()}
+        else:
+            forget_best(state)
+
+
+def forget_best(state: Any) -> None:  # noqa: ANN401  # what a checkpoint holds
+    """Make what a `ModelCheckpoint` remembers that of a run without any best weights."""
+    if isinstance(state, dict) and "best_model_path" in state:
+        state.update(_FORGOTTEN)
 
 
 def write_portable(source: Path, target: Path) -> None:

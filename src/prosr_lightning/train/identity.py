@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,11 +12,53 @@ from hydra.types import RunMode
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from prosr_lightning.runs.record import run_name
+from prosr_lightning.config.tree import TREE
+from prosr_lightning.networks import SRNetwork
 from prosr_lightning.tracking import Identity
 from prosr_lightning.train.checking import module_class
 
-_TAGGED = ("experiment", "method", "structure", "budget")  # groups whose choice is a tag
+
+def run_name(
+    config: Mapping[str, Any], overrides: Sequence[str], *, network: type[SRNetwork], adversarial: bool = False
+) -> str:
+    """Return a readable name of a run: its network and levels, and what else the command line chose.
+
+    Args:
+        config: The composed configuration, resolved.
+        overrides: The words of the command line; those about folders, devices, length and logs do not count.
+        network: The class of the generator.
+        adversarial: Whether a discriminator takes part.
+
+    Returns:
+        `memory-d10-x2_x4` of a ProSRN, `gan-...` of a ProSRGAN, `lapsrn-x2_x4` of a compared method; then the last part
+        of each further key with its value, `fusion-inception`, and last `s1` where a seed was given.
+
+    Example:
+        >>> from prosr_lightning.networks import Generator
+        >>> config = {"model": {"generator": {"structure": "memory", "depth": 10}}, "levels": [2, 4], "seed": 1}
+        >>> run_name(config, ["depth=10", "seed=1"], network=Generator)
+        'memory-d10-x2_x4-s1'
+    """
+    parts = ["gan"] if adversarial else []
+    parts += [network.short_name(config["model"]["generator"]), "_".join(f"x{level}" for level in config["levels"])]
+    for word in overrides:
+        key, _, value = word.lstrip("+~").partition("=")
+        part = TREE.get(key.partition(".")[0].partition("@")[0].partition("/")[0])
+        if key == "seed" or (part is not None and part.spoken):
+            continue
+        plain = re.sub(r"[^\w.]+", "_", value).strip("_")
+        parts.append(f"{key.rpartition('.')[-1]}-{plain}")
+    if any(word.startswith("seed=") for word in overrides):
+        parts.append(f"s{config['seed']}")
+    return "-".join(parts)
+
+
+def choices_of() -> dict[str, str]:
+    """Return what the running command chose from each group; nothing outside of one."""
+    if not HydraConfig.initialized():
+        return {}
+    choices = {str(key).partition("@")[0]: value for key, value in HydraConfig.get().runtime.choices.items()}
+    return {key: str(value) for key, value in choices.items() if value is not None and not key.startswith("hydra/")}
 
 
 def identity_of(cfg: DictConfig) -> Identity:
@@ -29,15 +73,14 @@ def identity_of(cfg: DictConfig) -> Identity:
     """
     group = str(cfg.task_name)
     overrides: list[str] = []
-    choices: dict[str, str] = {}
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
         overrides = list(hydra.overrides.task)
-        choices = {str(key).partition("@")[0]: value for key, value in hydra.runtime.choices.items()}
         if hydra.mode == RunMode.MULTIRUN:
             group = f"{group}-{Path(hydra.sweep.dir).name}"
     levels = "_".join(f"x{level}" for level in cfg.levels)
-    tags = [str(choices[key]) for key in _TAGGED if choices.get(key) is not None]
+    choices = choices_of()
+    tags = [choices[key] for key, part in TREE.items() if part.tag and key in choices]
     name = run_name(
         cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)),
         overrides,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 
-from prosr_lightning.config import conf_dir, run_reporting, user_message, validate
-from prosr_lightning.config.schema import make_lists
+from prosr_lightning.config import conf_dir, location, schema, user_message, validate
+from prosr_lightning.config.schema import known_values, make_lists
+from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
@@ -184,3 +186,12 @@ def test_ctrl_c_exits_with_130(capsys):
 
 def test_the_configuration_is_found_beside_a_checkout():
     assert conf_dir() == Path(__file__).resolve().parents[3] / "conf"
+
+
+def test_a_file_of_the_tree_that_was_written_again_is_read_again(tmp_path, monkeypatch):
+    for module in (location, schema):
+        monkeypatch.setattr(module, "conf_dir", lambda: tmp_path)
+    for seconds, depth in enumerate((4, 4, 6)):
+        (tmp_path / "train.yaml").write_text(f"depth: {depth}\n")
+        os.utime(tmp_path / "train.yaml", (seconds, seconds))
+        assert known_values() == {"depth": [depth]}

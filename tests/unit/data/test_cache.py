@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from prosr_lightning.data import cache as cache_module
-from prosr_lightning.data.cache import LuminanceCache
+from prosr_lightning.data.cache import load_luminance
 from prosr_lightning.errors import DataError, StorageError
 
 
@@ -18,7 +19,7 @@ def test_stores_the_rounded_studio_luminance(tmp_path):
     path = tmp_path / "two.png"
     Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0]]], dtype=np.uint8)).save(path)
 
-    (entry,) = LuminanceCache(tmp_path / "cache").load([path])
+    (entry,) = load_luminance(tmp_path / "cache", [path])
 
     assert (entry.height, entry.width) == (1, 3)
     assert entry.open().tolist() == [[16, 235, 81]]  # 16 + 65.481 = 81.5 - 0.019
@@ -29,13 +30,13 @@ def test_decodes_once_and_again_after_a_change(tmp_path, photographs, monkeypatc
     decoded: list[Path] = []
     original = cache_module._decode
     monkeypatch.setattr(cache_module, "_decode", lambda path: (decoded.append(path), original(path))[1])
-    store = LuminanceCache(tmp_path / "cache", workers=1)
+    store = partial(load_luminance, tmp_path / "cache", workers=1)
 
-    first = store.load(paths)
-    store.load(paths)
+    first = store(paths)
+    store(paths)
     assert decoded == paths
     os.utime(paths[0], ns=(1, 1))
-    again = store.load(paths)
+    again = store(paths)
 
     assert decoded == [*paths, paths[0]]
     assert again[0].file != first[0].file
@@ -44,9 +45,7 @@ def test_decodes_once_and_again_after_a_change(tmp_path, photographs, monkeypatc
 
 def test_copies_are_the_antialiased_bicubic_of_the_photograph(tmp_path, photographs):
     paths = photographs((40, 60), (33, 21))
-    large, narrow, half, small, quarter = LuminanceCache(tmp_path / "cache").load(
-        paths, min_side=10, shrink=[0.5, 0.25]
-    )
+    large, narrow, half, small, quarter = load_luminance(tmp_path / "cache", paths, min_side=10, shrink=[0.5, 0.25])
 
     assert [(one.height, one.width) for one in (large, narrow, half)] == [(40, 60), (33, 21), (20, 30)]
     assert (small.source, small.height, small.width) == (paths[1], 16, 10)
@@ -55,7 +54,7 @@ def test_copies_are_the_antialiased_bicubic_of_the_photograph(tmp_path, photogra
     expected = F.interpolate(image, scale_factor=0.5, mode="bicubic", antialias=True)[0, 0]
     assert np.abs(half.open() - expected.numpy()).max() < 0.51
     written = half.file.stat().st_mtime_ns
-    assert LuminanceCache(tmp_path / "cache").load(paths, min_side=10, shrink=[0.5, 0.25])[2] == half
+    assert load_luminance(tmp_path / "cache", paths, min_side=10, shrink=[0.5, 0.25])[2] == half
     assert half.file.stat().st_mtime_ns == written
 
 
@@ -67,7 +66,7 @@ def test_reports_every_bad_image_at_once(tmp_path, photographs):
     truncated.write_bytes(good.read_bytes()[:200])
 
     with pytest.raises(DataError) as caught:
-        LuminanceCache(tmp_path / "cache").load([good, small, text, truncated], min_side=16)
+        load_luminance(tmp_path / "cache", [good, small, text, truncated], min_side=16)
 
     message = str(caught.value)
     assert "3 of 4" in message
@@ -80,7 +79,7 @@ def test_reports_every_bad_image_at_once(tmp_path, photographs):
 def test_skips_bad_images_when_told_to(tmp_path, photographs, caplog):
     good, small = photographs((32, 32), (3, 3))
 
-    entries = LuminanceCache(tmp_path / "cache").load([small, good], min_side=16, on_bad_image="skip")
+    entries = load_luminance(tmp_path / "cache", [small, good], min_side=16, on_bad_image="skip")
 
     assert [entry.source for entry in entries] == [good]
     assert str(small) in caplog.text
@@ -88,18 +87,18 @@ def test_skips_bad_images_when_told_to(tmp_path, photographs, caplog):
 
 def test_refuses_to_train_on_nothing(tmp_path, photographs):
     with pytest.raises(DataError, match="at least one usable image, got none"):
-        LuminanceCache(tmp_path / "cache").load(photographs((3, 3)), min_side=16, on_bad_image="skip")
+        load_luminance(tmp_path / "cache", photographs((3, 3)), min_side=16, on_bad_image="skip")
 
 
 @pytest.mark.parametrize("damage", [b"\x93NUMPY", b"", b"text"])
 def test_decodes_a_damaged_entry_again(tmp_path, photographs, damage):
     paths = photographs((8, 8))
-    store = LuminanceCache(tmp_path / "cache")
-    (entry,) = store.load(paths)
+    store = partial(load_luminance, tmp_path / "cache")
+    (entry,) = store(paths)
     expected = entry.open().copy()
     entry.file.write_bytes(damage)
 
-    (repaired,) = store.load(paths)
+    (repaired,) = store(paths)
 
     assert np.array_equal(repaired.open(), expected)
 
@@ -108,7 +107,7 @@ def test_an_unwritable_cache_is_one_clear_error(tmp_path, photographs):
     (tmp_path / "occupied").write_text("a file where the cache should be")
 
     with pytest.raises(StorageError, match="cannot be written"):
-        LuminanceCache(tmp_path / "occupied" / "cache").load(photographs((8, 8)))
+        load_luminance(tmp_path / "occupied" / "cache", photographs((8, 8)))
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path, photographs, monkeypatch):
@@ -118,13 +117,13 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, photographs, monkeypatch
     monkeypatch.setattr(cache_module.np, "save", full)
 
     with pytest.raises(StorageError, match="No space left"):
-        LuminanceCache(tmp_path / "cache").load(photographs((8, 8)))
+        load_luminance(tmp_path / "cache", photographs((8, 8)))
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_progress_counts_every_photograph(tmp_path, photographs):
     seen: list[tuple[int, int]] = []
-    LuminanceCache(tmp_path / "cache").load(
-        photographs((8, 8), (8, 8)), progress=lambda done, total: seen.append((done, total))
+    load_luminance(
+        tmp_path / "cache", photographs((8, 8), (8, 8)), progress=lambda done, total: seen.append((done, total))
     )
     assert seen == [(1, 2), (2, 2)]

@@ -7,9 +7,8 @@ import pytest
 import torch
 from soft import Soft
 
-from prosr_lightning.data.cache import LuminanceCache
+from prosr_lightning.data.cache import load_luminance
 from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, fit_position
-from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.degradation import Bicubic, patch_margin
 from prosr_lightning.imaging.pyramid import level_pyramid
 from prosr_lightning.imaging.resize import bicubic_downscale
@@ -20,7 +19,7 @@ START: Position = {"epoch": 0, "batch": 0}
 @pytest.fixture
 def make_batches(tmp_path, photographs):
     def make(*sizes, crop=16, scale=4, batch_size=6, seed=1, margin=None):
-        images = LuminanceCache(tmp_path / "cache").load(photographs(*sizes))
+        images = load_luminance(tmp_path / "cache", photographs(*sizes))
         margin = margin or patch_margin(scale)
         return PatchBatches(images=images, crop=crop, scale=scale, margin=margin, batch_size=batch_size, seed=seed)
 
@@ -138,8 +137,3 @@ def test_pickles_without_its_memory_maps(make_batches):
     stored = pickle.dumps(batches)
     assert len(stored) < 5000, "a worker maps the files itself"
     assert torch.equal(pickle.loads(stored)[BatchKey(0, 0)][0], expected)  # noqa: S301  # our own bytes
-
-
-def test_refuses_a_crop_off_the_grid(make_batches):
-    with pytest.raises(ConfigError, match=r"`crop` must be a multiple of the largest level, 8, got 20; choose 16\."):
-        make_batches((64, 64), crop=20, scale=8)

@@ -52,14 +52,14 @@ def _lr(height: int = 5, width: int = 7, count: int = 1) -> Tensor:
     return torch.rand(count, 1, height, width, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
 
 
-@pytest.mark.parametrize("size", [(5, 7), (2, 1), (8, 3)])
 @pytest.mark.parametrize("scale", [2, 4, 8])
 @pytest.mark.parametrize("method", METHODS)
-def test_images_of_any_size_at_each_scale(method: str, scale: int, size: tuple[int, int]):
+def test_images_of_any_size_at_each_scale(method: str, scale: int):
     network = _small(method, scale)
-    images = network.progressive(_lr(*size, count=2), scale)
     factors = [2, 4, 8][: (2, 4, 8).index(scale) + 1] if method in PYRAMIDS else [scale]
-    assert [(f, *image.shape) for f, image in images.items()] == [(f, 2, 1, f * size[0], f * size[1]) for f in factors]
+    for height, width in ((5, 7), (2, 1), (8, 3)):
+        images = network.progressive(_lr(height, width, count=2), scale)
+        assert {f: image.shape for f, image in images.items()} == {f: (2, 1, f * height, f * width) for f in factors}
     assert network.training_levels(scale) == tuple(factors)
     assert isinstance(network, SRNetwork)
 
@@ -190,13 +190,12 @@ def test_further_refusals():
         build_network({"name": "VDSR"})
 
 
-@pytest.mark.parametrize("learning_rate", [1e-3, 1e-4])
 @pytest.mark.parametrize("method", METHODS)
-def test_adam_and_charbonnier_train_every_method(method: str, learning_rate: float):
+def test_adam_and_charbonnier_train_every_method(method: str):
     network = _small(method, 2).float()
     hr = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     lr = F.avg_pool2d(hr, 2)
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     losses = []
     for _ in range(25):
         loss = content_loss(network.enlarge(lr, 2), hr)

@@ -8,9 +8,11 @@ import pytest
 
 from prosr_lightning.errors import DataError
 from prosr_lightning.networks import Generator, LapSRN
+from prosr_lightning.runs import folder as run_folder
 from prosr_lightning.runs import sweeps
-from prosr_lightning.runs.record import RunRecord, run_name, write_record
+from prosr_lightning.runs.record import RunRecord, write_record
 from prosr_lightning.sweep.resuming import configuration_of, difference, swept_keys
+from prosr_lightning.train.identity import run_name
 
 
 def begin(sweep: Path, number: int, *overrides: str) -> Path:
@@ -97,10 +99,10 @@ def test_a_damaged_job_is_named(tmp_path):
 def test_the_log_of_a_continued_job_begins_with_that_of_its_first_part(tmp_path):
     log = tmp_path / "csv" / "metrics.csv"
     write_log(log, (0, "0.5"), (1, "0.4"), (2, "0.3"))
-    sweeps.set_log_aside(tmp_path)
+    run_folder.set_log_aside(tmp_path)
     assert not log.exists()
     write_log(log, (2, "0.31"), (3, "0.2"))  # killed after its last checkpoint: step 2 is done again
-    sweeps.join_logs(tmp_path)
+    run_folder.join_logs(tmp_path)
     with log.open(newline="") as file:
         assert [(row["step"], row["train/loss"]) for row in csv.DictReader(file)] == [
             ("0", "0.5"),
@@ -115,9 +117,9 @@ def test_a_continuation_that_logged_nothing_loses_nothing(tmp_path):
     log = tmp_path / "csv" / "metrics.csv"
     write_log(log, (0, "0.5"))
     before = log.read_text().splitlines()
-    sweeps.set_log_aside(tmp_path)
-    sweeps.set_log_aside(tmp_path)  # killed at once, and repeated
-    sweeps.join_logs(tmp_path)
+    run_folder.set_log_aside(tmp_path)
+    run_folder.set_log_aside(tmp_path)  # killed at once, and repeated
+    run_folder.join_logs(tmp_path)
     assert log.read_text().splitlines() == before
 
 

@@ -1,0 +1,70 @@
+"""What is known of the configuration tree: the one table of its top-level keys and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What a top-level key of `conf/train.yaml`, or a group of `conf/`, is.
+
+    Attributes:
+        course: It decides what is trained: a run that differs in it is another run.
+        spoken: The name of a run says it by other means, or leaves it out.
+        tag: The choice of the group is a tag of the run.
+        package: Where the files of the group must put their keys, `# @package ...`; no key of its own.
+        optional: The group may be null.
+        open: Holds named nodes, each with a `_target_` of anybody's.
+        instead: What to choose where the whole part was taken out or replaced by a word.
+    """
+
+    course: bool = False
+    spoken: bool = False
+    tag: bool = False
+    package: str = ""
+    optional: bool = False
+    open: bool = False
+    instead: str = ""
+
+
+TREE: Mapping[str, Part] = {
+    "task_name": Part(spoken=True),
+    "seed": Part(course=True),
+    "depth": Part(course=True, spoken=True),
+    "scale": Part(course=True, spoken=True),
+    "val_scales": Part(course=True, spoken=True),
+    "ckpt_path": Part(spoken=True),
+    "init_from": Part(course=True, spoken=True),
+    "trusted_networks": Part(spoken=True),
+    "fine_tuning_rate": Part(course=True),
+    "data": Part(course=True, spoken=True, instead="data=sample needs no download"),
+    "degradation": Part(course=True, instead="degradation._target_=CLASS chooses another"),
+    "model": Part(course=True, instead="choose model=prosrn or model=prosrgan"),
+    "levels": Part(course=True, spoken=True, instead="choose levels=x2"),
+    "optimizer": Part(course=True, optional=True, instead="optimizer._target_=CLASS chooses another"),
+    "scheduler": Part(course=True, optional=True, instead="scheduler=null keeps the rate"),
+    "trainer": Part(spoken=True, instead="choose trainer=cpu"),
+    "callbacks": Part(spoken=True, open=True, instead="callbacks.NAME=null leaves one out"),
+    "logger": Part(spoken=True, open=True, instead="logger=none trains without a log"),
+    "test": Part(spoken=True, instead="test.benchmarks=null scores nothing"),
+    "paths": Part(spoken=True, instead="paths.log_dir=DIR names another folder"),
+    "sweep": Part(spoken=True, instead="sweep.resume=true goes on with a sweep"),
+    "experiment": Part(spoken=True, tag=True, package="_global_", optional=True),
+    "method": Part(spoken=True, tag=True, package="model.generator"),
+    "structure": Part(spoken=True, tag=True, package="model.generator"),
+    "budget": Part(spoken=True, tag=True, package="_global_"),
+    "recipe": Part(package="_global_", optional=True),
+    "debug": Part(spoken=True, package="_global_", optional=True),
+    "hparams_search": Part(spoken=True, package="_global_", optional=True),
+    "hydra": Part(spoken=True),
+}
+
+FREE = frozenset({"trainer.devices"})  # keys of several kinds: a number, a list or "auto"
+ASIDE = frozenset(  # last parts of keys that say where and with what help, not what is trained
+    {"cache_dir", "data_dir", "num_workers", "default_root_dir", "enable_progress_bar", "enable_model_summary"}
+    | {"log_every_n_steps", "profiler"}
+)
+COMPARED = ("val_scales", "data.val_sets", "data.val_limit", "data.held_out", "data._target_")  # what a score is of
+EXTRAS = {"hydra/launcher/joblib": "joblib", "hydra/launcher/submitit": "slurm", "hydra/sweeper/optuna": "optuna"}
