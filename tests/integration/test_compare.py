@@ -183,10 +183,11 @@ def test_a_recipe_has_the_settings_of_the_authors(method):
     expected, crop, batch_size = AUTHORS[method]
     assert {key: value for key, value in cfg.optimizer.items() if key.endswith("lr")} == expected
     data = instantiate(cfg.data, _convert_="all", levels=[2, 4])
-    assert (data.crop, data.batch_size) == (crop, batch_size)
+    assert (data.side, data.batch_size) == (crop, batch_size)
     assert cfg.model.ema_decay == 0
     shrunk = {"fsrcnn": [0.9, 0.8, 0.7, 0.6], "lapsrn": [0.9, 0.8, 0.7, 0.6, 0.5]}
     assert list(cfg.data.shrink) == shrunk.get(method.removeprefix("ms_"), [])
+    assert (cfg.data.level_shares, cfg.data.supervise) == (("equal", "all") if method == "ms_lapsrn" else (None, "top"))
     header = (conf_dir() / "recipe" / f"paper_{method}.yaml").read_text().split("model:")[0]
     assert "# Differs: " in header
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import signal
 import subprocess
@@ -85,6 +86,19 @@ def test_every_experiment_trains_small(smoke, experiment):
 def test_every_switch_trains_from_the_command_line(smoke, overrides):
     _, score = smoke(*overrides)
     assert 5 < score < 60
+
+
+@pytest.mark.parametrize("experiment", ["progressive", "prosrgan"])
+def test_levels_share_the_batches(smoke, experiment):
+    run, _ = smoke(
+        f"experiment={experiment}", "levels=x2_x4", "data.level_shares={2:0.5,4:0.5}", "data.patches_per_epoch=40"
+    )
+    logged = [[row.get(f"train/level_{level}/content") for level in (2, 4)] for row in rows(run)]
+    newest = [one for one in logged if any(one)]  # Lightning logs the newest value of each level with every batch
+    assert len(newest) == 20
+    changed = [[one != other for one, other in zip(*pair, strict=True)] for pair in itertools.pairwise(newest)]
+    assert all(sum(one) == 1 for one in changed), "one level a batch"
+    assert 4 < sum(at_2x for at_2x, _ in changed) < 16
 
 
 def test_the_best_checkpoint_reproduces_its_logged_score_in_a_fresh_process(smoke, picture_folder):

@@ -7,7 +7,7 @@ fills them key by key.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark, find_dataset
 from prosr_lightning.data.cache import CachedImage, Progress, load_luminance
-from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position
+from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, draw_level
 from prosr_lightning.data.sources import div2k_images, folder_images, sample_photographs
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, readable, require_readable
 from prosr_lightning.errors import ConfigError, DataError
@@ -37,12 +37,13 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     """Random HR patches with their level pyramid, from photographs that a subclass names (Sec. 4.2).
 
     A training batch on the device is `{"lr": (N, 1, S / scale, S / scale), "hr": {level: (N, 1, ..)}}` in float32
-    luminance; a validation batch is described at `ValidationImages`, with `lr` by factor besides, see `validate_at`.
+    luminance, the scale being the largest of its levels; a validation batch is described at `ValidationImages`, with
+    `lr` by factor besides, see `validate_at`.
 
     Args:
         levels: Factors of the supervised levels; the largest is the scale of LR.
-        crop: Side S of the HR patch, a multiple of that scale.
-        lr_crop: Side of the LR patch; replaces `crop` by `lr_crop` times that scale.
+        crop: Side S of the HR patch, a multiple of that scale; None where `lr_crop` is given.
+        lr_crop: Side of the LR patch instead, so that S is `lr_crop` times that scale.
         batch_size: Patches in a batch on each device.
         patches_per_epoch: Patches of an epoch over all devices (125,000 in Sec. 4.2), drawn anew in each.
         num_workers: Worker processes of each device; 0 cuts the patches in the training process.
@@ -54,6 +55,9 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
         redraw: Draw new patches in each epoch; False repeats those of the first.
+        level_shares: Train one level a batch instead of the sum over all of them, each with its share of the batches,
+            such as `{2: 0.7, 4: 0.3}`, or "equal". The LR of a batch has the side `crop / level`.
+        supervise: With `level_shares`, supervise the "top" level of a batch alone, or "all" on the way to it as well.
         degradation: Makes LR, for training and for validation.
 
     Raises:
@@ -61,7 +65,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     """
 
     levels: Sequence[int]
-    crop: int
+    crop: int | None
     batch_size: int
     patches_per_epoch: int
     num_workers: int
@@ -73,6 +77,8 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     seed: int = 0
     lr_crop: int | None = None
     redraw: bool = True
+    level_shares: Mapping[int, float] | str | None = None
+    supervise: str = "top"
     degradation: Degradation = field(default_factory=Bicubic)
 
     def __post_init__(self) -> None:
@@ -85,7 +91,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         limits = {"batch_size": 1, "patches_per_epoch": 1, "crop": 1, "num_workers": 0, "val_limit": 1, "lr_crop": 1}
         for name, least in limits.items():
             value = getattr(self, name)
-            if name in ("val_limit", "lr_crop") and value is None:
+            if name in ("crop", "lr_crop", "val_limit") and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
@@ -93,15 +99,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
         if not factors or len(set(self.shrink)) < len(self.shrink):
             raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
-        if self.lr_crop is not None:
-            self.crop = self.lr_crop * self.scale
-        if self.crop % self.scale:
-            raise ConfigError(
-                f"`crop` must be a multiple of the largest level, {self.scale}, got {self.crop}; "
-                f"choose {max(1, self.crop // self.scale) * self.scale}."
-            )
+        self.side = self._checked_side()
         if self.on_bad_image not in ("stop", "skip"):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
+        self._shares = self._checked_shares()
         self.progress: Progress | None = None
         self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None
@@ -164,9 +165,9 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         return PatchLoader(
             dataset=PatchBatches(
                 images=self._images,
-                crop=self.crop,
+                crop=self.side,
                 scale=self.scale,
-                margin=self.degradation.margin(self.scale),
+                margin=self._margin(),
                 batch_size=self.batch_size,
                 seed=self.seed,
                 redraw=self.redraw,
@@ -190,13 +191,17 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         """Augment the HR patches and make their pyramid, or the LR images of a validation image, on the device."""
         if isinstance(batch, dict):
             return self._with_lr(batch)
-        patches, codes, self.begun = batch
+        patches, codes, key = batch
+        self.begun = key
         if self.augment:
             patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
-        hr = patches.float().div_(255)
-        draw = (self.seed, self.begun.epoch if self.redraw else 0, self.begun.number)
-        lr, levels = level_pyramid(hr, scale=self.scale, levels=self.levels, degradation=self.degradation, draw=draw)
-        return {"lr": lr, "hr": levels}
+        levels = self._levels_of(key)
+        scale = max(levels)
+        excess = self._margin() - self.degradation.margin(scale)  # patches are cut for the level that needs most
+        hr = patches[..., excess : patches.shape[-2] - excess, excess : patches.shape[-1] - excess].float().div_(255)
+        draw = (self.seed, key.epoch if self.redraw else 0, key.number)
+        lr, targets = level_pyramid(hr, scale=scale, levels=levels, degradation=self.degradation, draw=draw)
+        return {"lr": lr, "hr": targets}
 
     def _with_lr(self, image: dict[str, Any]) -> dict[str, Any]:
         hr, draw = image["hr"], (image["number"],)
@@ -205,6 +210,50 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             "lr": {scale: self.degradation(modcrop(hr, scale), scale, draw=draw) for scale in self.val_scales},
         }
 
+    def _margin(self) -> int:
+        """Return the pixels around each HR patch that the LR of any level may need."""
+        if self._shares is None:
+            return self.degradation.margin(self.scale)
+        needed = max(self.degradation.margin(level) for level in self._shares)
+        return -(-needed // self.scale) * self.scale  # on the grid of the largest level
+
+    def _levels_of(self, key: BatchKey) -> Sequence[int]:
+        """Return the factors that a batch supervises; the largest is the scale of its LR."""
+        if self._shares is None:
+            return self.levels
+        top = draw_level(self._shares, self.seed, key if self.redraw else key._replace(epoch=0))
+        return [top] if self.supervise == "top" else [level for level in self.levels if level <= top]
+
+    def _checked_side(self) -> int:
+        """Return the side of the HR patch."""
+        if (self.crop is None) == (self.lr_crop is None):
+            raise ConfigError(
+                f"One of `crop` and `lr_crop` must be given, got {self.crop} and {self.lr_crop}; set the other to null."
+            )
+        side = self.crop if self.crop is not None else (self.lr_crop or 0) * self.scale
+        if side % self.scale:
+            raise ConfigError(
+                f"`crop` must be a multiple of the largest level, {self.scale}, got {side}; "
+                f"choose {max(1, side // self.scale) * self.scale}."
+            )
+        return side
+
+    def _checked_shares(self) -> dict[int, float] | None:
+        if self.supervise not in ("top", "all"):
+            raise ConfigError(f"`supervise` must be top or all, got {self.supervise!r}; choose one of them.")
+        if self.level_shares is None:
+            return None
+        if self.level_shares == "equal":
+            return dict.fromkeys(self.levels, 1.0)
+        shares = dict(self.level_shares) if isinstance(self.level_shares, Mapping) else {}
+        numbers = all(isinstance(share, int | float) and share > 0 for share in shares.values())
+        if not shares or not numbers or not set(shares) <= set(self.levels):
+            raise ConfigError(
+                f"`level_shares` must be equal, or have positive shares of some of the levels {list(self.levels)}, got "
+                f"{self.level_shares!r}; choose for instance {{{self.scale}: 1}}."
+            )
+        return shares
+
     def _validation_images(self) -> ValidationImages:
         return ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
 
@@ -212,7 +261,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         return load_luminance(
             self.cache_dir,
             self.training_photographs(),
-            min_side=self.crop,
+            min_side=self.side,
             shrink=self.shrink,
             on_bad_image=self.on_bad_image,
             progress=self.progress,

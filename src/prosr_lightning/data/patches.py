@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -51,6 +51,19 @@ def fit_position(position: Position, batches: int) -> Position:
         {'epoch': 2, 'batch': 6, 'number': 3, 'batches': 8}
     """
     return {**position, "batch": position["batch"] * batches // position["batches"], "batches": batches}
+
+
+def draw_level(shares: Mapping[int, float], seed: int, key: BatchKey) -> int:
+    """Return the level that a batch trains, drawn by shares: a function of `(seed, epoch, step)`, alike on all devices.
+
+    Args:
+        shares: The share of the batches that each level gets, up to a common factor.
+        seed: Seed of the run.
+        key: The batch.
+    """
+    random = np.random.default_rng((seed, key.epoch, key.step, 1))  # 1: not the stream that draws the patches
+    weights = np.array(list(shares.values()), dtype=np.float64)
+    return int(random.choice(list(shares), p=weights / weights.sum()))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

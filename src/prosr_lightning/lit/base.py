@@ -66,7 +66,6 @@ class LitSuperResolution(LightningModule):
             )
         self.generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.levels = tuple(levels)
-        self.scale = max(levels)
         self.val_scales = tuple(val_scales or levels)
         for scale in self.val_scales:
             levels_up_to(scale)

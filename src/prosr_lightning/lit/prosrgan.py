@@ -151,9 +151,9 @@ class LitProSRGAN(LitSuperResolution):
             advance_schedules(cast(list[LRScheduler], self.lr_schedulers() or []), self.trainer)
 
     def reconstruct(self, batch: Batch) -> dict[int, Level]:
-        """Return G(x), x' and r of every trained level, from one pass of the generator."""
+        """Return G(x), x' and r of every level that the batch has a ground truth of, from one pass of the generator."""
         lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
-        images = self.generator.progressive(lr, self.scale, detach_between_levels=self.detach_between_levels)
+        images = self.generator.progressive(lr, max(batch["hr"]), detach_between_levels=self.detach_between_levels)
         return residual_levels(lr, images, batch["hr"], base=self.residual_base)
 
     def _discriminator_step(self, levels: dict[int, Level]) -> Tensor:

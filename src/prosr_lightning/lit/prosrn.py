@@ -28,7 +28,7 @@ ContentLoss = Callable[[Tensor, Tensor], Tensor]
 class LitProSRN(LitSuperResolution):
     """Train a super-resolution network with mixed training (Eq. 9).
 
-    Logged: `train/loss` (Eq. 9), `train/level_<factor>/content` (Eq. 1 of each level), `val/psnr`,
+    Logged: `train/loss` (Eq. 9), `train/level_<factor>/content` (Eq. 1 of each level, the newest), `val/psnr`,
     `val/<set>/x<scale>/psnr`.
 
     Args:
@@ -79,10 +79,10 @@ class LitProSRN(LitSuperResolution):
             self.generator.compile()  # unlike torch.compile(generator), keeps the state-dict keys
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Reconstruct every level from LR and add their losses (Eq. 9)."""
+        """Reconstruct from LR every level that the batch has a ground truth of, and add their losses (Eq. 9)."""
         lr: Tensor = batch["lr"].contiguous(memory_format=torch.channels_last)
-        images = self.generator.supervised(lr, self.scale, detach_between_levels=self.detach_between_levels)
-        losses = {level: self._level_loss(images[level], batch["hr"][level]) for level in self.levels}
+        images = self.generator.supervised(lr, max(batch["hr"]), detach_between_levels=self.detach_between_levels)
+        losses = {level: self._level_loss(images[level], hr) for level, hr in batch["hr"].items()}
         loss = cascade(losses.values())
         self.note_loss(loss)
         self.log("train/loss", loss, prog_bar=True, batch_size=lr.shape[0])

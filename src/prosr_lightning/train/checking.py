@@ -187,7 +187,7 @@ def say_recipe(cfg: DictConfig) -> None:
     loss = (cfg.model.get("content") or {}).get("_target_", "the Charbonnier loss of Eq. 1")
     schedule = "no schedule" if cfg.scheduler is None else cfg.scheduler._target_
     log.warning(
-        "No recipe for method=%s with budget=%s, so it trains as ProSRN does: %s, %s at %g, %s, crops of %d in batches "
+        "No recipe for method=%s with budget=%s, so it trains as ProSRN does: %s, %s at %g, %s, crops of %s in batches "
         "of %d. A file recipe/%s_%s.yaml would be taken instead; conf/recipe has %s.",
         method,
         budget,

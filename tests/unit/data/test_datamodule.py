@@ -4,10 +4,13 @@ import pytest
 import torch
 
 from prosr_lightning.data.datamodule import FolderDataModule
+from prosr_lightning.data.patches import BatchKey
 from prosr_lightning.data.validation import ShardSampler
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.color import rgb_to_luminance
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.imaging.io import read_rgb
+from prosr_lightning.imaging.resize import bicubic_downscale
 
 
 @pytest.fixture
@@ -72,8 +75,7 @@ def test_factors_of_copies_that_do_not_shrink_are_refused(make, shrink):
 
 
 def test_the_crop_can_be_given_in_lr_pixels(make):
-    data = make(val_sets=[], lr_crop=3)
-    assert data.crop == 12
+    data = make(val_sets=[], crop=None, lr_crop=3)
     assert data.on_after_batch_transfer(first_batch(data), 0)["lr"].shape == (3, 1, 3, 3)
 
 
@@ -88,6 +90,62 @@ def test_patches_are_drawn_anew_in_each_epoch_or_not(make, redraw):
         data.load_state_dict({"epoch": 1, "batch": 0})
     assert torch.equal(torch.cat(epochs[0]), torch.cat(epochs[1])) is not redraw
     assert not torch.equal(*epochs[0]), "two batches of an epoch differ"
+
+
+def batch_of(data, key):
+    data.prepare_data()
+    data.setup("fit")
+    return data.on_after_batch_transfer(data.train_dataloader().dataset[key], 0)
+
+
+def test_a_batch_of_one_level_is_the_same_patches_with_a_larger_lr(make):
+    """Of HR patches the 2x downscale is the ground truth of the first level at 4x, and the LR of a batch at 2x."""
+    key = BatchKey(1, 5, 5)
+    both = batch_of(make(val_sets=[], batch_size=30), key)
+    at_2x = batch_of(make(val_sets=[], batch_size=30, level_shares={2: 1}), key)
+    at_4x = batch_of(make(val_sets=[], batch_size=30, level_shares={4: 0.5}), key)
+    assert (list(at_2x["hr"]), list(at_4x["hr"])) == ([2], [4])
+    torch.testing.assert_close(at_2x["lr"], both["hr"][2])
+    torch.testing.assert_close(at_2x["hr"][2], both["hr"][4])
+    torch.testing.assert_close(at_4x["lr"], both["lr"])
+    torch.testing.assert_close(at_4x["hr"][4], both["hr"][4])
+
+
+class Far(Degradation):
+    """LR depends on more pixels at 2x than at 4x, which the usual one does not."""
+
+    def __call__(self, hr, scale, *, draw):
+        return bicubic_downscale(hr, scale)
+
+    def margin(self, scale):
+        return {2: 14, 4: 8}[scale]
+
+
+def test_patches_carry_the_margin_of_the_level_that_needs_most(make):
+    key = BatchKey(0, 3, 3)
+    settings = {"val_sets": [], "level_shares": {2: 1}, "batch_size": 30}
+    usual, far = batch_of(make(**settings), key), batch_of(make(degradation=Far(), **settings), key)
+    torch.testing.assert_close(far, usual, atol=1e-6, rtol=0)
+
+
+def test_levels_on_the_way_can_be_supervised_too(make):
+    settings = {"val_sets": [], "levels": [2, 4, 8], "supervise": "all"}
+    batch = batch_of(make(level_shares={4: 1.0}, **settings), BatchKey(0, 0))
+    assert {level: image.shape[-1] for level, image in {1: batch["lr"], **batch["hr"]}.items()} == {1: 4, 2: 8, 4: 16}
+    found = {max(make(level_shares="equal", **settings)._levels_of(BatchKey(0, n, n))) for n in range(20)}
+    assert found == {2, 4, 8}
+
+
+def test_batches_are_dealt_to_the_levels_by_their_shares(make):
+    data = make(val_sets=[], level_shares={2: 7, 4: 3})
+    keys = [BatchKey(epoch, step, step) for epoch in range(10) for step in range(100)]
+    levels = [data._levels_of(key)[0] for key in keys]
+    assert 0.65 < levels.count(2) / 1000 < 0.75
+    assert levels[:100] != levels[100:200], "each epoch anew"
+    again, other_seed = (make(val_sets=[], level_shares={2: 7, 4: 3}, seed=seed) for seed in (0, 1))
+    assert [again._levels_of(key)[0] for key in keys] == levels
+    assert [other_seed._levels_of(key)[0] for key in keys] != levels
+    assert [data._levels_of(key._replace(number=2 * key.number + 1))[0] for key in keys] == levels, "on all devices"
 
 
 def test_an_epoch_has_the_patches_asked_for(make):
@@ -250,7 +308,13 @@ def test_devices_count_every_image_once(length, world_size):
         ({"crop": True}, "`crop` must be a whole number >= 1, got True"),
         ({"patches_per_epoch": 0}, "`patches_per_epoch` must be a whole number >= 1"),
         ({"num_workers": -1}, "`num_workers` must be a whole number >= 0, got -1"),
+        ({"lr_crop": 4}, "One of `crop` and `lr_crop` must be given, got 16 and 4; set the other to null"),
+        ({"crop": None}, "One of `crop` and `lr_crop` must be given, got None and None"),
         ({"lr_crop": 0}, "`lr_crop` must be a whole number >= 1, got 0"),
+        ({"level_shares": {2: 0.5, 8: 0.5}}, r"`level_shares` must be equal, or have positive shares of .* \[2, 4\]"),
+        ({"level_shares": {2: 0}}, "`level_shares` must be equal"),
+        ({"level_shares": "2"}, "`level_shares` must be equal, .* got '2'"),
+        ({"supervise": "both"}, "`supervise` must be top or all, got 'both'"),
         ({"val_limit": 0}, "`val_limit` must be a whole number >= 1, got 0"),
         ({"on_bad_image": "ignore"}, "`on_bad_image` must be stop or skip, got 'ignore'"),
     ],

@@ -35,12 +35,15 @@ def test_the_loss_at_8x_is_the_sum_of_three_levels(make_module, monkeypatch):
     torch.testing.assert_close(loss, expected)
 
 
-def test_only_the_listed_levels_are_supervised(make_module, monkeypatch):
-    module = make_module(levels=[4])
+def test_only_the_levels_of_the_batch_are_supervised(make_module, monkeypatch):
+    module = make_module(levels=[2, 4])
     monkeypatch.setattr(module, "log", lambda *args, **kwargs: None)
     lr, hr = torch.rand(1, 1, 4, 4), torch.rand(1, 1, 16, 16)
     expected = (module.generator(module.generator(lr)) - hr).abs().mean()
     torch.testing.assert_close(module.training_step({"lr": lr, "hr": {4: hr}}, 0), expected, atol=1e-6, rtol=0)
+    hr = torch.rand(1, 1, 8, 8)
+    expected = (module.generator(lr) - hr).abs().mean()
+    torch.testing.assert_close(module.training_step({"lr": lr, "hr": {2: hr}}, 0), expected, atol=1e-6, rtol=0)
 
 
 def test_detaching_between_levels_changes_the_gradient(make_module, monkeypatch):
