@@ -16,6 +16,8 @@ from PIL import Image
 
 from processes import started
 from prosr_lightning.config import conf_dir
+from prosr_lightning.imaging.geometry import modcrop
+from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.train.panels import ValidationPanels
@@ -168,7 +170,9 @@ def test_panels_go_to_the_folder_and_to_weights_and_biases(tmp_path):
 
     panels, run = ValidationPanels(dirpath=tmp_path / "panels", side=16, every=2), Run()
     for batch_idx in (0, 1, 0, 0):  # three validations, the first of two images
-        panels.on_validation_batch_end(run, Module(), None, {"hr": torch.rand(1, 1, 33, 40)}, batch_idx)
+        hr = torch.rand(1, 1, 33, 40)
+        lr = {scale: bicubic_downscale(modcrop(hr, scale), scale) for scale in Module.val_scales}
+        panels.on_validation_batch_end(run, Module(), None, {"hr": hr, "lr": lr}, batch_idx)
     keys, pictures, steps, captions = zip(*run.loggers[0].images, strict=True)
     assert keys == ("val/panel/x2", "val/panel/x4") * 2
     assert set(steps) == {None}

@@ -37,8 +37,8 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     primary = _primary(config_name)
     allowed = _primary_keys(primary)
     plain = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
-    for key in plain:
-        if key in TREE and TREE[key].package:
+    for key, node in plain.items():
+        if key in TREE and TREE[key].package and isinstance(node, Mapping):  # `method` of evaluate is a word
             raise ConfigError(
                 f"The {key} file must begin with the line `# @package {TREE[key].package}`, or its keys stand below "
                 f"{key!r} where nothing reads them; add the line."

@@ -197,9 +197,7 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
     return network, options.ckpt_path, count_parameters(network), name
 
 
-def _log(logger: Logger | None, rows: Sequence[SummaryRow], info: RunInfo) -> None:
-    if logger is None:
-        return
+def _log(logger: Logger, rows: Sequence[SummaryRow], info: RunInfo) -> None:
     values = {f"test/{row.dataset}/x{row.scale}/psnr": row.psnr_db for row in rows}
     values |= {f"test/{row.dataset}/x{row.scale}/ssim": row.ssim for row in rows}
     logger.log_hyperparams({"method": info.method, "protocol": info.protocol.name, "source": info.source})
@@ -227,4 +225,6 @@ def main(cfg: DictConfig) -> None:
     console = Console()
     console.print(terminal(results_table(rows, info)))
     console.print(f"Run folder: {options.output_dir}", highlight=False, soft_wrap=True)
-    _log(instantiate(cfg.logger, _convert_="all"), rows, info)
+    for node in (cfg.logger or {}).values():
+        if node is not None:
+            _log(instantiate(node, _convert_="all"), rows, info)

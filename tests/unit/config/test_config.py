@@ -195,3 +195,11 @@ def test_a_file_of_the_tree_that_was_written_again_is_read_again(tmp_path, monke
         (tmp_path / "train.yaml").write_text(f"depth: {depth}\n")
         os.utime(tmp_path / "train.yaml", (seconds, seconds))
         assert known_values() == {"depth": [depth]}
+
+
+@pytest.mark.parametrize("method", [None, "bicubic"])
+def test_the_method_of_evaluate_is_a_word_and_no_group_without_its_package(method):
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+        cfg = compose("evaluate", overrides=["paths.output_dir=out"])
+    cfg.method = method
+    validate(cfg, "evaluate")
