@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 
 from prosr_lightning.benchmark.comparing import Section
-from prosr_lightning.benchmark.growth import check_largest
+from prosr_lightning.benchmark.growth import SMALLEST
 from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble, table
 from prosr_lightning.benchmark.training import measure_training
@@ -30,10 +30,9 @@ from prosr_lightning.benchmark.upscaling import measure_upscaling
 from prosr_lightning.console import progress_bar, run_reporting
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.export import export_network
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks import SRNetwork
-from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.networks.weights import load_network
 from prosr_lightning.tables import terminal
 from prosr_lightning.upscale.engines import choose_device
 
@@ -85,7 +84,11 @@ def _check(options: argparse.Namespace) -> None:
             raise ConfigError(f"{option} must be at least {limit}, got {value}; leave it out for its default.")
         if "crop" in name and value % 2:
             raise ConfigError(f"{option} must be even, got {value}; choose {value + 1}.")
-    check_largest(options.megapixels)
+    if not options.megapixels > SMALLEST:
+        raise ConfigError(
+            f"--megapixels: the largest picture must have more than {SMALLEST} megapixels, got {options.megapixels}; "
+            "choose e.g. 24."
+        )
     if options.photographs is not None and not options.photographs.is_dir():
         raise ConfigError(
             f"--photographs must be a folder of images, got {options.photographs}, which is none; check the path."
@@ -97,14 +100,8 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _upscale(options: argparse.Namespace, network: SRNetwork, device: torch.device) -> Section:
-    def export(network: SRNetwork, folder: Path, target: str, scale: int) -> Path:
-        weights = folder / "network.safetensors"
-        save_network(weights, network)
-        return export_network(str(weights), folder, target=target, graphs=["step"], scale=scale)[0].path
-
     return measure_upscaling(
         network,
-        export=export,
         device=device,
         size=options.size,
         largest_megapixels=options.megapixels,

@@ -11,7 +11,6 @@ import torch
 
 from prosr_lightning.benchmark.comparing import Section, Task, compare
 from prosr_lightning.benchmark.yardstick import repeated
-from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.upscale.memory import forget_peak, peak_bytes
 from prosr_lightning.upscale.upscaler import Upscaler
@@ -31,14 +30,10 @@ def measure_growth(
     Args:
         network: A 2x network.
         device: Where.
-        largest_megapixels: Output of the largest picture; the smallest has 0.1.
+        largest_megapixels: Output of the largest picture, more than the 0.1 of the smallest.
         rounds: How often each is measured.
         section: Takes the results.
-
-    Raises:
-        ConfigError: If the largest picture is not larger than the smallest.
     """
-    check_largest(largest_megapixels)
     upscaler = Upscaler.from_network(network, device=device)
     tasks: dict[str, Task] = {}
     section.values["MiB held before"] = _peak(device, lambda: None)
@@ -58,15 +53,6 @@ def measure_growth(
         section.add(f"cost per pixel, {name} over {smallest}", "output pixels/s", rates[smallest], rates[name])
     section.values["cost per pixel, largest over smallest picture"] = section.comparisons[-1].ratio
     section.values["cost per pixel, dearest over cheapest picture"] = max(costs.values()) / min(costs.values())
-
-
-def check_largest(megapixels: float) -> None:
-    """Refuse a largest picture that is not larger than the smallest, by a ConfigError."""
-    if not megapixels > SMALLEST:
-        raise ConfigError(
-            f"--megapixels: the largest picture must have more than {SMALLEST} megapixels, got {megapixels}; "
-            "choose e.g. 24."
-        )
 
 
 def _peak(device: torch.device, task: Callable[[], object]) -> float:

@@ -15,21 +15,22 @@ import torch
 from prosr_lightning.benchmark.comparing import Section, compare
 from prosr_lightning.benchmark.yardstick import repeated
 from prosr_lightning.errors import ConfigError, MissingDependencyError
+from prosr_lightning.export import export_network
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.compared import LapSRN
+from prosr_lightning.networks.weights import save_network
 from prosr_lightning.upscale.upscaler import Upscaler
 
 _NAME = "OpenCV"
 _SCALE = 4
 _SIZE = (180, 240)
 
-Export = Callable[[SRNetwork, Path, str, int], Path]
 Picture = npt.NDArray[np.uint8]
 Peer = Callable[[Picture], object]
 
 
 def measure_beside_opencv(
-    network: SRNetwork, device: torch.device, *, model: Path | None, export: Export, rounds: int, section: Section
+    network: SRNetwork, device: torch.device, *, model: Path | None, rounds: int, section: Section
 ) -> None:
     """Compare output pixels per second of a picture at 4x.
 
@@ -41,7 +42,6 @@ def measure_beside_opencv(
         network: A 2x network.
         device: Where ours runs; OpenCV's is on the CPU, with as many threads as PyTorch.
         model: `LapSRN_x4.pb`.
-        export: Writes a network into a folder, for "onnx" and a factor, and returns the file.
         rounds: How often each is measured, in turns.
         section: Takes the comparison, or the reason why there is none.
 
@@ -51,7 +51,7 @@ def measure_beside_opencv(
     shape = _SIZE if model is None else (*_SIZE, 3)
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     try:
-        peer = _dnn(export) if model is None else _dnn_superres(model)
+        peer = _dnn() if model is None else _dnn_superres(model)
     except (ImportError, AttributeError, MissingDependencyError) as error:
         section.skipped[_NAME] = f"pip install opencv-contrib-python-headless onnx onnxscript onnxruntime ({error})"
         return
@@ -64,10 +64,17 @@ def measure_beside_opencv(
     section.add(f"4x over OpenCV's {what}", "output pixels/s", rates["ours"], rates["theirs"], goal=1.0)
 
 
-def _dnn(export: Export) -> Peer:
+def export_graph(network: SRNetwork, folder: Path, target: str, scale: int) -> Path:
+    """Write a network into a folder as a graph for "onnx" or "openvino", and return the file."""
+    weights = folder / "network.safetensors"
+    save_network(weights, network)
+    return export_network(str(weights), folder, target=target, graphs=["step"], scale=scale)[0].path
+
+
+def _dnn() -> Peer:
     cv2 = _opencv()
     with tempfile.TemporaryDirectory() as folder:
-        network = cv2.dnn.readNetFromONNX(str(export(LapSRN(scale=_SCALE), Path(folder), "onnx", _SCALE)))
+        network = cv2.dnn.readNetFromONNX(str(export_graph(LapSRN(scale=_SCALE), Path(folder), "onnx", _SCALE)))
 
     def enlarge(picture: Picture) -> object:
         network.setInput(picture[None, None].astype(np.float32) / 255)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prosr_lightning.benchmark.comparing import Section, compare
 from prosr_lightning.benchmark.growth import measure_growth
-from prosr_lightning.benchmark.peer import Export, measure_beside_opencv
+from prosr_lightning.benchmark.peer import export_graph, measure_beside_opencv
 from prosr_lightning.benchmark.yardstick import (
     BETTER,
     CONVOLUTION,
@@ -38,7 +38,6 @@ Enlarge = Callable[[Tensor], Tensor]
 def measure_upscaling(
     network: SRNetwork,
     *,
-    export: Export,
     device: str | torch.device = "auto",
     size: int = 512,
     largest_megapixels: float = 24.0,
@@ -49,10 +48,9 @@ def measure_upscaling(
 
     Args:
         network: A 2x network.
-        export: Writes a network into a folder, for "onnx" or "openvino" and a factor, and returns the file.
         device: See `engines.choose_device`.
         size: Side of the window, in LR pixels.
-        largest_megapixels: Output of the largest picture; the smallest has 0.1.
+        largest_megapixels: Output of the largest picture, more than the 0.1 of the smallest.
         rounds: How often each is measured, in turns.
         opencv_model: `LapSRN_x4.pb`, to compare with OpenCV's `dnn_superres` at 4x; see `peer`.
 
@@ -60,7 +58,7 @@ def measure_upscaling(
         The comparisons; what could not be measured is named.
 
     Raises:
-        ConfigError: If a value is outside its range.
+        ConfigError: If there is no such device, or OpenCV cannot read the model.
         ProSRError: If an engine does not agree with PyTorch.
     """
     place = choose_device(device)
@@ -80,15 +78,15 @@ def measure_upscaling(
     measure_growth(reference, place, largest_megapixels=largest_megapixels, rounds=rounds, section=section)
     window = torch.rand(1, 1, size, size)
     with torch.inference_mode():
-        engines = _engines(reference, place, half, window, export, section)
+        engines = _engines(reference, place, half, window, section)
         _check_agreement(engines, window, reference(window), section, strict=place.type == "cpu")
         _compare_with_yardsticks(engines, reference, window, place, rounds, section)
-    measure_beside_opencv(reference, place, model=opencv_model, export=export, rounds=rounds, section=section)
+    measure_beside_opencv(reference, place, model=opencv_model, rounds=rounds, section=section)
     return section
 
 
 def _engines(
-    network: SRNetwork, device: torch.device, dtype: torch.dtype, window: Tensor, export: Export, section: Section
+    network: SRNetwork, device: torch.device, dtype: torch.dtype, window: Tensor, section: Section
 ) -> Mapping[str, Enlarge]:
     eager = TorchEngine(network, device=device)
     engines: dict[str, Enlarge] = {"eager": lambda window: _by_default(eager, window)}
@@ -103,7 +101,7 @@ def _engines(
     for runtime, target in (("onnxruntime", "onnx"), ("openvino", "openvino")):
         try:
             with tempfile.TemporaryDirectory() as folder:
-                engine = ExportedEngine(export(network, Path(folder), target, 2), runtime=runtime)
+                engine = ExportedEngine(export_graph(network, Path(folder), target, 2), runtime=runtime)
             engines[runtime] = lambda window, engine=engine: engine.enlarge(window, 2, exact=True)  # type: ignore[misc]  # a default binds it
         except MissingDependencyError as error:
             section.skipped[runtime] = str(error)

@@ -48,27 +48,15 @@ def repeated(work: Callable[[], object], device: torch.device, *, amount: float,
 
 
 def matrix_product(device: torch.device, dtype: torch.dtype, *, side: int | None = None) -> Task:
-    """Return a task that multiplies two square matrices and returns the GFLOP of it.
-
-    Args:
-        device: Where.
-        dtype: See `yardstick_dtype`.
-        side: Of the matrices; None takes 2048 on the CPU and 4096 elsewhere.
-    """
+    """Return a task that multiplies two square matrices, whose `side` has a default, and returns the GFLOP of it."""
     size = side or (2048 if device.type == "cpu" else 4096)
     a, b = (torch.rand(size, size, device=device, dtype=dtype) for _ in range(2))
     return repeated(lambda: torch.mm(a, b), device, amount=2 * size**3 / GIGA)
 
 
 def convolution(device: torch.device, dtype: torch.dtype, *, side: int | None = None) -> Task:
-    """Return a task that runs a 3x3 convolution of 64 to 64 channels, channels last, and returns the GFLOP of it.
-
-    Args:
-        device: Where.
-        dtype: As `matrix_product`.
-        side: Of the image; None takes 256 on the CPU, whose cache holds no more, and 1024 elsewhere.
-    """
-    size = side or (256 if device.type == "cpu" else 1024)
+    """Return a task that runs a 3x3 convolution of 64 to 64 channels, channels last, and returns the GFLOP of it."""
+    size = side or (256 if device.type == "cpu" else 1024)  # the cache of a CPU holds no more
     image = torch.rand(1, 64, size, size, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
     weight = torch.rand(64, 64, 3, 3, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
     return repeated(lambda: F.conv2d(image, weight, padding=1), device, amount=2 * 9 * 64 * 64 * size**2 / GIGA)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +56,22 @@ def find_images(folder: Path | str, *, recursive: bool = True) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} must be a folder of images, found none there; check the path.")
-    images = sorted(_image_files(folder, recursive=recursive))
+    images = image_files(folder, recursive=recursive)
     if not images:
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
         raise DataError(f"{folder} must hold images ({suffixes}), found none; check the path.")
     return images
+
+
+def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Do as `find_images`, and return nothing where that raises."""
+    return sorted(
+        entry
+        for entry in folder.glob("**/*" if recursive else "*")
+        if entry.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") or part == "__MACOSX" for part in entry.relative_to(folder).parts)
+        and entry.is_file()
+    )
 
 
 def find_dataset(name: str, data_dir: Path | str, *, lr_dir: Path | str | None = None) -> Benchmark:
@@ -150,13 +161,6 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + more
 
 
-def _image_files(folder: Path, *, recursive: bool) -> Iterable[Path]:
-    for entry in folder.rglob("*") if recursive else folder.iterdir():
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in entry.relative_to(folder).parts)
-        if not hidden and entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
-            yield entry
-
-
 def _search(name: str, canonical: str, data_dir: Path) -> Path | None:
     given = Path(name).expanduser()
     for folder in (given, data_dir / given):
@@ -185,7 +189,7 @@ def _ground_truth(folder: Path, canonical: str) -> list[Path]:
     """Return the HR files of a set's folder, whichever layout it has."""
     allowed = _TRUTH_FOLDERS_URBAN100 if canonical == "Urban100" else _TRUTH_FOLDERS
     inside = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
-    if not any(_image_files(folder, recursive=False)):
+    if not image_files(folder):
         for name in allowed:
             if name.lower() in inside:
                 images = find_images(inside[name.lower()], recursive=False)

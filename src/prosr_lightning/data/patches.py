@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +66,7 @@ def draw_level(shares: Mapping[int, float], seed: int, key: BatchKey) -> int:
     return int(random.choice(list(shares), p=weights / weights.sum()))
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PatchBatches(Dataset[RawBatch]):
     """Cut batches of HR patches, with their surroundings, from cached photographs.
 
@@ -81,20 +83,16 @@ class PatchBatches(Dataset[RawBatch]):
         redraw: Draw new patches in each epoch; False repeats those of the first.
     """
 
-    def __init__(
-        self,
-        *,
-        images: Sequence[CachedImage],
-        crop: int,
-        scale: int,
-        margin: int,
-        batch_size: int,
-        seed: int,
-        redraw: bool = True,
-    ) -> None:
-        self.images = list(images)
-        self.crop, self.scale, self.margin, self.batch_size, self.seed = crop, scale, margin, batch_size, seed
-        self.redraw = redraw
+    images: Sequence[CachedImage]
+    crop: int
+    scale: int
+    margin: int
+    batch_size: int
+    seed: int
+    redraw: bool = True
+
+    def __post_init__(self) -> None:
+        scale, crop = self.scale, self.crop
         self._columns = np.array([(image.width // scale * scale - crop) // scale + 1 for image in self.images])
         rows = np.array([(image.height // scale * scale - crop) // scale + 1 for image in self.images])
         self._ends = np.cumsum(rows * self._columns)

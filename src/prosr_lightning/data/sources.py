@@ -12,7 +12,7 @@ from prosr_lightning.errors import DataError
 
 # Colour photographs of everyday scenes in scikit-image's wheel; licences: NASA public domain, CC0, CC0, public domain.
 _SAMPLE = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
-_DIV2K_COUNTS = {"DIV2K_train_HR": 800, "DIV2K_valid_HR": 100}
+DIV2K_COUNTS = {"DIV2K_train_HR": 800, "DIV2K_valid_HR": 100}
 
 
 def div2k_images(data_dir: Path, split: str) -> list[Path]:
@@ -37,8 +37,8 @@ def div2k_images(data_dir: Path, split: str) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"DIV2K must be at {folder}, found nothing there; {remedy}.")
     images = find_images(folder, recursive=False)
-    if len(images) != _DIV2K_COUNTS[name]:
-        raise DataError(f"{folder} must hold {_DIV2K_COUNTS[name]} images, got {len(images)}; {remedy}.")
+    if len(images) != DIV2K_COUNTS[name]:
+        raise DataError(f"{folder} must hold {DIV2K_COUNTS[name]} images, got {len(images)}; {remedy}.")
     return images
 
 

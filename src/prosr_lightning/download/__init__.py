@@ -73,20 +73,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _download_all(arguments: argparse.Namespace, transfer: Transfer) -> None:
     names = list(dict.fromkeys(arguments.datasets))
-    if len(names) > 1 and (arguments.url or arguments.archive):
+    by_user = {"urls": arguments.url, "archives": arguments.archive}
+    if len(names) > 1 and any(by_user.values()):
         raise ConfigError(
             f"--url and --archive must come with one data set, got {len(names)} ({', '.join(names)}); run the command "
             f"once for each."
         )
     for name in names:
-        download(
-            DATASETS[name],
-            arguments.root,
-            urls=arguments.url,
-            archives=arguments.archive,
-            force=arguments.force,
-            transfer=transfer,
-        )
+        download(DATASETS[name], arguments.root, **by_user, force=arguments.force, transfer=transfer)
 
 
 def _kept(root: Path) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from prosr_lightning.data.benchmarks import NUM_IMAGES
+from prosr_lightning.data.sources import DIV2K_COUNTS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
@@ -92,25 +95,18 @@ _SELFEXSR_ARCHIVE = Archive(url="https://github.com/jbhuang0604/SelfExSR/archive
 _EDSR_ARCHIVE = Archive(url="https://cv.snu.ac.kr/research/EDSR/benchmark.tar")  # the EDSR authors' copy, 250 MB
 
 
-def _div2k(folder: str, count: int, sha256: str) -> Part:
+def _div2k(folder: str, sha256: str) -> Part:
     hosts = ("https://data.vision.ee.ethz.ch", "http://data.vision.ee.ethz.ch")
     return Part(
         folder=f"DIV2K/{folder}",
-        count=count,
+        count=DIV2K_COUNTS[folder],
         sources=tuple(Archive(url=f"{host}/cvl/DIV2K/{folder}.zip", sha256=sha256) for host in hosts),
         members=(rf"(?:^|/){folder}/(?P<stem>\d{{4}})(?P<suffix>\.png)$", ANY_IMAGE),
     )
 
 
 def _benchmark(
-    title: str,
-    count: int,
-    terms: str,
-    *,
-    selfexsr: str = "",
-    edsr: str = "",
-    srf: int = 2,
-    long_side: int | None = None,
+    title: str, terms: str, *, selfexsr: str = "", edsr: str = "", srf: int = 2, long_side: int | None = None
 ) -> Dataset:
     """Describe a test set; `selfexsr` and `edsr` are its folders in their archives, where these are not its title."""
     inside = f"{selfexsr or title}/image_SRF_{srf}"
@@ -121,7 +117,7 @@ def _benchmark(
         ANY_IMAGE,
     )
     sources = (images, _EDSR_ARCHIVE, _SELFEXSR_ARCHIVE)
-    part = Part(folder=title, count=count, sources=sources, members=members, long_side=long_side)
+    part = Part(folder=title, count=NUM_IMAGES[title], sources=sources, members=members, long_side=long_side)
     return Dataset(title=title, parts=(part,), terms=terms)
 
 
@@ -139,17 +135,16 @@ _DATASETS = (
         title="DIV2K",
         # sha256: published by TensorFlow Datasets, tensorflow_datasets/datasets/div2k/checksums.tsv
         parts=(
-            _div2k("DIV2K_train_HR", 800, "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335"),
-            _div2k("DIV2K_valid_HR", 100, "20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc"),
+            _div2k("DIV2K_train_HR", "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335"),
+            _div2k("DIV2K_valid_HR", "20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc"),
         ),
         terms="DIV2K (Agustsson and Timofte, NTIRE 2017): for academic research only; the images keep their authors' "
         "copyright. https://data.vision.ee.ethz.ch/cvl/DIV2K/",
     ),
-    _benchmark("Set5", 5, f"Set5 (Bevilacqua et al., BMVC 2012), as in jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}"),
-    _benchmark("Set14", 14, f"Set14 (Zeyde et al., 2010), as in jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}"),
+    _benchmark("Set5", f"Set5 (Bevilacqua et al., BMVC 2012), as in jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}"),
+    _benchmark("Set14", f"Set14 (Zeyde et al., 2010), as in jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}"),
     _benchmark(
         "BSDS100",
-        100,
         "BSDS100, the test images of BSDS300 (Martin et al., ICCV 2001), as in jbhuang0604/SelfExSR: "
         "for non-commercial research and education.",
         selfexsr="BSD100",
@@ -158,7 +153,6 @@ _DATASETS = (
     # The SRF_2 files are the pictures halved (long side 512); the standard Urban100 is SRF_4 (long side 1024).
     _benchmark(
         "Urban100",
-        100,
         f"Urban100 (Huang et al., CVPR 2015), from jbhuang0604/SelfExSR. {_BENCHMARK_TERMS}",
         srf=4,
         long_side=1000,
@@ -168,7 +162,7 @@ _DATASETS = (
         parts=(
             Part(
                 folder="Kodak24",
-                count=24,
+                count=NUM_IMAGES["Kodak24"],
                 sources=tuple(
                     Files(
                         url=f"{scheme}://r0k.us/graphics/kodak/kodak/kodim{{number:02d}}.png",
@@ -183,7 +177,7 @@ _DATASETS = (
     ),
     Dataset(
         title="Manga109",
-        parts=(Part(folder="Manga109", count=109, sources=(), members=(ANY_IMAGE,)),),
+        parts=(Part(folder="Manga109", count=NUM_IMAGES["Manga109"], sources=(), members=(ANY_IMAGE,)),),
         terms="Manga109 (Matsui et al., 2017): academic use only, redistribution forbidden. http://www.manga109.org",
         by_hand=_MANGA109_STEPS,
     ),

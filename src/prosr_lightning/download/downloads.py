@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from prosr_lightning.data.benchmarks import NUM_IMAGES, find_dataset
+from prosr_lightning.data.benchmarks import NUM_IMAGES, find_dataset, image_files, listed
 from prosr_lightning.download.archives import extract_images
 from prosr_lightning.download.catalogue import Archive, Dataset, Files, Part
 from prosr_lightning.download.placement import Checksums, replacing, storage_errors
 from prosr_lightning.download.transfer import Transfer, fetch
 from prosr_lightning.errors import DataError, DownloadError, ProSRError, StorageError
-from prosr_lightning.imaging.io import IMAGE_SUFFIXES
 
 CACHE = ".downloads"  # below the data directory: unfinished and not yet unpacked files
 CHECKSUMS = "checksums.json"  # below the data directory: what was recorded on first use
@@ -89,7 +88,7 @@ def download(
 def _is_complete(part: Part, root: Path, transfer: Transfer) -> bool:
     """Say whether the folder is complete, in any layout that evaluation reads; raise if it holds something else."""
     folder = root / part.folder
-    images: Sequence[Path] = _images(folder)
+    images: Sequence[Path] = image_files(folder)
     if part.folder in NUM_IMAGES:
         with suppress(DataError):  # told below, with what this command can do about it
             images = find_dataset(part.folder, root).images
@@ -208,7 +207,7 @@ def _origin(source: _Source) -> str:
 def _verify(part: Part, folder: Path, source: _Source) -> None:
     """Check the number of the images, that each has a readable header, and the size where that tells copies apart."""
     origin = _origin(source)
-    images, unreadable, longest = _images(folder), [], 0
+    images, unreadable, longest = image_files(folder), [], 0
     if len(images) != part.count:
         raise DataError(
             f"{part.leaf} must hold {part.count} images, found {len(images)} in {origin}; give another source with "
@@ -223,16 +222,10 @@ def _verify(part: Part, folder: Path, source: _Source) -> None:
     if unreadable:
         raise DataError(
             f"{part.leaf} must hold images only, but {len(unreadable)} of {origin} cannot be read "
-            f"({', '.join(unreadable[:5])}); give another source with --url or --archive."
+            f"({listed(unreadable)}); give another source with --url or --archive."
         )
     if part.long_side is not None and longest < part.long_side:
         raise DataError(
             f"{part.leaf} must have images of at least {part.long_side} pixels on the long side, found {longest} in "
             f"{origin}: this is the shrunken copy; give another source with --url or --archive."
         )
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from prosr_lightning import benchmark
-from prosr_lightning.benchmark import growth
+from prosr_lightning.benchmark import growth, peer
 from prosr_lightning.benchmark.comparing import Comparison, Section, compare
 from prosr_lightning.benchmark.patches import Stream, UsualPatches, measure_data
 from prosr_lightning.benchmark.results import assemble, table
@@ -43,8 +43,12 @@ def no_compiler(monkeypatch):
     monkeypatch.setattr(torch, "compile", fail)
 
 
-def not_installed(network, folder, runtime, scale):
-    raise MissingDependencyError(f"engine={runtime} needs the package {runtime}, which is not installed.")
+@pytest.fixture
+def no_runtime(monkeypatch):
+    def fail(*_, target, **__):
+        raise MissingDependencyError(f"target={target} needs the package {target}, which is not installed.")
+
+    monkeypatch.setattr(peer, "export_network", fail)
 
 
 def photographs(folder, *sides):
@@ -86,7 +90,7 @@ def test_yardsticks_count_their_own_arithmetic():
     assert convolution(CPU, torch.float32, side=10)() == pytest.approx(4 * 2 * 9 * 64 * 64 * 100 / 1e9)
 
 
-def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_compiler, monkeypatch):
+def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_compiler, no_runtime, monkeypatch):
     """Each call takes a second of this clock, so that rates are amounts of work."""
     network = Generator(depth=1, channels=4)
     enlarge, bands = TorchEngine.enlarge, TorchEngine.bands
@@ -111,9 +115,7 @@ def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_co
     monkeypatch.setattr(TorchEngine, "bands", in_bands)
     monkeypatch.setattr(f"{place}.matrix_product", lambda *_: second(0.5))
     monkeypatch.setattr(f"{place}.convolution", lambda *_: second(0.8))
-    section = measure_upscaling(
-        network, export=not_installed, device="cpu", size=24, largest_megapixels=0.12, rounds=2
-    ).to_dict()
+    section = measure_upscaling(network, device="cpu", size=24, largest_megapixels=0.12, rounds=2).to_dict()
     check_ratios(section)
     ratios = {one["name"]: one["ratio"] for one in section["comparisons"]}
     work = 2 * multiply_adds_per_output_pixel(network, 2) * 48 * 48 / 1e9
@@ -128,7 +130,7 @@ def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_co
     assert "pip install" in section["skipped"]["OpenCV"]
 
 
-def test_an_engine_that_computes_something_else_is_refused(no_compiler, monkeypatch):
+def test_an_engine_that_computes_something_else_is_refused(no_compiler, no_runtime, monkeypatch):
     monkeypatch.setattr(
         TorchEngine,
         "bands",
@@ -137,7 +139,6 @@ def test_an_engine_that_computes_something_else_is_refused(no_compiler, monkeypa
     with pytest.raises(ProSRError, match=r"eager must agree with PyTorch to 0.0001, got .*; report it"):
         measure_upscaling(
             Generator(depth=1, channels=4),
-            export=not_installed,
             device="cpu",
             size=16,
             largest_megapixels=0.12,
