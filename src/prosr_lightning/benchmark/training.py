@@ -124,11 +124,10 @@ def _prepare(words: list[str], photographs: Path | None, clock: StepClock) -> tu
     if photographs is not None:
         cfg.data.train_dir = str(photographs)
     build = partial(instantiate, _convert_="all")
-    loggers = build(cfg.logger)
     trainer = build(
         cfg.trainer,
         callbacks=[*(build(node) for node in cfg.callbacks.values() if node is not None), clock],
-        logger=list(loggers.values()) if isinstance(loggers, dict) else loggers,
+        logger=[build(node) for node in cfg.logger.values()],
         num_sanity_val_steps=0,
         limit_val_batches=0,
     )
