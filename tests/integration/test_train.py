@@ -31,6 +31,7 @@ def smoke(tmp_path, picture_folder, monkeypatch):
     """Train in this process, tiny, and return the run folder and the score."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("PROSR_DATA_DIR", raising=False)  # whose sets would be scored
 
     def run(*overrides: str, name: str = "run") -> tuple[Path, float | None]:
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
@@ -237,7 +238,7 @@ def message(smoke, *overrides, **options) -> str:
         (["test.benchmarks=[Set5]", "test.protocol=foo"], "protocol"),
         (["test.benchmarks=[Set5]", "test.method=bicubic"], "`test.method` must be a plain name other than bicubic"),
         (["test.benchmarks=[Set5]", "test.method=a/b"], "`test.method` must be a plain name"),
-        (["test.benchmarks=[Set5]", "test.perceptual=[foo]"], "`test.perceptual` may hold"),
+        (["test.benchmarks=[Set5]", "test.perceptual=[foo]"], "`perceptual` must be from gmsd"),
         (["data.crop=4096"], "4 of 4 training images cannot be used"),
         (["val_scales=[6]"], "must be a power of two >= 2, got 6"),
         (["val_scales=[2,2]"], "`val_scales` must hold different factors, got [2, 2]"),

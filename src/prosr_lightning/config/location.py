@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def conf_dir() -> Path:
 def conf_dirs() -> list[Path]:
     """Return the folder of the configuration tree, and the user's own, which `--config-dir` names."""
     words, own = sys.argv[1:], []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*words, ""]):
         option, equals, value = word.partition("=")
         if option in ("--config-dir", "-cd"):
             own.append(Path(value if equals else following))

@@ -203,3 +203,12 @@ def test_the_method_of_evaluate_is_a_word_and_no_group_without_its_package(metho
         cfg = compose("evaluate", overrides=["paths.output_dir=out"])
     cfg.method = method
     validate(cfg, "evaluate")
+
+
+def test_the_tree_is_found_without_words_and_with_a_folder_of_ones_own(monkeypatch, tmp_path):
+    from prosr_lightning.config.location import conf_dirs
+
+    monkeypatch.setattr("sys.argv", ["train"])
+    assert conf_dirs() == [conf_dir()]
+    monkeypatch.setattr("sys.argv", ["train", "depth=4", "--config-dir", str(tmp_path)])
+    assert tmp_path in conf_dirs()
