@@ -114,7 +114,7 @@ def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
             "run `python -m prosr_lightning.evaluate ckpt_path=...` first."
         ) from error
     rows = [
-        {"dataset": name, "scale": scale, "psnr_db": round(score.psnr_db, 3), "ssim": round(score.ssim, 4)}
+        {"dataset": name, "scale": scale, "psnr_db": round(score.psnr_db, 6), "ssim": round(score.ssim, 6)}
         for (name, scale), score in run.scores.items()
     ]
     if not all(math.isfinite(score.psnr_db + score.ssim) for score in run.scores.values()):
