@@ -183,15 +183,17 @@ def test_perceptual_measures(tiny):
 
 
 def test_a_function_of_ones_own_is_a_measure_without_the_border_of_the_tables(tiny, tmp_path, monkeypatch):
-    (tmp_path / "theirs.py").write_text(
+    (tmp_path / "own_measures.py").write_text(
         "def decibels(sr, hr):\n    return -10 * (sr - hr).square().mean().log10()\n", encoding="utf-8"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    scores = evaluate_network(None, [tiny], [2, 4], PAPER, measures=["theirs.decibels", "gmsd"])
+    scores = evaluate_network(None, [tiny], [2, 4], PAPER, measures=["own_measures.decibels", "gmsd"])
     assert [list(one.perceptual) for one in scores] == [["decibels", "gmsd"]] * 6
     for one in scores:
         assert one.perceptual["decibels"] == pytest.approx(one.psnr_db, abs=1e-9)
     with pytest.raises(ConfigError, match="measures of different names"):
-        evaluate_network(None, [tiny], [2], PAPER, measures=["theirs.decibels", "theirs.decibels"])
-    with pytest.raises(ConfigError, match="`perceptual` must be from gmsd.*, or the path of a function.*'theirs.none'"):
-        evaluate_network(None, [tiny], [2], PAPER, measures=["theirs.none"])
+        evaluate_network(None, [tiny], [2], PAPER, measures=["own_measures.decibels", "own_measures.decibels"])
+    with pytest.raises(
+        ConfigError, match="`perceptual` must be from gmsd.*, or the path of a function.*'own_measures.none'"
+    ):
+        evaluate_network(None, [tiny], [2], PAPER, measures=["own_measures.none"])

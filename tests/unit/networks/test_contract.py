@@ -144,16 +144,16 @@ def test_a_network_of_others_is_rebuilt_only_if_it_is_trusted():
 
 
 def test_a_path_is_imported_only_if_the_user_gave_it(tmp_path, monkeypatch):
-    (tmp_path / "theirs.py").write_text(
+    (tmp_path / "own_networks.py").write_text(
         "from prosr_lightning.networks import VDSR\n\n\nclass Shallow(VDSR):\n    pass\n", encoding="utf-8"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    architecture = {"_target_": "theirs.Shallow", "scale": 2, "depth": 2, "channels": 3}
-    with pytest.raises(CheckpointError, match="a trusted one, got 'theirs.Shallow'"):
+    architecture = {"_target_": "own_networks.Shallow", "scale": 2, "depth": 2, "channels": 3}
+    with pytest.raises(CheckpointError, match="a trusted one, got 'own_networks.Shallow'"):
         build_network(architecture)
-    assert "theirs" not in sys.modules
-    assert build_network(architecture, trust=["theirs.Shallow"]).architecture == architecture
-    monkeypatch.delitem(sys.modules, "theirs")
+    assert "own_networks" not in sys.modules
+    assert build_network(architecture, trust=["own_networks.Shallow"]).architecture == architecture
+    monkeypatch.delitem(sys.modules, "own_networks")
 
 
 @pytest.mark.parametrize(
