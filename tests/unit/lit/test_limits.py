@@ -118,6 +118,7 @@ class Slow(Callback):
         )
 
 
+@pytest.mark.slow  # forks, which PyTorch refuses in a worker whose threads have begun
 @pytest.mark.filterwarnings("ignore:.*sync_dist=True")  # as in the command: the means are synchronised metrics
 def test_two_processes_keep_to_one_clock(make_module, make_data, make_trainer, tmp_path):
     """Each reading its own, the rates differed, and after 148 steps the weights by 1.6e-5."""
