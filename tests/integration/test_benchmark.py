@@ -92,6 +92,15 @@ def test_upscaling_is_measured_against_the_machine(measured, monkeypatch):
         assert f"{runtime} over convolution" in names(section) or "not installed" in section["skipped"][runtime]
 
 
+def test_networks_are_timed_beside_each_other(measured, tmp_path):
+    save_network(tmp_path / "wide.safetensors", Generator(depth=8, channels=32))
+    section = measured("networks", "--beside", "wide.safetensors")["networks"]
+    (comparison,) = section["comparisons"]
+    assert comparison["name"] == "time of wide.safetensors, that of tiny.safetensors being 1"
+    assert comparison["ratio"] > 1  # it has a hundred times the arithmetic
+    assert len(comparison["measured"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -102,6 +111,8 @@ def test_upscaling_is_measured_against_the_machine(measured, monkeypatch):
         (["upscale", "-n", "prosrm"], "prosrm"),
         (["upscale", "--megapixels", "0"], "must have more than 0.1 megapixels, got 0.0"),
         (["upscale", "--device", "toaster"], "toaster"),
+        (["upscale", "--beside", "prosrn_light"], "--beside must name networks to compare with prosrn"),
+        (["networks"], "got none in networks"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, words, message):

@@ -1,4 +1,4 @@
-"""Measure speed as ratios taken in one run: `python -m prosr_lightning.benchmark [train|data|upscale|all]`.
+"""Measure speed as ratios taken in one run: `python -m prosr_lightning.benchmark [train|data|upscale|networks|all]`.
 
 Each ratio has two things that were measured in turns: the network against the machine's own matrix product, training
 against a bare loop, patches against the usual way. The median of the rounds is printed; the file has the raw rates.
@@ -26,7 +26,7 @@ from prosr_lightning.benchmark.growth import SMALLEST
 from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble, table
 from prosr_lightning.benchmark.training import measure_training
-from prosr_lightning.benchmark.upscaling import measure_upscaling
+from prosr_lightning.benchmark.upscaling import measure_networks, measure_upscaling
 from prosr_lightning.console import progress_bar, run_reporting
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
@@ -39,6 +39,7 @@ from prosr_lightning.upscale.engines import choose_device
 log = logging.getLogger(__name__)
 
 PARTS = ("train", "data", "upscale")
+NETWORKS = "networks"  # no part of "all": it is asked for with what to compare
 
 
 def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.info) -> dict[str, Any]:
@@ -60,7 +61,8 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
     _check(options)
     device = choose_device(options.device)
     parts = PARTS if options.part == "all" else (options.part,)
-    network = load_network(options.name).network if "upscale" in parts else None  # before anything takes time
+    names = [options.name, *options.beside] if NETWORKS in parts else [options.name] if "upscale" in parts else []
+    networks = {Path(name).name: load_network(name).network for name in names}  # before anything takes time
     sections: list[Section] = []
     for part in parts:
         announce(f"Measuring {part}")
@@ -68,9 +70,10 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
             sections.append(_train(options, device))
         elif part == "data":
             sections += _data(options)
+        elif part == NETWORKS:
+            sections.append(measure_networks(networks, device=device, size=options.size, rounds=options.rounds))
         else:
-            assert network is not None
-            sections.append(_upscale(options, network, device))
+            sections.append(_upscale(options, networks[Path(options.name).name], device))
     command = f"python -m prosr_lightning.benchmark {' '.join(options.words)}".strip()
     return assemble(sections, command=command, device=device)
 
@@ -95,6 +98,11 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.opencv_model is not None and not options.opencv_model.is_file():
         raise ConfigError(f"--opencv-model must be a file, got {options.opencv_model}, which is none; check the path.")
+    if (options.part == NETWORKS) != bool(options.beside):
+        raise ConfigError(
+            f"--beside must name networks to compare with {options.name} in the part networks, and only there, got "
+            f"{options.beside or 'none'} in {options.part}; say networks --beside prosrn_light."
+        )
     if options.output is not None and options.output.is_dir():
         raise ConfigError(f"--output must be a file, got the folder {options.output}; add a name, such as speed.json.")
 
@@ -151,9 +159,12 @@ def _cores() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m prosr_lightning.benchmark", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all")
+    parser.add_argument("part", nargs="?", choices=(*PARTS, NETWORKS, "all"), default="all")
     parser.add_argument("-o", "--output", type=Path, help="JSON file; default: logs/benchmark/TIME.json")
     parser.add_argument("-n", "--name", default="prosrn", help="2x network to enlarge with; default: prosrn")
+    parser.add_argument(
+        "--beside", nargs="+", default=[], metavar="NAME", help="of networks: others to compare with it"
+    )
     parser.add_argument(
         "--photographs", "--train-dir", type=Path, help="folder to train on and to cut from; default: samples"
     )

@@ -85,6 +85,33 @@ def measure_upscaling(
     return section
 
 
+def measure_networks(
+    networks: Mapping[str, SRNetwork], *, device: str | torch.device = "auto", size: int = 512, rounds: int = 5
+) -> Section:
+    """Measure the time of one 2x step of several networks, each enlarging as the upscaler does.
+
+    Args:
+        networks: By name, with the one to compare with first.
+        device: See `engines.choose_device`.
+        size: Side of the window, in LR pixels.
+        rounds: How often each is measured, in turns.
+
+    Returns:
+        The rate of the first network over that of each other, which is the other's time with the first's being 1.
+    """
+    place, window = choose_device(device), torch.rand(1, 1, size, size)
+    section = Section(name="networks", settings={"size": size, "device": str(place)})
+    tasks = {}
+    for name, network in networks.items():
+        engine = TorchEngine(network, device=place)
+        tasks[name] = repeated(partial(_by_default, engine, window), place, amount=4 * window.numel() / 1e6)
+    rates = compare(tasks, rounds=rounds)
+    first, *others = networks
+    for name in others:
+        section.add(f"time of {name}, that of {first} being 1", "megapixels/s", rates[first], rates[name])
+    return section
+
+
 def _engines(
     network: SRNetwork, device: torch.device, dtype: torch.dtype, window: Tensor, section: Section
 ) -> Mapping[str, Enlarge]:

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from prosr_lightning.imaging.io import write_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import perceptual, quantize_8bit
 from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol, round_result, score
+from prosr_lightning.networks.architecture import import_by_path
 from prosr_lightning.runs.scores import ImageScore
 
 PERCEPTUAL = {
@@ -57,10 +57,9 @@ def find_measure(key: str) -> Measure:
     """
     if key in PERCEPTUAL:
         return Measure(name=key, meaning=PERCEPTUAL[key], compute=_COMPUTE[key])
-    module, _, name = key.rpartition(".")
     try:
-        function = getattr(import_module(module), name)
-    except (ImportError, ValueError, AttributeError) as error:
+        function = import_by_path(key)
+    except ImportError as error:
         raise ConfigError(
             f"`perceptual` must be from {', '.join(PERCEPTUAL)}, or the path of a function, mypackage.sharpness, got "
             f"{key!r} ({error}); see docs/extending.md."
@@ -70,7 +69,7 @@ def find_measure(key: str) -> Measure:
         inner = slice(sample.scale, -sample.scale)
         return torch.as_tensor(function(luminance[..., inner, inner], sample.hr[:, :1, inner, inner]))
 
-    return Measure(name=name, meaning=key, compute=compute)
+    return Measure(name=key.rpartition(".")[-1], meaning=key, compute=compute)
 
 
 @dataclass(frozen=True, kw_only=True)

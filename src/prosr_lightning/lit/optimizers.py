@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
 import torch
@@ -190,9 +190,9 @@ def average_of(optimizer: Optimizer) -> Callable[[nn.Parameter], Tensor] | None:
     Args:
         optimizer: Any optimizer.
     """
-    groups = {id(one): group for group in optimizer.param_groups for one in group["params"]}
-    if not all("train_mode" in group for group in optimizer.param_groups):
+    if not _averages(optimizer.param_groups):
         return None
+    groups = {id(one): group for group in optimizer.param_groups for one in group["params"]}
 
     def average(parameter: nn.Parameter) -> Tensor:
         z = optimizer.state[parameter].get("z")
@@ -201,6 +201,11 @@ def average_of(optimizer: Optimizer) -> Callable[[nn.Parameter], Tensor] | None:
         return torch.lerp(parameter.detach(), z, 1 - 1 / groups[id(parameter)]["betas"][0])
 
     return average
+
+
+def _averages(groups: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell the groups of a schedule-free optimizer, also those of its saved state."""
+    return all("train_mode" in group for group in groups)
 
 
 def compact_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -218,8 +223,11 @@ def compact_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """
     weights, optimizer = checkpoint["state_dict"], checkpoint["optimizer_states"][0]
     names = [name.removeprefix(_OWN) for name in weights if name.startswith(_OWN)]
-    schedule_free = all("train_mode" in group for group in optimizer["param_groups"])
-    if not schedule_free or len(names) != len(optimizer["state"]) or _AVERAGE + names[0] not in weights:
+    if (
+        not _averages(optimizer["param_groups"])
+        or len(names) != len(optimizer["state"])
+        or _AVERAGE + names[0] not in weights
+    ):
         return checkpoint
     moments = {
         number: {

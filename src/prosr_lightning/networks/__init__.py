@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 from prosr_lightning.errors import CheckpointError, ConfigError
-from prosr_lightning.networks.architecture import TARGET, normalised, target_of
+from prosr_lightning.networks.architecture import TARGET, import_by_path, normalised, target_of
 from prosr_lightning.networks.compared import (
     DRCN,
     DRRN,
@@ -128,10 +127,9 @@ def build_network(architecture: Mapping[str, Any], *, trust: Trust = ()) -> SRNe
 
 
 def _imported(path: str) -> type[SRNetwork]:
-    module, _, name = path.rpartition(".")
     try:
-        kind = getattr(import_module(module), name)
-    except (ImportError, ValueError, AttributeError) as error:
+        kind = import_by_path(path)
+    except ImportError as error:
         raise ConfigError(
             f"A trusted network must be the path of a class that can be imported, such as mypackage.MyNetwork, got "
             f"{path!r} ({error}); check its spelling, and that its package is installed or its folder in PYTHONPATH."

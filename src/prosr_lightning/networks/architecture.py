@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from torch import nn
@@ -54,6 +55,26 @@ def target_of(kind: type) -> str:
     """Return the dotted path of a class, as a `_target_` names it."""
     module = _HOME if kind.__module__.startswith(f"{_HOME}.") else kind.__module__
     return f"{module}.{kind.__qualname__}"
+
+
+def import_by_path(path: str) -> Any:  # noqa: ANN401  # a class or a function
+    """Return what a dotted path names; only ever called with what a user or a configuration says.
+
+    Args:
+        path: Such as `mypackage.MyNetwork`.
+
+    Raises:
+        ImportError: If there is no such module, or nothing of that name in it.
+
+    Example:
+        >>> import_by_path("math.floor")(1.5)
+        1
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ValueError, AttributeError) as error:
+        raise ImportError(str(error)) from error
 
 
 def normalised(architecture: Mapping[str, Any]) -> dict[str, Any]:

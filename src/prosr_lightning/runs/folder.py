@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ LAST = Path("checkpoints") / "last.ckpt"
 LOCK = ".running.lock"
 LOG = Path("csv") / "metrics.csv"
 _EARLIER_LOG = Path("csv.earlier") / "metrics.csv"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems
 
 
 def lock_folder(folder: Path, what: str) -> FileLock | None:
@@ -33,12 +35,36 @@ def lock_folder(folder: Path, what: str) -> FileLock | None:
         ConfigError: If another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        return take_lock(folder / LOCK)
     except Timeout:
         raise ConfigError(f"{what} {folder} must not run twice, but it is running; wait, or stop it.") from None
-    except (OSError, NotImplementedError):
+
+
+def take_lock(path: Path, *, timeout: float = 0) -> FileLock | None:
+    """Take a lock that is given back when it is released, or this process ends.
+
+    Args:
+        path: The file; its folder is there.
+        timeout: Seconds to wait for another process.
+
+    Returns:
+        The lock; None where the file system has none. What else is wrong with the place, such as permissions or a full
+        disk, is raised as the OSError that it is.
+
+    Raises:
+        filelock.Timeout: If another process keeps it.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        raise
+    except NotImplementedError:  # filelock's word for ENOSYS
+        return None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
         return None
     return lock
 

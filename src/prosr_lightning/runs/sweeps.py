@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.runs.folder import lock_folder
+from prosr_lightning.runs.folder import lock_folder, take_lock
 from prosr_lightning.runs.record import RunRecord, read_record
 from prosr_lightning.tables import csv_text
 
@@ -136,10 +136,9 @@ def write_table(sweep: Path) -> Path | None:
     Raises:
         StorageError: If it cannot be written.
     """
-    path = sweep / TABLE
-    lock = FileLock(sweep / f".{TABLE}.lock")
-    with suppress(Timeout, OSError):  # a file system without locks: the last job's table is whole nevertheless
-        lock.acquire(timeout=60)
+    path, lock = sweep / TABLE, None
+    with suppress(Timeout):  # the table of the job that keeps the lock so long is whole nevertheless
+        lock = take_lock(sweep / f".{TABLE}.lock", timeout=60)
     try:
         rows = sweep_rows(sweep)
         if not rows:
@@ -147,7 +146,8 @@ def write_table(sweep: Path) -> Path | None:
         with atomic_path(path) as temporary:
             temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
     return path
 
 

@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.runs.folder import take_lock
 
 
 def require_one_device(cfg: DictConfig) -> None:
@@ -62,10 +63,9 @@ def own_gpu(cfg: DictConfig, sweep: Path) -> Iterator[None]:
 
 
 def _free(sweep: Path, count: int) -> tuple[int, FileLock] | None:
-    """Return the number of a GPU that no other job of the sweep uses, and what keeps it so."""
+    """Return the number of a GPU that no other job uses, and what keeps it so; None where nothing can tell."""
     for number in range(count):
-        lock = FileLock(sweep / f".gpu{number}.lock")
-        with suppress(Timeout, OSError, NotImplementedError):
-            lock.acquire(timeout=0)
-            return number, lock
+        with suppress(Timeout):  # another job has it
+            lock = take_lock(sweep / f".gpu{number}.lock")
+            return None if lock is None else (number, lock)
     return None

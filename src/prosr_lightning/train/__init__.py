@@ -232,9 +232,6 @@ def _quiet() -> None:
     """Keep other packages' hints, which users of this command can do nothing about, from its output."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
-    warnings.filterwarnings(
-        "ignore", message="Checkpoint directory .* exists and is not empty"
-    )  # of a run that goes on
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the means are synchronised metrics already
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # patches are cheap to cut, see docs
 
