@@ -15,7 +15,7 @@ from PIL import Image
 from soft import Soft, brightness
 
 from prosr_lightning.data.benchmarks import Benchmark
-from prosr_lightning.data.datamodule import FolderDataModule
+from prosr_lightning.data.photographs import FolderDataModule
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate import EvaluateOptions, after_training, results_table, run
 from prosr_lightning.evaluate.methods import read_ycbcr

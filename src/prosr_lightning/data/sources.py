@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from prosr_lightning.data.benchmarks import Benchmark, find_images
 from prosr_lightning.errors import DataError
@@ -105,3 +106,8 @@ def _matches(image: Path, root: Path, patterns: Sequence[str]) -> bool:
     relative = image.relative_to(root)
     names = [relative.as_posix(), *(parent.as_posix() for parent in relative.parents[:-1])]
     return any(fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+def several(value: Any) -> list[Any]:  # noqa: ANN401  # one of anything
+    """Return a list where one value was given instead of several."""
+    return [value] if value is None or isinstance(value, str | Path | int | float) else list(value)

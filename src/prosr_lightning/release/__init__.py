@@ -17,7 +17,8 @@ from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.contract import count_parameters
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
-from prosr_lightning.runs.scores import INFO, SUMMARY, read_run
+from prosr_lightning.runs.scored import read_run
+from prosr_lightning.runs.scores import INFO, SUMMARY
 from prosr_lightning.tables import Table, render
 from prosr_lightning.train.checkpoints import write_portable
 

@@ -36,7 +36,7 @@ from prosr_lightning.report.detail import has_measures
 from prosr_lightning.report.figures import FIGURES, draw_figure
 from prosr_lightning.report.page import write_page
 from prosr_lightning.report.tables import TABLES, build_table
-from prosr_lightning.runs.scores import read_runs
+from prosr_lightning.runs.scored import read_runs
 from prosr_lightning.tables import FORMATS, render
 from prosr_lightning.words import WordParser, split_list
 

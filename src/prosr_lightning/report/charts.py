@@ -13,7 +13,7 @@ from prosr_lightning.report.protocols import common_protocol
 from prosr_lightning.report.published import published_scores
 from prosr_lightning.report.race import entrants
 from prosr_lightning.runs.log import VAL, Progress
-from prosr_lightning.runs.scores import Run
+from prosr_lightning.runs.scored import Run
 
 PAPER = -1  # the number of what is not ours: drawn in grey
 SCALES = (2, 4, 8)

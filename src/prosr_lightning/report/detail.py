@@ -8,7 +8,7 @@ from dataclasses import replace
 from prosr_lightning.errors import DataError
 from prosr_lightning.evaluate.scoring import PERCEPTUAL
 from prosr_lightning.report.protocols import describe_protocol
-from prosr_lightning.runs.scores import Run
+from prosr_lightning.runs.scored import Run
 from prosr_lightning.tables import Table
 
 

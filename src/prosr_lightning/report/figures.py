@@ -19,7 +19,7 @@ from prosr_lightning.report.charts import (
 from prosr_lightning.report.painting import save_figure
 from prosr_lightning.report.protocols import describe_protocol
 from prosr_lightning.runs.log import read_curves
-from prosr_lightning.runs.scores import read_runs
+from prosr_lightning.runs.scored import read_runs
 
 FIGURES = ("7", "8", "9", "race")
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")

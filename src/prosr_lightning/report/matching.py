@@ -6,7 +6,7 @@ import re
 
 from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.runs.record import RunRecord
-from prosr_lightning.runs.scores import Run
+from prosr_lightning.runs.scored import Run
 
 # Table 3: A is LapSRN's own chain of convolutions, which a plain structure repeats within ProSRN.
 _TABLE3_ROWS = {"plain": "LapSRN", "residual": "Residual", "memory": "Memory"}

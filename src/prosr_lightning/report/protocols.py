@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.metrics.protocol import PAPER, ScoringProtocol
-from prosr_lightning.runs.scores import Run
+from prosr_lightning.runs.scored import Run
 
 
 def common_protocol(runs: Sequence[Run]) -> ScoringProtocol:

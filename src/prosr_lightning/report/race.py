@@ -11,7 +11,8 @@ from prosr_lightning.report.costs import network_of
 from prosr_lightning.report.protocols import common_protocol, describe_protocol
 from prosr_lightning.report.published import SETS
 from prosr_lightning.report.scores import score_cells
-from prosr_lightning.runs.scores import Run, SummaryRow
+from prosr_lightning.runs.scored import Run
+from prosr_lightning.runs.scores import SummaryRow
 from prosr_lightning.tables import Table, text_cell
 
 UNKNOWN = "n/a"

@@ -10,7 +10,8 @@ from prosr_lightning.metrics.protocol import PAPER
 from prosr_lightning.report.matching import rows_for, same_row
 from prosr_lightning.report.protocols import common_protocol, describe_protocol
 from prosr_lightning.report.published import PublishedScore, published_scores
-from prosr_lightning.runs.scores import Run, SummaryRow
+from prosr_lightning.runs.scored import Run
+from prosr_lightning.runs.scores import SummaryRow
 from prosr_lightning.tables import Cell, Column, Table, Value, mark_values, text_cell
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from prosr_lightning.report.detail import detail_table
 from prosr_lightning.report.published import structure_rows
 from prosr_lightning.report.race import race_table
 from prosr_lightning.report.scores import NOT_PUBLISHED, score_table
-from prosr_lightning.runs.scores import Run
+from prosr_lightning.runs.scored import Run
 from prosr_lightning.tables import Table
 
 TABLES = ("1", "2", "3", "4", "5", "6", "race", "detail")

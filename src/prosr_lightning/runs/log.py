@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prosr_lightning.errors import ConfigError, DataError
-from prosr_lightning.runs.scores import split_name
+from prosr_lightning.runs.scored import split_name
 from prosr_lightning.runs.training import read_training
 
 METRICS = Path("csv") / "metrics.csv"

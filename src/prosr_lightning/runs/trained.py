@@ -11,7 +11,8 @@ from typing import TypeVar
 from prosr_lightning.errors import DataError
 from prosr_lightning.runs.log import METRICS, Progress, read_progress
 from prosr_lightning.runs.record import FILE_NAME, RunRecord, read_record
-from prosr_lightning.runs.scores import SUMMARY, Run, read_run, scored_folders
+from prosr_lightning.runs.scored import Run, read_run, scored_folders
+from prosr_lightning.runs.scores import SUMMARY
 from prosr_lightning.runs.training import HYDRA, read_training
 
 _DEEPEST = 3  # task/multiruns/time/job: a folder above several sweeps will do

@@ -22,18 +22,16 @@ from typing import Any, cast
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback as HydraCallback
-from hydra.utils import get_object, instantiate
-from lightning import Callback, LightningModule, Trainer
+from hydra.utils import get_object
+from lightning import Callback
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf, flag_override
-from torch.optim import Optimizer
 
 from prosr_lightning.config import user_message, validate
 from prosr_lightning.config.schema import make_lists
 from prosr_lightning.config.tree import ASIDE, COMPARED, TREE
 from prosr_lightning.console import run_reporting, say
-from prosr_lightning.errors import CheckpointError, ConfigError
-from prosr_lightning.lit.limits import run_progress
+from prosr_lightning.errors import CheckpointError
 from prosr_lightning.lit.schedules import ProgressSchedule
 from prosr_lightning.runs.folder import LAST, LOG
 from prosr_lightning.runs.record import FILE_NAME
@@ -41,6 +39,7 @@ from prosr_lightning.runs.sweeps import JOB
 from prosr_lightning.sweep.resuming import comparable
 from prosr_lightning.train.checking import derive, trusted
 from prosr_lightning.train.checkpoints import forget_best, read_state, relocate_best
+from prosr_lightning.train.rates import NewRates
 
 log = logging.getLogger(__name__)
 
@@ -202,12 +201,19 @@ class Resumption:
             rank_zero_only(log.warning)("Validated on something else than before: the best weights are chosen anew")
             for one in state.get("callbacks", {}).values():
                 forget_best(one)
-        if any(key.partition(".")[0] == "scheduler" for key in self.changed):
+        if self._rescheduled:
             state["lr_schedulers"] = []
 
     def callbacks(self) -> list[Callback]:
         """Return what gives the optimizers their new settings, which loading their state takes away again."""
-        return [_NewRates(self)] if any("optimizer" in key or "scheduler" in key for key in self.changed) else []
+        rescheduled = self._rescheduled
+        if not rescheduled and not any("optimizer" in key for key in self.changed):
+            return []
+        return [NewRates(self.earlier, anew=rescheduled)]
+
+    @property
+    def _rescheduled(self) -> bool:
+        return any(key.partition(".")[0] == "scheduler" for key in self.changed)
 
 
 def resume(cfg: DictConfig) -> Resumption | None:
@@ -262,56 +268,3 @@ def _say_what_changed(cfg: DictConfig, checkpoint: Path, changed: Mapping[str, t
         log.info("Other settings than before, used from here on: %s", text)
     if cfg.trainer.max_time is not None:
         log.info("trainer.max_time=%s counts the time before the stop too", cfg.trainer.max_time)
-
-
-class _NewRates(Callback):
-    """Give optimizers and schedules their new settings after the state of the earlier part was loaded.
-
-    What differs is found by building each optimizer with the earlier settings too, whatever its arguments do to its
-    groups of parameters. What an optimizer has learned, its moments, stays.
-    """
-
-    def __init__(self, resumption: Resumption) -> None:
-        self._resumption = resumption
-        self._new: list[list[dict[str, Any]]] = []  # of each optimizer and group: what differs
-        self._bases: list[list[tuple[float, float]]] = []  # of each optimizer and group: the rate then, and now
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compare the optimizers, as they were just built, with those of before."""
-        self._new, self._bases = [], []
-        for optimizer, node in zip(trainer.optimizers, self._earlier_optimizers(), strict=False):
-            parameters = [one for group in optimizer.param_groups for one in group["params"]]
-            before = instantiate(node, _convert_="all")(parameters).param_groups
-            if len(before) != len(optimizer.param_groups):
-                raise ConfigError("`optimizer` must keep its groups of parameters when a run goes on; use init_from.")
-            pairs = list(zip(before, optimizer.param_groups, strict=True))
-            self._new.append([{key: now[key] for key in now if _is_setting(key, then, now)} for then, now in pairs])
-            self._bases.append([(float(then["lr"]), float(now.get("initial_lr", now["lr"]))) for then, now in pairs])
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set what differs, and the rates."""
-        anew = any(key.partition(".")[0] == "scheduler" for key in self._resumption.changed)
-        for optimizer, settings, bases in zip(trainer.optimizers, self._new, self._bases, strict=False):
-            for group, new, (then, now) in zip(optimizer.param_groups, settings, bases, strict=True):
-                group.update(new)
-                group["lr"] = now if anew or not then else group["lr"] * now / then
-                group["initial_lr"] = now
-        for config in trainer.lr_scheduler_configs:
-            scheduler = cast(Any, config.scheduler)
-            scheduler.base_lrs = [group["initial_lr"] for group in cast(Optimizer, scheduler.optimizer).param_groups]
-            if isinstance(scheduler, ProgressSchedule):
-                scheduler.progress = run_progress(trainer)
-                rates = scheduler.get_lr()
-                for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
-                    group["lr"] = rate
-            scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
-
-    def _earlier_optimizers(self) -> list[Any]:
-        """Return the configuration of each optimizer so far: the generator's, and that of a discriminator."""
-        model = self._resumption.earlier.get("model", {})
-        shared = self._resumption.earlier["optimizer"]
-        return [shared, model.get("discriminator_optimizer") or shared]
-
-
-def _is_setting(key: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    return key not in ("params", "lr", "initial_lr") and (key not in then or then[key] != now[key])

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from prosr_lightning.data.datamodule import FolderDataModule
 from prosr_lightning.data.patches import BatchKey
+from prosr_lightning.data.photographs import FolderDataModule
 from prosr_lightning.data.validation import ShardSampler
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.color import rgb_to_luminance

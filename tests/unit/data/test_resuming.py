@@ -9,7 +9,7 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import nn
 
-from prosr_lightning.data.datamodule import FolderDataModule
+from prosr_lightning.data.photographs import FolderDataModule
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.lit.limits import run_progress
 from prosr_lightning.train.callbacks import KeepLast

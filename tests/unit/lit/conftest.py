@@ -7,7 +7,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger
 
-from prosr_lightning.data.datamodule import FolderDataModule
+from prosr_lightning.data.photographs import FolderDataModule
 from prosr_lightning.lit.prosrn import LitProSRN
 from prosr_lightning.networks import Generator
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from lightning import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
 
-from prosr_lightning.data.datamodule import FolderDataModule
+from prosr_lightning.data.photographs import FolderDataModule
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale

@@ -6,7 +6,8 @@ from prosr_lightning.errors import DataError
 from prosr_lightning.metrics.protocol import PAPER
 from prosr_lightning.report import parse_words, run
 from prosr_lightning.report.tables import build_table
-from prosr_lightning.runs.scores import ImageScore, RunInfo, read_runs, write_results
+from prosr_lightning.runs.scored import read_runs
+from prosr_lightning.runs.scores import ImageScore, RunInfo, write_results
 from prosr_lightning.tables import render
 
 

@@ -22,7 +22,8 @@ from prosr_lightning.report.race import race_table
 from prosr_lightning.report.tables import TABLES, build_table
 from prosr_lightning.runs.log import read_curves
 from prosr_lightning.runs.record import RunRecord, write_record
-from prosr_lightning.runs.scores import ImageScore, Run, RunInfo, SummaryRow, read_runs, write_results
+from prosr_lightning.runs.scored import Run, read_runs
+from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, write_results
 from prosr_lightning.tables import Table, render
 
 Scores = dict[tuple[str, int], tuple[float, float]]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from prosr_lightning.runs.scores import Run, SummaryRow
+from prosr_lightning.runs.scored import Run
+from prosr_lightning.runs.scores import SummaryRow
 from prosr_lightning.runs.trained import TrainedRun
 
 _NOT_A_DIFFERENCE = ("seed", "task_name", "tags", "logger", "paths", "hydra", "sweep", "callbacks")

@@ -10,7 +10,8 @@ from prosr_lightning.report.protocols import describe_protocol
 from prosr_lightning.report.published import SETS, published_scores
 from prosr_lightning.report.scores import difference, place_runs
 from prosr_lightning.report.tables import build_table
-from prosr_lightning.runs.scores import Run, SummaryRow
+from prosr_lightning.runs.scored import Run
+from prosr_lightning.runs.scores import SummaryRow
 from prosr_lightning.runs.trained import TrainedRun
 from prosr_lightning.tables import Cell, Column, Mark, Table, Value, mark_values, text_cell
 
