@@ -185,7 +185,7 @@ def _markdown(table: Table) -> str:
     lines = [f"**{table.title}.** {_escape_markdown(table.caption)}", ""] if table.title else []
     lines.append(_markdown_row(titles))
     lines.append(_markdown_row(["---:" if column.numeric else "---" for column in table.columns]))
-    lines += [_markdown_row([_markdown_cell(cell) for cell in row]) for block in table.blocks for row in block]
+    lines += [_markdown_row([_MARKDOWN.cell(cell) for cell in row]) for block in table.blocks for row in block]
     for letter, note in table.notes:
         lines += ["", f"<sup>{letter}</sup> {_escape_markdown(note)}"]
     return "\n".join(lines) + "\n"
@@ -193,16 +193,6 @@ def _markdown(table: Table) -> str:
 
 def _markdown_row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _markdown_cell(cell: Cell) -> str:
-    return " / ".join(map(_markdown_value, cell.values)) + _escape_markdown(cell.suffix)
-
-
-def _markdown_value(value: Value) -> str:
-    text = _escape_markdown(value.text)
-    text = {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(value.mark, text)
-    return f"{text}<sup>{value.note}</sup>" if value.note else text
 
 
 def _escape_markdown(text: str) -> str:
@@ -223,7 +213,7 @@ def _latex(table: Table) -> str:
     ]
     for block in table.blocks:
         lines.append(r"\midrule")
-        lines += [" & ".join(map(_latex_cell, row)) + r" \\" for row in block]
+        lines += [" & ".join(map(_LATEX.cell, row)) + r" \\" for row in block]
     lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [
         rf"\\ {{\footnotesize \textsuperscript{{{letter}}} {_escape_latex(note)}}}" for letter, note in table.notes
@@ -245,19 +235,32 @@ def _latex_head(columns: tuple[Column, ...]) -> list[str]:
     return [" & ".join(heads) + r" \\", "".join(rules), titles]
 
 
-def _latex_cell(cell: Cell) -> str:
-    return " / ".join(map(_latex_value, cell.values)) + _escape_latex(cell.suffix)
+@dataclass(frozen=True, kw_only=True)
+class _Markup:
+    """How a renderer writes a cell: what it escapes, and the words around a marked value and a note."""
 
+    escape: Callable[[str], str]
+    best: str
+    second: str
+    note: str
 
-def _latex_value(value: Value) -> str:
-    text = _escape_latex(value.text)
-    text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(value.mark, text)
-    return rf"{text}\textsuperscript{{{value.note}}}" if value.note else text
+    def cell(self, cell: Cell) -> str:
+        return " / ".join(map(self._value, cell.values)) + self.escape(cell.suffix)
+
+    def _value(self, value: Value) -> str:
+        text = self.escape(value.text)
+        text = {"best": self.best, "second": self.second}.get(value.mark, "{}").format(text)
+        return text + (self.note.format(value.note) if value.note else "")
 
 
 def _escape_latex(text: str) -> str:
     return "".join(_LATEX_ESCAPES.get(sign, sign) for sign in text)
 
+
+_MARKDOWN = _Markup(escape=_escape_markdown, best="**{}**", second="<u>{}</u>", note="<sup>{}</sup>")
+_LATEX = _Markup(
+    escape=_escape_latex, best=r"\textbf{{{}}}", second=r"\underline{{{}}}", note=r"\textsuperscript{{{}}}"
+)
 
 FORMATS: dict[str, Callable[[Table], str]] = {
     "markdown": _markdown,
