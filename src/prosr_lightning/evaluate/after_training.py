@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 
@@ -15,7 +14,7 @@ from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluate.methods import make_sample, read_ycbcr
 from prosr_lightning.evaluate.running import evaluate_network
 from prosr_lightning.evaluate.scoring import find_measure
-from prosr_lightning.imaging.color import ycbcr_to_rgb
+from prosr_lightning.imaging.color import to_rgb8, ycbcr_to_rgb
 from prosr_lightning.imaging.degradation import BICUBIC, Degradation
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, read_rgb, write_rgb
@@ -159,23 +158,19 @@ def draw_comparison(
     largest = max(scales)
     top, left = window or detailed_window(original, _CROP)
     window = (top // largest * largest, left // largest * largest)
-    rows = []
+    ycbcr, rows = read_ycbcr(path), []
     for scale in scales:
         truth = torch.from_numpy(original.copy()).permute(2, 0, 1)[None]
         truth = modcrop(truth, scale)
-        sample = make_sample(path, read_ycbcr(path), scale, rounding="none", degradation=degradation)
-        lr = ycbcr_to_rgb(sample.lr).clamp(0, 1)
-        panels = [Panel(caption=f"LR, {scale}x smaller", image=_to_rgb8(lr))]
+        sample = make_sample(path, ycbcr, scale, rounding="none", degradation=degradation)
+        lr = ycbcr_to_rgb(sample.lr)
+        panels = [Panel(caption=f"LR, {scale}x smaller", image=to_rgb8(lr))]
         for method, images in scores.items():
             found = next(
                 one for one in images if (one.dataset, one.scale, one.image) == (benchmark.name, scale, path.stem)
             )
             result = read_rgb(folder / method / "images" / benchmark.name / f"x{scale}" / f"{path.stem}.png")
             panels.append(Panel(caption=f"{method} {scale}x\n{found.psnr_db:.2f} dB", image=result))
-        panels.append(Panel(caption=f"original\n{path.stem}", image=_to_rgb8(truth.double() / 255)))
+        panels.append(Panel(caption=f"original\n{path.stem}", image=to_rgb8(truth.double() / 255)))
         rows.append(panels)
     return comparison(rows, window=window, side=_CROP)
-
-
-def _to_rgb8(image: torch.Tensor) -> RGB8:
-    return np.ascontiguousarray(image[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy())

@@ -14,7 +14,7 @@ from torch import Tensor
 from prosr_lightning.data.benchmarks import image_name
 from prosr_lightning.errors import ConfigError, ImageError
 from prosr_lightning.evaluate.methods import Method, Sample
-from prosr_lightning.imaging.color import ycbcr_to_rgb
+from prosr_lightning.imaging.color import to_rgb8, ycbcr_to_rgb
 from prosr_lightning.imaging.io import write_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import perceptual, quantize_8bit
@@ -112,9 +112,8 @@ class Scorer:
         if self.save_dir is not None or self.measures or self.rounding == "rgb8":
             sr = _with_chroma(sr, sample)
         if self.save_dir is not None:
-            rgb = quantize_8bit(ycbcr_to_rgb(sr))[0].permute(1, 2, 0)
             path = self.save_dir / dataset / f"x{scale}" / f"{name}.png"
-            write_rgb(path, rgb.mul(255).round().to(torch.uint8).numpy())
+            write_rgb(path, to_rgb8(quantize_8bit(ycbcr_to_rgb(sr))))
         luminance = round_result(sr, self.rounding)
         try:
             psnr_db, ssim = score(luminance, sample.hr[:, :1], scale=scale, protocol=self.protocol)

@@ -5,10 +5,12 @@ All functions take and return `torch` tensors of any floating dtype and keep tha
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.io import RGB8
 
 # ITU-R BT.601, 8-bit studio range: Y in 16..235, Cb and Cr in 16..240, for R, G, B in 0..1 (MATLAB rgb2ycbcr).
 _STUDIO_MATRIX = (
@@ -73,6 +75,19 @@ def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     matrix, offset = _studio(ycbcr)
     inverse = torch.linalg.inv(matrix.double()).to(matrix.dtype)
     return torch.einsum("dc,...chw->...dhw", inverse, ycbcr - offset)
+
+
+def to_rgb8(image: Tensor) -> RGB8:
+    """Round an image to what can be written.
+
+    Args:
+        image: `(1, 1, H, W)` gray or `(1, 3, H, W)` RGB in `[0, 1]`, floating point; clamped.
+
+    Returns:
+        `(H, W, 3)`.
+    """
+    rounded = image[0].detach().float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
+    return np.ascontiguousarray(rounded.expand(3, -1, -1).permute(1, 2, 0).numpy())
 
 
 def _studio(like: Tensor) -> tuple[Tensor, Tensor]:

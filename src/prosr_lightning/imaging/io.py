@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from PIL import Image, ImageOps
 from prosr_lightning.errors import ImageError, StorageError
 
 RGB8 = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[Any]  # `(H, W, C)` of any depth, as users' pictures have it
 
 # Formats that a photograph is kept in; a file is judged by its content, this only finds candidates in a folder.
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -46,7 +48,7 @@ def read_rgb(path: Path | str) -> RGB8:
             with Image.open(path) as image:
                 _refuse_16_bits(path, image)
                 image.load()
-                return _to_rgb8(path, ImageOps.exif_transpose(image))
+                return _opaque_rgb(path, ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except FileNotFoundError:
@@ -68,7 +70,7 @@ def _refuse_16_bits(path: Path, image: Image.Image) -> None:
         raise ImageError(f"{path} must have 8 bits a channel, got {deep}; convert it to 8 bits first.")
 
 
-def _to_rgb8(path: Path, image: Image.Image) -> RGB8:
+def _opaque_rgb(path: Path, image: Image.Image) -> RGB8:
     if image.mode == "CMYK":
         raise ImageError(f"{path} must be RGB or gray, got CMYK; convert it to RGB with its colour profile first.")
     if image.mode.startswith("I") or image.mode == "F":

@@ -10,11 +10,11 @@ pixels. On larger patches the content weighs less under "text", on smaller ones 
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.losses.content import widened
 
 KINDS = ("non_saturating", "minimax", "least_squares", "hinge")
 OBJECTIVES = ("literal", "text")
@@ -32,10 +32,11 @@ def gan_value(real: Tensor, fake: Tensor) -> Tensor:
         A scalar in float32 or float64, at most 0.
 
     Example:
+        >>> import torch
         >>> gan_value(torch.zeros(2), torch.zeros(3))
         tensor(-1.3863)
     """
-    return F.logsigmoid(_wide(real)).mean() + F.logsigmoid(-_wide(fake)).mean()
+    return F.logsigmoid(widened(real)).mean() + F.logsigmoid(-widened(fake)).mean()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
@@ -55,9 +56,9 @@ def discriminator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturatin
     """
     require_kind(kind)
     if kind == "least_squares":
-        return 0.5 * ((_wide(real) - 1).square().mean() + _wide(fake).square().mean())
+        return 0.5 * ((widened(real) - 1).square().mean() + widened(fake).square().mean())
     if kind == "hinge":
-        return F.relu(1 - _wide(real)).mean() + F.relu(1 + _wide(fake)).mean()
+        return F.relu(1 - widened(real)).mean() + F.relu(1 + widened(fake)).mean()
     return -gan_value(real, fake)
 
 
@@ -76,7 +77,7 @@ def generator_loss(fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
         ConfigError: If `kind` is unknown.
     """
     require_kind(kind)
-    fake = _wide(fake)
+    fake = widened(fake)
     if kind == "minimax":
         return F.logsigmoid(-fake).mean()
     if kind == "least_squares":
@@ -127,7 +128,7 @@ def probability(logits: Tensor, *, kind: str = "non_saturating") -> Tensor:
         ConfigError: If `kind` is unknown.
     """
     require_kind(kind)
-    return _wide(logits).clamp(0, 1).mean() if kind == "least_squares" else _wide(logits).sigmoid().mean()
+    return widened(logits).clamp(0, 1).mean() if kind == "least_squares" else widened(logits).sigmoid().mean()
 
 
 def accuracy(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
@@ -151,8 +152,3 @@ def require_objective(objective: str) -> None:
     """Raise a `ConfigError` unless `objective` is one of `OBJECTIVES`."""
     if objective not in OBJECTIVES:
         raise ConfigError(f"`objective` must be literal or text, got {objective!r}; choose one of them.")
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    """Lift half precision to float32."""
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

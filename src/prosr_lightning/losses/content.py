@@ -49,7 +49,7 @@ def content_loss(sr: Tensor, hr: Tensor, *, eps: float = EPS, reduction: str = "
         ConfigError: If the shapes differ or `reduction` is unknown.
     """
     _require_shapes(sr, hr)
-    return _reduce(charbonnier(_wide(hr) - _wide(sr), eps=eps), reduction)
+    return _reduce(charbonnier(widened(hr) - widened(sr), eps=eps), reduction)
 
 
 def squared_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -74,7 +74,7 @@ def squared_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
         [4.0, 16.0, 8.0]
     """
     _require_shapes(sr, hr)
-    difference = _wide(hr) - _wide(sr)
+    difference = widened(hr) - widened(sr)
     if reduction == "euclidean":
         return 0.5 * _reduce(difference * difference, "sum")
     if reduction == "decibel":
@@ -103,7 +103,7 @@ def residual_loss(sr: Tensor, residual: Tensor, lr_up: Tensor, *, eps: float = E
             "`sr`, `residual` and `lr_up` must have one shape, "
             f"got {tuple(sr.shape)}, {tuple(residual.shape)} and {tuple(lr_up.shape)}."
         )
-    return _reduce(charbonnier(_wide(residual) - (_wide(sr) - _wide(lr_up)), eps=eps), reduction)
+    return _reduce(charbonnier(widened(residual) - (widened(sr) - widened(lr_up)), eps=eps), reduction)
 
 
 def cascade(level_losses: Iterable[Tensor]) -> Tensor:
@@ -133,7 +133,7 @@ def _require_shapes(sr: Tensor, hr: Tensor) -> None:
         raise ConfigError(f"`sr` and `hr` must have one shape, got {tuple(sr.shape)} and {tuple(hr.shape)}.")
 
 
-def _wide(tensor: Tensor) -> Tensor:
+def widened(tensor: Tensor) -> Tensor:
     """Lift half precision to float32, where differences of nearly equal images keep their digits."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 

@@ -55,7 +55,7 @@ def psnr(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = False) -> Tens
         >>> psnr(torch.full((1, 1, 4, 4), 0.1), torch.zeros(1, 1, 4, 4), border=1).item()  # doctest: +ELLIPSIS
         19.99999...
     """
-    sr, hr = _planes(sr, hr, border=border, quantize=quantize)
+    sr, hr = luminance_planes(sr, hr, border=border, quantize=quantize)
     error = (sr - hr).square().mean(dim=(1, 2, 3))
     return -10 * torch.log10(error)  # the peak, 1.0, is 255 on the 16..235 luminance, as the tables have it
 
@@ -84,7 +84,7 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, kind: SSIMKind, quantize: bool 
     """
     if kind not in get_args(SSIMKind):
         raise ConfigError(f"`kind` must be one of {', '.join(get_args(SSIMKind))}, got {kind!r}.")
-    sr, hr = _planes(sr, hr, border=border, quantize=quantize)
+    sr, hr = luminance_planes(sr, hr, border=border, quantize=quantize)
     if kind == "skimage":
         dynamic = (sr.amax(dim=(1, 2, 3)) - hr.amin(dim=(1, 2, 3))).clamp(min=_GRAY_LEVEL)
     else:
@@ -124,7 +124,18 @@ def _gaussian_blur(planes: Tensor) -> Tensor:
     return F.conv2d(rows, line.transpose(-1, -2), groups=planes.shape[1])
 
 
-def _planes(sr: Tensor, hr: Tensor, *, border: int, quantize: bool) -> tuple[Tensor, Tensor]:
+def luminance_planes(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = False) -> tuple[Tensor, Tensor]:
+    """Return what is compared, in float64 and without its border.
+
+    Args:
+        sr: Result, `(N, 1, H, W)` luminance Y / 255, floating point.
+        hr: Truth, the same shape.
+        border: Pixels left out on every side.
+        quantize: Round both to 8 bits.
+
+    Raises:
+        ConfigError: If they are no such planes.
+    """
     if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 1:
         raise ConfigError(
             f"`sr` and `hr` must be luminance planes of one shape (N, 1, H, W), got {tuple(sr.shape)} and "

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, ImageError, MissingDependencyError
-from prosr_lightning.imaging.geometry import shave
+from prosr_lightning.metrics.fidelity import luminance_planes
 
 _GMSD_C = 170.0  # Xue et al. 2014, for luminance in 0..255
 _HIGH_FREQUENCY = 0.25  # cycles per pixel: half of Nyquist, beyond what any image enlarged by 2 or more has from its LR
@@ -133,12 +133,7 @@ def _energy_above(plane: Tensor, cutoff: float) -> Tensor:
 
 
 def _planes(sr: Tensor, hr: Tensor, border: int) -> tuple[Tensor, Tensor]:
-    if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 1:
-        raise ConfigError(
-            f"`sr` and `hr` must be luminance planes of one shape (N, 1, H, W), got {tuple(sr.shape)} and "
-            f"{tuple(hr.shape)}; convert with rgb_to_luminance."
-        )
-    sr, hr = shave(sr.double(), border), shave(hr.double(), border)
+    sr, hr = luminance_planes(sr, hr, border=border)
     if min(sr.shape[-2:]) < _SMALLEST_SIDE:
         raise ImageError(f"At least 8x8 pixels must be left after the border, got {sr.shape[-1]}x{sr.shape[-2]}.")
     return sr, hr

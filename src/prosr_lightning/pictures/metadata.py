@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-import numpy.typing as npt
 from PIL import ExifTags, Image
+
+from prosr_lightning.imaging.io import Pixels
 
 log = logging.getLogger(__name__)
 
-Pixels = npt.NDArray[Any]
 
 # TIFF 6.0 and its supplements: tags that say how the file is laid out, not what the picture is.
 _LAYOUT_TAGS = frozenset(

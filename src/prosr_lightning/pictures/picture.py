@@ -12,19 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from prosr_lightning.errors import ImageError
+from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures import sixteen_bit
 from prosr_lightning.pictures.metadata import orientation, oriented, portable_exif
 
 log = logging.getLogger(__name__)
-
-Pixels = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,14 @@ picture is to the last bit the one that the tables score.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from prosr_lightning.errors import OutOfMemoryError
 from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr, ycbcr_to_rgb
+from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.imaging.resize import bicubic_upscale
-
-Pixels = npt.NDArray[Any]
 
 _BLACK, _SPAN = 16 / 255, 219 / 255  # BT.601 studio range of Y
 _CHROMA_HALO = 4  # low-resolution rows: twice the reach of the bicubic kernel

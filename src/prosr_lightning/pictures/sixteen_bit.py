@@ -13,16 +13,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFile
 
 from prosr_lightning.errors import ImageError
+from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures.metadata import oriented
-
-Pixels = npt.NDArray[Any]
 
 _PNG_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG specification, table 11.1, by channel count
 _SUB_FILTER = 1  # PNG specification, 9.2: each byte minus the one a pixel to the left

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.color import to_rgb8
 from prosr_lightning.imaging.geometry import modcrop
-from prosr_lightning.imaging.io import RGB8, write_rgb
+from prosr_lightning.imaging.io import write_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.lit.base import Batch, LitSuperResolution
 from prosr_lightning.metrics import psnr
@@ -61,7 +60,7 @@ class ValidationPanels(Callback):
         hr = modcrop(batch["hr"], max(module.val_scales))  # what every row shows
         side = min(self.side, *hr.shape[-2:])
         rows = {scale: _row(module, batch, scale) for scale in module.val_scales}
-        window = detailed_window(_to_rgb8(hr), side)
+        window = detailed_window(to_rgb8(hr), side)
         picture = comparison(list(rows.values()), window=window, side=side)
         write_rgb(self.dirpath / f"epoch_{trainer.current_epoch:04d}.png", picture)
         for logger in trainer.loggers:
@@ -81,15 +80,10 @@ def _row(module: LitSuperResolution, batch: Batch, scale: int) -> list[Panel]:
         "SR": module.network.enlarge(lr, scale),
     }
     return [
-        Panel(caption=f"LR, {scale}x smaller", image=_to_rgb8(lr)),
+        Panel(caption=f"LR, {scale}x smaller", image=to_rgb8(lr)),
         *(
-            Panel(caption=f"{name} {scale}x\n{float(psnr(sr, hr, border=scale)):.2f} dB", image=_to_rgb8(sr))
+            Panel(caption=f"{name} {scale}x\n{float(psnr(sr, hr, border=scale)):.2f} dB", image=to_rgb8(sr))
             for name, sr in results.items()
         ),
-        Panel(caption="HR", image=_to_rgb8(hr)),
+        Panel(caption="HR", image=to_rgb8(hr)),
     ]
-
-
-def _to_rgb8(luminance: Tensor) -> RGB8:
-    gray = luminance[0, 0].float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
-    return np.repeat(gray[..., None], 3, axis=2)
