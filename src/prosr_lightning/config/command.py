@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from prosr_lightning.config.location import conf_dir, conf_dirs
 from prosr_lightning.config.messages import user_message
 from prosr_lightning.config.schema import make_lists, validate
-from prosr_lightning.config.tree import TREE, Part
+from prosr_lightning.config.tree import TREE, TreePart
 from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.runs.folder import remove_if_unused
@@ -121,7 +121,7 @@ def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
     """
     for override in overrides:
         match = re.match(r"([a-z_/]+)=(\[\s*\d|\d+$|null$|false$|true$|$)", override, re.IGNORECASE)
-        if not match or (TREE.get(match[1], Part()).optional and match[2] == "null"):
+        if not match or (TREE.get(match[1], TreePart()).optional and match[2] == "null"):
             continue
         names = sorted(path.stem for folder in conf_dirs() for path in (folder / match[1]).glob("*.yaml"))
         if names:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class TreePart:
     """What a top-level key of `conf/train.yaml`, or a group of `conf/`, is.
 
     Attributes:
@@ -29,36 +29,36 @@ class Part:
     instead: str = ""
 
 
-TREE: Mapping[str, Part] = {
-    "task_name": Part(spoken=True),
-    "seed": Part(course=True),
-    "depth": Part(course=True, spoken=True),
-    "scale": Part(course=True, spoken=True),
-    "val_scales": Part(course=True, spoken=True),
-    "ckpt_path": Part(spoken=True),
-    "init_from": Part(course=True, spoken=True),
-    "trusted_networks": Part(spoken=True),
-    "fine_tuning_rate": Part(course=True),
-    "data": Part(course=True, spoken=True, instead="data=sample needs no download"),
-    "degradation": Part(course=True, instead="degradation._target_=CLASS chooses another"),
-    "model": Part(course=True, instead="choose model=prosrn or model=prosrgan"),
-    "levels": Part(course=True, spoken=True, instead="choose levels=x2"),
-    "optimizer": Part(course=True, optional=True, instead="optimizer._target_=CLASS chooses another"),
-    "scheduler": Part(course=True, optional=True, instead="scheduler=null keeps the rate"),
-    "trainer": Part(spoken=True, instead="choose trainer=cpu"),
-    "callbacks": Part(spoken=True, open=True, instead="callbacks.NAME=null leaves one out"),
-    "logger": Part(spoken=True, open=True, instead="logger=none trains without a log"),
-    "test": Part(spoken=True, instead="test.benchmarks=null scores nothing"),
-    "paths": Part(spoken=True, instead="paths.log_dir=DIR names another folder"),
-    "sweep": Part(spoken=True, instead="sweep.resume=true goes on with a sweep"),
-    "experiment": Part(spoken=True, tag=True, package="_global_", optional=True),
-    "method": Part(spoken=True, tag=True, package="model.generator"),
-    "structure": Part(spoken=True, tag=True, package="model.generator"),
-    "budget": Part(spoken=True, tag=True, package="_global_"),
-    "recipe": Part(package="_global_", optional=True),
-    "debug": Part(spoken=True, package="_global_", optional=True),
-    "hparams_search": Part(spoken=True, package="_global_", optional=True),
-    "hydra": Part(spoken=True),
+TREE: Mapping[str, TreePart] = {
+    "task_name": TreePart(spoken=True),
+    "seed": TreePart(course=True),
+    "depth": TreePart(course=True, spoken=True),
+    "scale": TreePart(course=True, spoken=True),
+    "val_scales": TreePart(course=True, spoken=True),
+    "ckpt_path": TreePart(spoken=True),
+    "init_from": TreePart(course=True, spoken=True),
+    "trusted_networks": TreePart(spoken=True),
+    "fine_tuning_rate": TreePart(course=True),
+    "data": TreePart(course=True, spoken=True, instead="data=sample needs no download"),
+    "degradation": TreePart(course=True, instead="degradation._target_=CLASS chooses another"),
+    "model": TreePart(course=True, instead="choose model=prosrn or model=prosrgan"),
+    "levels": TreePart(course=True, spoken=True, instead="choose levels=x2"),
+    "optimizer": TreePart(course=True, optional=True, instead="optimizer._target_=CLASS chooses another"),
+    "scheduler": TreePart(course=True, optional=True, instead="scheduler=null keeps the rate"),
+    "trainer": TreePart(spoken=True, instead="choose trainer=cpu"),
+    "callbacks": TreePart(spoken=True, open=True, instead="callbacks.NAME=null leaves one out"),
+    "logger": TreePart(spoken=True, open=True, instead="logger=none trains without a log"),
+    "test": TreePart(spoken=True, instead="test.benchmarks=null scores nothing"),
+    "paths": TreePart(spoken=True, instead="paths.log_dir=DIR names another folder"),
+    "sweep": TreePart(spoken=True, instead="sweep.resume=true goes on with a sweep"),
+    "experiment": TreePart(spoken=True, tag=True, package="_global_", optional=True),
+    "method": TreePart(spoken=True, tag=True, package="model.generator"),
+    "structure": TreePart(spoken=True, tag=True, package="model.generator"),
+    "budget": TreePart(spoken=True, tag=True, package="_global_"),
+    "recipe": TreePart(package="_global_", optional=True),
+    "debug": TreePart(spoken=True, package="_global_", optional=True),
+    "hparams_search": TreePart(spoken=True, package="_global_", optional=True),
+    "hydra": TreePart(spoken=True),
 }
 
 FREE = frozenset({"trainer.devices"})  # keys of several kinds: a number, a list or "auto"

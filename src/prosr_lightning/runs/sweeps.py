@@ -32,7 +32,7 @@ _held: list[FileLock] = []  # of the sweep that this process runs; the system gi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SweepJob:
     """What a job was started with.
 
     Attributes:
@@ -77,7 +77,7 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  # JSON
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def read_job(folder: Path) -> Job | None:
+def read_job(folder: Path) -> SweepJob | None:
     """Read what a job was started with.
 
     Args:
@@ -94,7 +94,7 @@ def read_job(folder: Path) -> Job | None:
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Job(overrides=tuple(values["overrides"]), configuration=dict(values["configuration"]))
+        return SweepJob(overrides=tuple(values["overrides"]), configuration=dict(values["configuration"]))
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} must say how a job was started, but: {error!r}; remove {folder}.") from error
 

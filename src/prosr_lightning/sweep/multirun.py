@@ -53,7 +53,7 @@ class _Here:
 
     folder: Path
     sweep: Path
-    job: sweeps.Job
+    job: sweeps.SweepJob
     title: str  # job 1 (depth=6)
     stops_others: bool
 
@@ -145,7 +145,7 @@ def _here(cfg: DictConfig) -> _Here:
     return _Here(
         folder=Path(hydra.runtime.output_dir),
         sweep=sweep,
-        job=sweeps.Job(overrides=overrides, configuration=resuming.configuration_of(cfg)),
+        job=sweeps.SweepJob(overrides=overrides, configuration=resuming.configuration_of(cfg)),
         title=f"job {hydra.job.num}" + (f" ({swept})" if swept else ""),
         stops_others=str(hydra.launcher._target_).endswith(".BasicLauncher"),
     )
@@ -159,7 +159,7 @@ def _readable_record(folder: Path) -> RunRecord | None:
         return None
 
 
-def _refuse_another(earlier: sweeps.Job, here: _Here) -> None:
+def _refuse_another(earlier: sweeps.SweepJob, here: _Here) -> None:
     """Stop before a finished job is replaced by another; only a sweeper that decides as it goes comes here with one."""
     differs = resuming.difference(earlier.configuration, here.job.configuration)
     if differs is not None:
@@ -170,7 +170,7 @@ def _refuse_another(earlier: sweeps.Job, here: _Here) -> None:
         raise SystemExit(1)
 
 
-def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.Job | None) -> None:
+def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.SweepJob | None) -> None:
     """Continue an earlier attempt from its last checkpoint where that has the same configuration."""
     last = here.folder / LAST
     hindrance = _hindrance(here, earlier, last) if last.is_file() else "it has no checkpoint"
@@ -186,7 +186,7 @@ def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.Job | None) -> None:
     sweeps.write_json(here.folder / sweeps.JOB, content)
 
 
-def _hindrance(here: _Here, earlier: sweeps.Job | None, last: Path) -> str | None:
+def _hindrance(here: _Here, earlier: sweeps.SweepJob | None, last: Path) -> str | None:
     """Return why an earlier attempt cannot be continued; None if it can."""
     if earlier is None:
         return f"{sweeps.JOB} is missing"

@@ -60,7 +60,7 @@ _CPU_BATCH = 16  # conf/budget/cpu.yaml
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Reproduction:
     """What to run: a command for each sweep, as words for `python -m`, and the folder of it all."""
 
     trainings: Mapping[str, list[str]]
@@ -68,7 +68,7 @@ class Plan:
     train: Path | None = None
 
 
-def make_plan(words: Sequence[str]) -> Plan:
+def make_plan(words: Sequence[str]) -> Reproduction:
     """Turn the words of the command line into commands.
 
     Args:
@@ -98,7 +98,7 @@ def make_plan(words: Sequence[str]) -> Plan:
         raise ConfigError(f"One of minutes and steps may be given, got {options.minutes} and {options.steps}.")
     out: Path = options.out or Path("logs") / "reproduce" / options.budget
     common = [*_common(options), *others]
-    return Plan(
+    return Reproduction(
         trainings={
             name: [
                 "prosr_lightning.train",
@@ -131,7 +131,7 @@ def report_commands(out: Path) -> dict[str, list[str]]:
     return commands
 
 
-def run(plan: Plan) -> int:
+def run(plan: Reproduction) -> int:
     """Run the sweeps and then the reports.
 
     Args:

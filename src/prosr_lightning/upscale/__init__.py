@@ -18,7 +18,7 @@ from prosr_lightning.errors import ProSRError
 from prosr_lightning.networks.weights import TRUST_HELP
 from prosr_lightning.pictures.formats import FORMATS, write_picture
 from prosr_lightning.pictures.picture import read_picture
-from prosr_lightning.upscale.batch import Job, Naming, check_job, plan_batch
+from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
 from prosr_lightning.upscale.upscaler import ENGINES, Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
@@ -58,7 +58,7 @@ class _Batch:
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
 
-    def run(self, jobs: Sequence[Job]) -> None:
+    def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
         options = self.options
@@ -90,7 +90,7 @@ class _Batch:
                 before += area
                 progress.update(task, completed=before)
 
-    def checked(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, int, int]]:
+    def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, int, int]]:
         """Yield the jobs that can begin, with their sizes, and print what they will do."""
         scale = self.options.scale
         for job in jobs:

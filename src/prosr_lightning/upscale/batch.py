@@ -18,7 +18,7 @@ CANDIDATE_SUFFIXES = IMAGE_SUFFIXES | {".gif", ".jp2", ".avif", ".jfif", ".apng"
 
 
 @dataclass(frozen=True)
-class Job:
+class Enlargement:
     """One picture to enlarge, `source`, and the file to write, `target`."""
 
     source: Path
@@ -26,10 +26,10 @@ class Job:
 
 
 @dataclass
-class Plan:
+class BatchPlan:
     """The jobs of a batch, and what of it cannot be done, as (path, error)."""
 
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[Enlargement] = field(default_factory=list)
     failures: list[tuple[str, ProSRError]] = field(default_factory=list)
 
 
@@ -54,7 +54,7 @@ class Naming:
         return source.with_name(name) if self.output is None else self.output / relative.parent / name
 
 
-def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Plan:
+def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> BatchPlan:
     """Find the pictures of a batch and name their results.
 
     Args:
@@ -68,7 +68,7 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Pla
     Raises:
         ConfigError: If `naming.output` is one file and there are several pictures.
     """
-    plan, sources = Plan(), dict[Path, Path]()
+    plan, sources = BatchPlan(), dict[Path, Path]()
     for given in inputs:
         try:
             sources |= dict(_sources(given, naming, recursive=recursive))
@@ -80,7 +80,7 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Pla
             raise ConfigError(
                 f"--output must be a folder for {len(sources)} pictures, got the file {output}; drop the suffix."
             )
-        plan.jobs = [Job(source, output) for source in sources]
+        plan.jobs = [Enlargement(source, output) for source in sources]
         return plan
     taken: dict[Path, Path] = {}
     for source, relative in sources.items():
@@ -92,11 +92,11 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Pla
             plan.failures.append((str(source), StorageError(reason)))
             continue
         taken[target] = source
-        plan.jobs.append(Job(source, target))
+        plan.jobs.append(Enlargement(source, target))
     return plan
 
 
-def check_job(job: Job, scale: int, *, allow_huge: bool) -> tuple[int, int]:
+def check_job(job: Enlargement, scale: int, *, allow_huge: bool) -> tuple[int, int]:
     """Return width and height of the picture, once all that can be known beforehand is in order.
 
     Raises:

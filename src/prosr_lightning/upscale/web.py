@@ -37,7 +37,7 @@ OnProgress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BeforeAndAfter:
     """What the page shows.
 
     Attributes:
@@ -71,7 +71,7 @@ class _Bicubic:
 
 def compare(
     source: Path, scale: int, upscaler: Upscaler, folder: Path, *, on_progress: OnProgress | None = None
-) -> Comparison:
+) -> BeforeAndAfter:
     """Enlarge a picture by the network and by bicubic.
 
     Args:
@@ -91,7 +91,7 @@ def compare(
     start = time.perf_counter()
     enlarged = upscaler.enlarge(picture, scale, on_progress=on_progress)[-1]
     seconds = time.perf_counter() - start
-    result = Comparison(
+    result = BeforeAndAfter(
         bicubic=folder / f"{source.stem}_bicubic_x{scale}.png",
         enlarged=folder / f"{source.stem}_x{scale}.png",
         facts=f"**{width}x{height}** → **{width * scale}x{height * scale}** pixels ({scale}x) "
