@@ -1,4 +1,4 @@
-"""`--trust` of every command that reads weights files: a network of the user's own is used if and only if it is named."""
+"""`--trust` of every command that reads weights files: a network of one's own is used if and only if it is named."""
 
 from __future__ import annotations
 
