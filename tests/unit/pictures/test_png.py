@@ -1,0 +1,51 @@
+"""PNG row by row: what two other readers make of it."""
+
+from __future__ import annotations
+
+import io
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from prosr_lightning.pictures.png import write_png
+
+
+def encoded(pixels: np.ndarray, *, step: int, before: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    bands = (pixels[top : top + step] for top in range(0, len(pixels), step))
+    write_png(file, bands, shape=pixels.shape, dtype=pixels.dtype, before=before)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("step", [1, 5, 100])
+def test_other_readers_see_the_pixels(channels: int, dtype: type, step: int) -> None:
+    pixels = np.random.default_rng(channels).integers(0, np.iinfo(dtype).max, (37, 23, channels), dtype=dtype)
+    pixels[:9] = np.iinfo(dtype).max  # sums of neighbours that a byte does not hold
+    content = encoded(pixels, step=step)
+    assert np.array_equal(imagecodecs.png_decode(content).reshape(pixels.shape), pixels)
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        image.verify()  # the checksums
+        if dtype == np.uint8:
+            assert np.array_equal(np.asarray(image).reshape(pixels.shape), pixels)
+
+
+def test_chunks_of_others_are_kept() -> None:
+    frame = io.BytesIO()
+    Image.new("L", (1, 1)).save(frame, "PNG", dpi=(300, 300))
+    chunks = frame.getvalue()[33:]  # behind the signature and the header
+    content = encoded(np.zeros((5, 7, 3), np.uint8), step=5, before=chunks[: chunks.index(b"IDAT") - 4])
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+        assert (image.mode, image.size) == ("RGB", (7, 5))
+
+
+def test_an_enlarged_picture_is_no_larger_than_pillows() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8))
+    smooth, theirs = np.asarray(noise.resize((480, 400), Image.Resampling.BICUBIC)), io.BytesIO()
+    Image.fromarray(smooth).save(theirs, "PNG")
+    assert len(encoded(smooth, step=64)) < len(theirs.getvalue())
