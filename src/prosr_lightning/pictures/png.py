@@ -14,8 +14,7 @@ from prosr_lightning.imaging.io import Pixels
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # table 11.1, by channel count
 _AVERAGE = 3  # table 9.1: each byte minus the mean of those to the left and above
-# Of an enlarged photograph this makes 2 % less than the filters and the level (6) of Pillow, in a third of the time
-_LEVEL = 3
+_LEVEL = 6  # as Pillow; enlarged photographs become 2 to 8 % smaller than by its choice of filters, and faster
 
 
 def write_png(
@@ -42,7 +41,7 @@ def write_png(
     file.write(_SIGNATURE + _chunk(b"IHDR", header) + before)
     compressor = zlib.compressobj(_LEVEL)
     for lines in _filtered(rows, width, channels * dtype.itemsize):
-        if data := compressor.compress(lines):
+        if data := compressor.compress(lines.data):
             file.write(_chunk(b"IDAT", data))
     file.write(_chunk(b"IDAT", compressor.flush()) + after + _chunk(b"IEND", b""))
 
