@@ -10,9 +10,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from prosr_lightning.console import run_reporting
+from prosr_lightning.console import answer, run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, released_names
@@ -118,6 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         write_scores(options.readme)
-        Console(soft_wrap=True).print(f"Wrote the table of scores into {options.readme}", highlight=False)
+        answer(f"Wrote the table of scores into {options.readme}")
 
     return run_reporting(command)

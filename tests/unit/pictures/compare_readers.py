@@ -1,4 +1,4 @@
-"""How other libraries read the TIFF matrix of test_tiff.py, for the table of docs/pictures.md.
+"""How other libraries read the TIFF matrix of tiff_matrix.py, for the table of docs/pictures.md.
 
 Run in an environment of its own: pip install . OpenImageIO pyvips pyvips-binary pytest; python compare_readers.py
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from test_tiff import DEPTHS, PHOTOMETRICS, Layout, layouts, meant, samples, unit, written
+from tiff_matrix import DEPTHS, PHOTOMETRICS, Layout, layouts, meant, samples, unit, written
 
 from prosr_lightning.pictures.picture import read_picture
 
