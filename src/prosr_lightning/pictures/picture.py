@@ -26,6 +26,7 @@ from prosr_lightning.errors import ImageError, MissingDependencyError
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures import decoding
 from prosr_lightning.pictures.metadata import Metadata, fitted_exif, of_image, of_page, orientation, oriented
+from prosr_lightning.pictures.rows import PixelRows, TiffRows, WholePicture, in_rows
 from prosr_lightning.pictures.tiff import full_pages, is_tiff, read_page
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,33 @@ def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
         log.warning("%s holds %d frames or pages; only the first is taken.", path, frames)
     with _reading(str(path), allow_huge=allow_huge):
         return next(_frames(Path(path), str(path)))
+
+
+def read_rows(path: Path | str, *, allow_huge: bool = False) -> tuple[Picture, PixelRows]:
+    """Read a picture, but a large TIFF of a plain layout row by row, while its rows are taken.
+
+    Args:
+        path: As for `read_picture`.
+        allow_huge: Likewise.
+
+    Returns:
+        What belongs to the picture, with pixels `(0, W, C)`; and the pixels.
+
+    Raises:
+        ImageError, MissingDependencyError: As `read_picture`.
+    """
+    with _reading(str(path), allow_huge=allow_huge):
+        if _is_tiff(Path(path)):
+            with tifffile.TiffFile(path) as tiff:
+                pages = full_pages(tiff, str(path))
+                width, height = _safe_size(pages[0])
+                if width * height > _COMPARED and pages == [tiff.pages.first] and in_rows(pages[0]):
+                    rows = TiffRows(Path(path), pages[0])
+                    empty = np.empty((0, *rows.shape[1:]), rows.dtype)
+                    return Picture(empty, pages[0].iccprofile, of_page(pages[0])), rows
+    picture = read_picture(path, allow_huge=allow_huge)
+    rest = replace(picture, pixels=np.empty((0, *picture.pixels.shape[1:]), picture.pixels.dtype))
+    return rest, WholePicture(picture.pixels)
 
 
 def read_frames(path: Path | str, *, allow_huge: bool = False) -> list[Picture]:

@@ -10,6 +10,7 @@ from typing import IO
 import numpy as np
 
 from prosr_lightning.imaging.io import Pixels
+from prosr_lightning.pictures.rows import PixelRows
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # table 11.1, by channel count
@@ -17,33 +18,23 @@ _AVERAGE = 3  # table 9.1: each byte minus the mean of those to the left and abo
 _LEVEL = 6  # as Pillow; enlarged photographs become 2 to 8 % smaller than by its choice of filters, and faster
 
 
-def write_png(
-    file: IO[bytes],
-    rows: Iterable[Pixels],
-    *,
-    shape: tuple[int, int, int],
-    dtype: np.dtype[np.generic],
-    before: bytes = b"",
-    after: bytes = b"",
-) -> None:
+def write_png(file: IO[bytes], rows: PixelRows, *, before: bytes = b"") -> None:
     """Write a PNG of one to four channels.
 
     Args:
         file: Open for writing.
-        rows: `(h, W, C)` from top to bottom.
-        shape: `(H, W, C)`.
-        dtype: `uint8` or `uint16`.
+        rows: `uint8` or `uint16`, compressed as they come.
         before: Chunks between the header and the pixels.
-        after: Chunks behind the pixels.
     """
-    height, width, channels = shape
-    header = struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, _COLOUR_TYPE[channels], 0, 0, 0)
+    height, width, channels = rows.shape
+    size = rows.dtype.itemsize
+    header = struct.pack(">IIBBBBB", width, height, 8 * size, _COLOUR_TYPE[channels], 0, 0, 0)
     file.write(_SIGNATURE + _chunk(b"IHDR", header) + before)
     compressor = zlib.compressobj(_LEVEL)
-    for lines in _filtered(rows, width, channels * dtype.itemsize):
+    for lines in _filtered(rows.bands(), width, channels * size):
         if data := compressor.compress(lines.data):
             file.write(_chunk(b"IDAT", data))
-    file.write(_chunk(b"IDAT", compressor.flush()) + after + _chunk(b"IEND", b""))
+    file.write(_chunk(b"IDAT", compressor.flush()) + _chunk(b"IEND", b""))
 
 
 def _filtered(rows: Iterable[Pixels], width: int, pixel: int) -> Iterator[Pixels]:

@@ -1,10 +1,12 @@
-"""TIFF row by row, for pictures that memory need not hold: plain layouts are read so, and all are written so."""
+"""Pictures row by row, which memory need not hold: TIFF in plain layouts is read so, and TIFF is written so."""
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import tifffile
@@ -19,8 +21,37 @@ _BAND = 1 << 22  # samples of a band that is read at once, where the layout leav
 _STRIP = 1 << 18  # bytes of a strip that is written, about
 
 
+class PixelRows(Protocol):
+    """A picture that is read from top to bottom."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(H, W, C)`, C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """`uint8`, `uint16`, or floating point in `[0, 1]`."""
+        ...
+
+    def bands(self) -> Iterator[Pixels]:
+        """Yield the rows `(h, W, C)`, each time from the first."""
+        ...
+
+
+class WholePicture:
+    """Pixels `(H, W, C)` that are there, as `PixelRows`."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self.shape, self.dtype, self._pixels = pixels.shape, pixels.dtype, pixels
+
+    def bands(self) -> Iterator[Pixels]:
+        """Yield all rows at once."""
+        yield self._pixels
+
+
 class TiffRows:
-    """The first page of a TIFF as rows; follows `recoloring.PixelRows`.
+    """The first page of a TIFF as rows; follows `PixelRows`.
 
     Args:
         path: The file.
@@ -70,41 +101,36 @@ def in_rows(page: TiffPage) -> bool:
     )
 
 
-def write_tiff_rows(
-    path: Path,
-    rows: Iterable[Pixels],
-    *,
-    shape: tuple[int, int, int],
-    dtype: np.dtype[np.generic],
-    icc_profile: bytes | None = None,
-) -> None:
-    """Write gray or RGB, BigTIFF where it must be.
+def write_page(file: tifffile.TiffWriter, page: PixelRows, *, icc_profile: bytes | None = None) -> None:
+    """Write gray or RGB in the depth of the samples.
 
     Args:
-        path: The file.
-        rows: `(h, W, C)` from top to bottom.
-        shape: `(H, W, C)`.
-        dtype: `uint8`, `uint16` or `float32`.
+        file: Little-endian; a BigTIFF where it must be, see `is_big`.
+        page: Its rows are compressed as they come.
         icc_profile: Stored as tag 34675.
     """
-    height, width, channels = shape
-    line = width * channels * dtype.itemsize
-    strip = max(_STRIP // line, 1)
-    with tifffile.TiffWriter(path, byteorder="<", bigtiff=height * line > 2**32 - 2**25) as file:
-        file.write(  # 2**25: tifffile's own margin for the structure
-            (_encoded(band) for band in _in_steps(rows, strip)),
-            shape=shape if channels > 1 else shape[:2],
-            dtype=dtype,
-            rowsperstrip=strip,
-            photometric="rgb" if channels > 2 else "minisblack",
-            planarconfig="contig" if channels > 1 else None,
-            extrasamples=["unassalpha"] if channels in (2, 4) else None,
-            compression="zlib",
-            predictor=dtype.kind == "u",
-            iccprofile=icc_profile,
-            metadata=None,
-            software=False,
-        )
+    (height, width, channels), kind = page.shape, page.dtype.kind
+    strip = max(_STRIP // (width * channels * page.dtype.itemsize), 1)
+    file.write(
+        (_encoded(band) for band in _in_steps(page.bands(), strip)),
+        shape=(height, width, channels) if channels > 1 else (height, width),
+        dtype=page.dtype,
+        rowsperstrip=strip,
+        photometric="rgb" if channels > 2 else "minisblack",
+        planarconfig="contig" if channels > 1 else None,
+        extrasamples=["unassalpha"] if channels in (2, 4) else None,
+        compression="zlib",
+        predictor=kind == "u",
+        iccprofile=icc_profile,
+        metadata=None,
+        software=False,
+    )
+
+
+def is_big(pages: Iterable[PixelRows]) -> bool:
+    """Tell whether pages might not fit into the 4 GiB of a TIFF."""
+    size = sum(math.prod(page.shape) * page.dtype.itemsize for page in pages)
+    return size > 2**32 - 2**25  # tifffile's own margin for the file's structure
 
 
 def _contiguous(path: Path, page: TiffPage) -> Iterator[Pixels]:

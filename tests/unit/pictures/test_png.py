@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import imagecodecs
 import numpy as np
@@ -11,12 +12,16 @@ import skimage.data
 from PIL import Image
 
 from prosr_lightning.pictures.png import write_png
+from prosr_lightning.pictures.rows import WholePicture
 
 
 def encoded(pixels: np.ndarray, *, step: int, before: bytes = b"") -> bytes:
+    class Stepwise(WholePicture):
+        def bands(self) -> Iterator[np.ndarray]:
+            return (pixels[top : top + step] for top in range(0, len(pixels), step))
+
     file = io.BytesIO()
-    bands = (pixels[top : top + step] for top in range(0, len(pixels), step))
-    write_png(file, bands, shape=pixels.shape, dtype=pixels.dtype, before=before)  # type: ignore[arg-type]
+    write_png(file, Stepwise(pixels), before=before)
     return file.getvalue()
 
 

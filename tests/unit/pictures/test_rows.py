@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from prosr_lightning.errors import ImageError
-from prosr_lightning.pictures.rows import TiffRows, in_rows, write_tiff_rows
+from prosr_lightning.pictures.rows import TiffRows, WholePicture, in_rows, is_big, write_page
 
 
 def noise(channels: int, dtype: str, size: tuple[int, int] = (70, 45)) -> np.ndarray:
@@ -73,13 +74,25 @@ def test_other_readers_see_what_is_written(
 ) -> None:
     monkeypatch.setattr("prosr_lightning.pictures.rows._STRIP", 2000)
     pixels, path = noise(channels, dtype), tmp_path / "a.tif"
-    bands = (pixels[top : top + step] for top in range(0, 70, step))
-    write_tiff_rows(path, bands, shape=pixels.shape, dtype=pixels.dtype, icc_profile=b"profile")  # type: ignore[arg-type]
+
+    class Stepwise(WholePicture):
+        def bands(self) -> Iterator[np.ndarray]:
+            return (pixels[top : top + step] for top in range(0, 70, step))
+
+    with tifffile.TiffWriter(path, byteorder="<") as file:
+        write_page(file, Stepwise(pixels), icc_profile=b"profile")
     assert np.array_equal(tifffile.imread(path).reshape(pixels.shape), pixels)
     if dtype == "uint8" or channels == 1:
         with Image.open(path) as image:
             assert np.array_equal(np.asarray(image).reshape(pixels.shape), pixels)
             assert image.info["icc_profile"] == b"profile"
+
+
+def test_what_4_gib_may_not_hold_is_big() -> None:
+    assert not is_big([WholePicture(np.broadcast_to(np.uint8(0), (40_000, 30_000, 3)))])
+    assert is_big([WholePicture(np.broadcast_to(np.uint8(0), (40_000, 40_000, 3)))])
+    assert is_big([WholePicture(np.broadcast_to(np.uint16(0), (30_000, 30_000, 3)))])
+    assert is_big(2 * [WholePicture(np.broadcast_to(np.uint8(0), (30_000, 30_000, 3)))])
 
 
 @pytest.mark.parametrize(
