@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
-from prosr_lightning.pictures.formats import FORMATS, write_picture
-from prosr_lightning.pictures.picture import read_picture
+from prosr_lightning.pictures.formats import FORMATS, write_rows
+from prosr_lightning.pictures.picture import read_rows
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
+from prosr_lightning.upscale.beside import enlarge_all
 from prosr_lightning.upscale.sizes import Enlarged
 from prosr_lightning.upscale.upscaler import ENGINES, Upscaler
 
@@ -65,24 +68,27 @@ class _Batch:
             engine=options.engine,
             trust=options.trust,
         )
-        pending = list(self.checked(jobs))
-        total = sum(width * height for _, (width, height) in pending)
+        sizes = dict(self.checked(jobs))
+        total, done = sum(width * height for width, height in sizes.values()), 0
         with progress_bars() as bar:
-            before = 0
-            for job, (width, height) in pending:
-                area = width * height
 
-                def show(share: float, before: int = before, area: int = area) -> None:
-                    done = before + share * area
-                    bar("enlarging", done, total, f"{done / total:.0%}")
+            def show(job: Enlargement, share: float) -> None:
+                width, height = sizes[job]
+                bar("enlarging", done + share * width * height, total, f"{self.done + 1}/{len(sizes)}")
 
+            for job, error in enlarge_all(
+                sizes,
+                read=partial(read_rows, allow_huge=options.allow_huge),
+                enlarge=lambda job, rows: upscaler.rows(
+                    rows, options.wanted, self_ensemble=options.tta, on_progress=partial(show, job)
+                ),
+                write=write_rows,
+            ):
                 with self.guarded(job.source):
-                    picture = read_picture(job.source, allow_huge=options.allow_huge)
-                    arguments = {"self_ensemble": options.tta, "on_progress": show}
-                    write_picture(job.target, upscaler.enlarge(picture, options.wanted, **arguments)[-1])
+                    if error is not None:
+                        raise error
                     self.done += 1
-                show(1.0)
-                before += area
+                done += math.prod(sizes[job])
 
     def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
         """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
