@@ -76,7 +76,7 @@ def pad_symmetric(image: Tensor, margin: int) -> Tensor:
     Returns:
         `(..., H + 2 * margin, W + 2 * margin)`.
 
-    Example:
+    Examples:
         >>> pad_symmetric(torch.tensor([[1, 2, 3]]), 2)[2]
         tensor([2, 1, 1, 2, 3, 3, 2])
     """

@@ -168,7 +168,7 @@ def levels_up_to(scale: int) -> tuple[int, ...]:
     Raises:
         ConfigError: If `scale` is anything else.
 
-    Example:
+    Examples:
         >>> levels_up_to(8)
         (2, 4, 8)
     """

@@ -56,7 +56,7 @@ def parse_words(words: Sequence[str]) -> argparse.Namespace:
     Raises:
         ConfigError: If a word has no such form, its key is unknown or given twice, or values do not fit.
 
-    Example:
+    Examples:
         >>> parse_words(["table=4", "runs=[a,ProSRN (2x, 4x)=b]"]).runs
         ('a', 'ProSRN (2x, 4x)=b')
     """

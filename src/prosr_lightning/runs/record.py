@@ -185,7 +185,7 @@ def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
     Args:
         device: Where the network computes.
 
-    Example:
+    Examples:
         >>> sorted(describe_hardware())
         ['cores', 'cpu', 'device', 'memory', 'threads', 'torch']
     """

@@ -142,7 +142,7 @@ def changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tup
         earlier: Resolved, as a checkpoint has it.
         now: Resolved.
 
-    Example:
+    Examples:
         >>> changes({"seed": 0, "data": {"cache_dir": "a"}}, {"seed": 1, "data": {"cache_dir": "b"}})
         {'seed': (0, 1)}
     """
