@@ -1,24 +1,31 @@
-"""What entry points say: errors in one line, and how far they are."""
+"""What entry points say: results, errors in one line, and how far they are."""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from prosr_lightning.errors import ProSRError, StoppedError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_LINE_EVERY = 0.1
 _PLACE_ERRORS = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)
 
 
 def say(text: str) -> None:
     """Tell the user of a command something, on standard error."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201  # the commands' one way to speak
+
+
+def answer(result: RenderableType) -> None:
+    """Print a result of a command, a line or a table, on standard output."""
+    Console(highlight=False, markup=False, emoji=False).print(result, soft_wrap=isinstance(result, str))
 
 
 def causes(error: BaseException | None) -> list[BaseException]:
@@ -90,6 +97,12 @@ def _concerns_a_place(error: OSError) -> bool:
     return made or isinstance(error, _PLACE_ERRORS)
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add `--trust CLASS`, repeatable, to a command that reads weights files; see `weights.load_network`."""
+    meaning = "a network of your own that a weights file may ask for; repeat it for several"
+    parser.add_argument("--trust", action="append", default=[], metavar="CLASS", help=meaning)
+
+
 @contextmanager
 def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Show a bar with count and remaining time on standard error; nothing where that is not a terminal.
@@ -101,14 +114,47 @@ def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[[int, i
     Yields:
         A function to call with (done, total).
     """
+    with progress_bars(shown=shown) as show:
+        yield lambda done, total: show(title, done, total, f"{done}/{total}")
+
+
+@contextmanager
+def progress_bars(
+    *, shown: bool = True, lines: bool = False
+) -> Iterator[Callable[[str, float, float | None, str], None]]:
+    """Show a bar for each of several things on standard error, where that is a terminal.
+
+    Args:
+        shown: False shows nothing.
+        lines: Where it is no terminal, answer with a line at every tenth instead.
+
+    Yields:
+        A function to call with what is being done, how much of it is, the total if that is known, and both in words.
+    """
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[amount]}"))
+    bars: dict[str, TaskID] = {}
+    told: dict[str, float] = {}
+
+    def show(title: str, done: float, total: float | None, amount: str) -> None:
+        if console.is_terminal:
+            if title not in bars:
+                bars[title] = progress.add_task(title, amount=amount)
+            progress.update(bars[title], completed=done, total=total, amount=amount)
+        elif lines:
+            reached = done / (total or 1e9)  # of bytes whose number is not known: a line at every 100 MB
+            last = told.get(title, 0.0)
+            if done == total or reached < last or reached >= last + _LINE_EVERY:
+                told[title] = reached
+                answer(f"{title}: {amount}")
+
+    with Progress(
+        *columns,
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        console=console,
+        transient=True,
+        disable=not (shown and console.is_terminal),
+        redirect_stdout=sys.stdout.isatty(),  # or what a command answers goes to the terminal, not into its file
+    ) as progress:
+        yield show

@@ -6,9 +6,10 @@ import re
 import shutil
 
 import pytest
+from PIL import Image
+from project import Project
 
 from documents import DOCUMENTS, REPOSITORY, Block, blocks_of
-from project import Project
 
 RUN = {document: [block for block in blocks_of(document) if block.run] for document in DOCUMENTS}
 TESTED_ELSEWHERE = REPOSITORY / "docs" / "extending.md"  # test_extending, with its files
@@ -18,7 +19,8 @@ TESTED_ELSEWHERE = REPOSITORY / "docs" / "extending.md"  # test_extending, with 
 def project(tmp_path_factory) -> Project:
     project = Project(tmp_path_factory.mktemp("documents"), files={})
     shutil.copytree(project.folder / "photographs", project.folder / "holiday")
-    shutil.copy(project.folder / "photographs" / "0.png", project.folder / "photo.jpg")
+    with Image.open(project.folder / "photographs" / "0.png") as picture:
+        picture.resize((160, 128)).save(project.folder / "photo.jpg")
     return project
 
 

@@ -172,6 +172,6 @@ def test_ctrl_c_says_what_is_kept(dripping: str, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert error.startswith("interrupted. What has arrived is kept in data/.downloads/Set5/")
+    assert error.startswith("error: Interrupted. What has arrived is kept in data/.downloads/Set5/")
     assert "run the same command again to go on from there" in error
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".downloads"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from project import Project
 
 from documents import REPOSITORY
-from project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

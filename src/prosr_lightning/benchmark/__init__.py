@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from prosr_lightning.benchmark.comparing import Section
 from prosr_lightning.benchmark.growth import SMALLEST
@@ -27,7 +26,7 @@ from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble, table
 from prosr_lightning.benchmark.training import measure_training
 from prosr_lightning.benchmark.upscaling import measure_networks, measure_upscaling
-from prosr_lightning.console import progress_bar, run_reporting
+from prosr_lightning.console import add_trust, answer, progress_bar, run_reporting, say
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
@@ -62,7 +61,9 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
     device = choose_device(options.device)
     parts = PARTS if options.part == "all" else (options.part,)
     names = [options.name, *options.beside] if NETWORKS in parts else [options.name] if "upscale" in parts else []
-    networks = {Path(name).name: load_network(name).network for name in names}  # before anything takes time
+    networks = {
+        Path(name).name: load_network(name, trust=options.trust).network for name in names
+    }  # before anything takes time
     sections: list[Section] = []
     for part in parts:
         announce(f"Measuring {part}")
@@ -185,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--opencv-model", type=Path, help="LapSRN_x4.pb for OpenCV's dnn_superres; default: its layers, untrained"
     )
+    add_trust(parser)
     return parser
 
 
@@ -197,13 +199,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module="lightning.*")  # hints about workers and log intervals
 
     def command() -> None:
-        errors = Console(stderr=True, highlight=False)
-        result = run(options, announce=errors.print)
+        result = run(options, announce=say)
         path = options.output or Path("logs") / "benchmark" / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}.json"
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        console = Console()
-        console.print(terminal(table(result)))
-        console.print(f"Written to {path}", highlight=False, soft_wrap=True)
+        answer(terminal(table(result)))
+        answer(f"Written to {path}")
 
     return run_reporting(command)

@@ -67,4 +67,21 @@ ASIDE = frozenset(  # last parts of keys that say where and with what help, not 
     | {"log_every_n_steps", "profiler"}
 )
 COMPARED = ("val_scales", "data.val_sets", "data.val_limit", "data.held_out", "data._target_")  # what a score is of
+REPEATED = (
+    "paths",
+    "sweep",
+    "trainer.enable_progress_bar",
+)  # what the repetition of a job may change
+PORTABLE: Mapping[str, str | None] = {  # keys that name a place, and what a portable checkpoint has there
+    "train_dir": "data/train",
+    "data_dir": "data",
+    "cache_dir": "~/.cache/prosr_lightning",
+    "log_dir": "logs",
+    "output_dir": "run",
+    "default_root_dir": "run",
+    "save_dir": "run",
+    "dirpath": "run/checkpoints",
+    "init_from": None,
+    "ckpt_path": None,
+}
 EXTRAS = {"hydra/launcher/joblib": "joblib", "hydra/launcher/submitit": "slurm", "hydra/sweeper/optuna": "optuna"}

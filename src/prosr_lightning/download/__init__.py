@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
+from prosr_lightning.console import answer, progress_bars, run_reporting
 from prosr_lightning.download.catalogue import DATASETS
 from prosr_lightning.download.downloads import CACHE, download
 from prosr_lightning.download.transfer import Transfer
-from prosr_lightning.errors import ConfigError, ProSRError
-
-INTERRUPTED = 130  # 128 + SIGINT, the shell's convention
-_LINE_EVERY = 0.1  # without a terminal: a line at every tenth of a file
+from prosr_lightning.errors import ConfigError, StoppedError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,18 +24,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 for an error, 130 if interrupted. A mistyped command line exits with 2.
     """
     arguments = _parser().parse_args(argv)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    try:
-        with _display(console) as show:
-            _download_all(arguments, Transfer(say=console.print, progress=show))
-    except ProSRError as error:
-        errors.print(f"error: {error}")
-        return 1
-    except KeyboardInterrupt:
-        errors.print(f"interrupted. {_kept(arguments.root)}")
-        return INTERRUPTED
-    return 0
+
+    def command() -> None:
+        try:
+            with progress_bars(lines=True) as show:
+                _download_all(arguments, Transfer(say=answer, progress=show))
+        except KeyboardInterrupt:
+            raise StoppedError(f"Interrupted. {_kept(arguments.root)}", number=signal.SIGINT) from None
+
+    return run_reporting(command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,38 +81,3 @@ def _kept(root: Path) -> str:
         return "Nothing was left half-written; run the same command again."
     listed = ", ".join(f"{path} ({path.stat().st_size / 1e6:.1f} MB)" for path in parts)
     return f"What has arrived is kept in {listed}; run the same command again to go on from there."
-
-
-@contextmanager
-def _display(console: Console) -> Iterator[Callable[[str, int, int | None, str], None]]:
-    """Give what shows how far a file has come: by a bar on a terminal, by a line now and then elsewhere."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}"),
-        TimeRemainingColumn(),
-    )
-    bars: dict[str, TaskID] = {}
-    told: dict[str, float] = {}
-
-    def show(label: str, done: int, total: int | None, unit: str) -> None:
-        amount = _amount(done, total, unit)
-        if console.is_terminal:
-            if label not in bars:
-                bars[label] = progress.add_task(label, amount=amount)
-            progress.update(bars[label], completed=done, total=total, amount=amount)
-            return
-        reached = done / (total or 1e9)  # of an unknown size: a line at every 100 MB
-        last = told.get(label, 0.0)
-        if done == total or reached < last or reached >= last + _LINE_EVERY:
-            told[label] = reached
-            console.print(f"{label}: {amount}")
-
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield show
-
-
-def _amount(done: int, total: int | None, unit: str) -> str:
-    if unit == "files":
-        return f"{done} of {total} files"
-    return f"{done / 1e6:.1f} MB" if total is None else f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"

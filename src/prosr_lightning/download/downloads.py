@@ -170,7 +170,7 @@ def _fetch_files(part: Part, source: Files, cache: Path, *, checksums: Checksums
         key = f"{part.folder}/{name}"
         fetch(url, cache / name, label=key, sha256=checksums.get(key), sha256_is=checksums.remedy, transfer=silent)
         checksums.note(key, cache / name, source=url)
-        transfer.progress(part.leaf, done, part.count, "files")
+        transfer.progress(part.leaf, done, part.count, f"{done} of {part.count} files")
 
 
 def _get_archive(part: Part, source: Archive | Path, cache: Path, checksums: Checksums, transfer: Transfer) -> Path:

@@ -35,13 +35,13 @@ class Transfer:
         attempts: Failures in a row, without a byte gained, after which an address is given up.
         sleep: Waits the seconds it is given between attempts (1, 2, 4, ...).
         say: Called with one line about something the user should know.
-        progress: Called with a label, how much is done, the total if known, and the unit: `bytes` or `files`.
+        progress: Called with a label, how much is done, the total if known, and both in words.
     """
 
     attempts: int = 3
     sleep: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = field(default=lambda _line: None)
-    progress: Callable[[str, int, int | None, str], None] = field(default=lambda *_state: None)
+    progress: Callable[[str, float, float | None, str], None] = field(default=lambda *_state: None)
 
 
 def fetch(
@@ -156,7 +156,8 @@ class _Resuming:
             for chunk in response.iter_content(_CHUNK):
                 file.write(chunk)
                 done += len(chunk)
-                self.transfer.progress(self.label, done, total, "bytes")
+                amount = f"{done / 1e6:.1f} {'' if total is None else f'of {total / 1e6:.1f} '}MB"
+                self.transfer.progress(self.label, done, total, amount)
         if total is not None and done != total:
             raise _BrokenOffError(f"the connection ended after {done} of {total} bytes")
 

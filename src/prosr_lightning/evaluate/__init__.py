@@ -13,10 +13,9 @@ from typing import cast
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from prosr_lightning.config import hydra_main
-from prosr_lightning.console import progress_bar
+from prosr_lightning.console import answer, progress_bar
 from prosr_lightning.data.benchmarks import Benchmark, find_benchmarks
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.running import Progress, evaluate_folder, evaluate_network
@@ -222,9 +221,8 @@ def main(cfg: DictConfig) -> None:
         **settings,  # type: ignore[arg-type]  # a test compares the keys of conf/evaluate.yaml with the fields
     )
     rows, info = run(options)
-    console = Console()
-    console.print(terminal(results_table(rows, info)))
-    console.print(f"Run folder: {options.output_dir}", highlight=False, soft_wrap=True)
+    answer(terminal(results_table(rows, info)))
+    answer(f"Run folder: {options.output_dir}")
     for node in (cfg.logger or {}).values():
         if node is not None:
             _log(instantiate(node, _convert_="all"), rows, info)

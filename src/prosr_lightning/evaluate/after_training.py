@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
+from prosr_lightning.console import answer
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluate.methods import make_sample, read_ycbcr
 from prosr_lightning.evaluate.running import evaluate_network
@@ -87,14 +87,13 @@ def score_run(
             device=str(device),
         )
         write_results(folder, scores[method], info)
-    console = Console()
-    console.print(terminal(_table(scores, protocol, info.lr_images)))
+    answer(terminal(_table(scores, protocol, info.lr_images)))
     for measure in measures:
-        console.print(terminal(_measure_table(scores, measure)))
+        answer(terminal(_measure_table(scores, measure)))
     if picture:
         path = output_dir / "comparison.png"
         write_rgb(path, draw_comparison(scores, benchmarks[0], scales, output_dir / "test", degradation=degradation))
-        console.print(f"Comparison picture: {path}", highlight=False, soft_wrap=True)
+        answer(f"Comparison picture: {path}")
     return scores
 
 

@@ -11,16 +11,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from prosr_lightning.console import run_reporting
+from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.after_training import draw_comparison
 from prosr_lightning.evaluate.running import evaluate_network
 from prosr_lightning.imaging.io import write_rgb
 from prosr_lightning.metrics.protocol import PAPER
-from prosr_lightning.networks.contract import SRNetwork
+from prosr_lightning.networks import SRNetwork, Trust
 from prosr_lightning.networks.weights import load_network
 
 
@@ -31,6 +29,7 @@ def illustrate(
     out: Path,
     *,
     window: tuple[int, int] | None = None,
+    trust: Trust = (),
 ) -> None:
     """Draw bicubic and networks beside the original.
 
@@ -40,6 +39,7 @@ def illustrate(
         scales: The factors, one row each.
         out: The drawing.
         window: Top and left of the crop; None finds the most detailed place.
+        trust: As `load_network`.
 
     Raises:
         CheckpointError: If weights cannot be loaded.
@@ -49,7 +49,7 @@ def illustrate(
     benchmark = Benchmark(name="photograph", images=(image,))
     methods: dict[str, SRNetwork | None] = {"bicubic": None}
     for caption, source in networks:
-        network = load_network(source).network
+        network = load_network(source, trust=trust).network
         if Path(caption).name != caption:
             raise ConfigError(f"A caption must be a plain name, got {caption!r}; leave out the slashes.")
         methods[caption] = network
@@ -78,12 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-n", "--model", nargs="+", default=["prosrn"], metavar="[CAPTION=]WEIGHTS", help="released names or files"
     )
     parser.add_argument("--window", type=int, nargs=2, metavar=("TOP", "LEFT"), help="where to crop")
+    add_trust(parser)
     options = parser.parse_args(arguments)
     networks = [_split(word) for word in options.model]
 
     def command() -> None:
         window = tuple(options.window) if options.window else None
-        illustrate(options.input, networks, options.scale, options.output, window=window)
-        Console(soft_wrap=True).print(f"Drawing: {options.output}", highlight=False)
+        illustrate(options.input, networks, options.scale, options.output, window=window, trust=options.trust)
+        answer(f"Drawing: {options.output}")
 
     return run_reporting(command)

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from rich.console import Console
-from rich.markup import escape
 from torch import Tensor, nn
 
+from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks import SRNetwork, Trust
-from prosr_lightning.networks.weights import TRUST_HELP, load_network
+from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.engines import TorchEngine
 from prosr_lightning.upscale.runtimes import RADIUS_KEY, WIDEST_KEY
 
@@ -210,26 +209,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="prosr-export", description="Export a network for other programs.")
     add = parser.add_argument
     add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
-    add("--trust", action="append", default=[], metavar="CLASS", help=TRUST_HELP)
+    add_trust(parser)
     add("-f", "--format", default="onnx", choices=tuple(FORMATS), help="default: onnx")
     add("-g", "--graph", default="both", choices=("both", *GRAPHS), help="step: luminance; rgb: the whole way")
     add("-s", "--scale", type=int, default=4, choices=(2, 4, 8, 16), help="of the rgb graph; default: 4")
     add("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: the current folder")
     options = parser.parse_args(arguments)
     graphs = GRAPHS if options.graph == "both" else (options.graph,)
-    try:
-        written = export_network(
-            options.model,
-            options.output,
-            target=options.format,
-            graphs=graphs,
-            scale=options.scale,
-            trust=options.trust,
-        )
-    except ProSRError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-        return 1
-    for exported in written:
-        line = f"{exported.path}: largest difference to PyTorch {exported.difference:.1e}"
-        Console(soft_wrap=True).print(escape(line), highlight=False)
-    return 0
+
+    def command() -> None:
+        settings = {"target": options.format, "graphs": graphs, "scale": options.scale, "trust": options.trust}
+        for exported in export_network(options.model, options.output, **settings):
+            answer(f"{exported.path}: largest difference to PyTorch {exported.difference:.1e}")
+
+    return run_reporting(command)

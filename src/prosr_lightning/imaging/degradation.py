@@ -6,10 +6,16 @@ One object serves training patches, validation images, tables and the pictures b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import final
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.color import rgb_to_ycbcr, ycbcr_to_rgb
+from prosr_lightning.imaging.jpeg import BLOCK, jpeg
 from prosr_lightning.imaging.resize import bicubic_downscale
 
 BICUBIC = "bicubic"  # the name of the usual one
@@ -45,6 +51,16 @@ class Degradation(ABC):
             `(N, C, H / scale, W / scale)` of the same dtype and device, neither rounded nor clamped by the caller.
         """
 
+    def of_patches(self, hr: Tensor, scale: int, *, draw: Draw) -> Tensor:
+        """Make the LR images of training patches; the same as of whole images unless a subclass knows better.
+
+        Args:
+            hr: As in `__call__`, with a margin on every side.
+            scale: As in `__call__`.
+            draw: As in `__call__`.
+        """
+        return self(hr, scale, draw=draw)
+
     def margin(self, scale: int) -> int:
         """Return the HR pixels around an LR pixel's own that may change it, a multiple of `scale`.
 
@@ -71,3 +87,79 @@ class Bicubic(Degradation):
     def name(self) -> str:
         """What tables call it."""
         return BICUBIC
+
+
+@final
+class Jpeg(Degradation):
+    """Bicubic, then a JPEG file of random quality: 8-bit codes, as it is decoded.
+
+    A whole image is compressed as a file is; of the training patches a share stays clean, and the 8x8 grid of each
+    begins anywhere, as in the middle of a picture, so that a network cannot learn where to expect it.
+
+    Args:
+        quality: The qualities to draw from, lowest and highest, or a single one; 1 to 100, as Pillow counts them.
+        clean: Share of the training patches that are left as bicubic makes them, so that one network keeps what is
+            clean; whole images are all compressed.
+
+    Raises:
+        ConfigError: If a value is outside its range.
+    """
+
+    def __init__(self, *, quality: int | Sequence[int] = (30, 95), clean: float = 0.2) -> None:
+        ends = [quality] if isinstance(quality, int | float) else list(quality)
+        whole = all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
+        if len(ends) not in (1, 2) or not whole or not 1 <= ends[0] <= ends[-1] <= 100:
+            raise ConfigError(
+                "`quality` must be a whole number from 1 to 100, or two of them with the lower first, got "
+                f"{quality!r}; choose for instance 40 or [30,95]."
+            )
+        if isinstance(clean, bool) or not isinstance(clean, int | float) or not 0 <= clean <= 1:
+            raise ConfigError(f"`clean` must be a share from 0 to 1, got {clean!r}; 0.2 keeps clean pictures sharp.")
+        self.lowest, self.highest, self.clean = ends[0], ends[-1], clean
+
+    def __call__(self, hr: Tensor, scale: int, *, draw: Draw) -> Tensor:
+        """Shrink by `scale` and compress, with the grid in the upper left corner."""
+        lr = bicubic_downscale(hr, scale)
+        return _compressed(lr, self._qualities(random_of(draw), len(lr)))
+
+    def of_patches(self, hr: Tensor, scale: int, *, draw: Draw) -> Tensor:
+        """Shrink by `scale`, and compress all but the clean share with the grid anywhere."""
+        lr, random = bicubic_downscale(hr, scale), random_of(draw)
+        qualities = self._qualities(random, len(lr))
+        begin = torch.from_numpy(random.integers(BLOCK, size=(2, len(lr), 1)))  # of each patch within the first block
+        clean = torch.from_numpy(random.random(len(lr)) < self.clean).to(lr.device)
+        around = torch.arange(lr.shape[-1] + BLOCK - 1) - begin
+        lossy = _compressed(_windows(lr, around.clamp(0, lr.shape[-1] - 1)), qualities)
+        return torch.where(clean[:, None, None, None], lr, _windows(lossy, torch.arange(lr.shape[-1]) + begin))
+
+    def margin(self, scale: int) -> int:
+        """Return bicubic's and a block."""
+        return super().margin(scale) + BLOCK * scale
+
+    @property
+    def name(self) -> str:
+        """What tables call it, with its quality."""
+        return f"JPEG q{self.lowest}" + (f"-{self.highest}" if self.highest > self.lowest else "")
+
+    def _qualities(self, random: np.random.Generator, count: int) -> Tensor:
+        return torch.from_numpy(random.integers(self.lowest, self.highest, size=count, endpoint=True))
+
+
+def random_of(draw: Draw) -> np.random.Generator:
+    """Return the generator of a degradation's random values, which is not the one that draws the patches."""
+    return np.random.default_rng((*draw, 2))
+
+
+def _compressed(lr: Tensor, quality: Tensor) -> Tensor:
+    """Compress luminance as a gray file, or YCbCr as a colour file."""
+    if lr.shape[1] == 3:
+        return rgb_to_ycbcr(jpeg(ycbcr_to_rgb(lr) * 255, quality) / 255)
+    full_range = (lr * 255 - 16) * (255 / 219)  # the luma of JPEG's own YCbCr
+    return (jpeg(full_range, quality) * (219 / 255) + 16) / 255
+
+
+def _windows(images: Tensor, positions: Tensor) -> Tensor:
+    """Read from each image its own rows and columns, `positions` being `(2, N, S)`."""
+    rows, columns = positions.to(images.device)
+    batch, plane = (torch.arange(size, device=images.device) for size in images.shape[:2])
+    return images[batch[:, None, None, None], plane[:, None, None], rows[:, None, :, None], columns[:, None, None]]

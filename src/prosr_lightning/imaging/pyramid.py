@@ -47,7 +47,7 @@ def level_pyramid(
     targets = {level: _shrink(patches, scale // level, margin) for level in levels}
     if type(degradation) is Bicubic:  # the margin takes the place of the mirrored edges of a whole image
         return _shrink(patches, scale, margin), targets
-    lr, expected = degradation(patches, scale, draw=draw), patches.shape[-1] // scale
+    lr, expected = degradation.of_patches(patches, scale, draw=draw), patches.shape[-1] // scale
     if lr.shape != (*patches.shape[:2], expected, expected):
         raise ConfigError(
             f"The degradation {degradation.name} must shrink {tuple(patches.shape)} by {scale} to "

@@ -27,7 +27,6 @@ from prosr_lightning.networks.architecture import describe
 
 RELEASED_FOLDER = Path(__file__).parents[1] / "released"
 HEADER_KEY = "prosr"
-TRUST_HELP = "a network of your own that the file may ask for; repeat it for several"
 
 # What a state dict of another program looks like: a pattern that one of its keys matches, and the program's name.
 _FOREIGN = (

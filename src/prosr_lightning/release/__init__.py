@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from prosr_lightning.console import run_reporting
+from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.networks import Trust
 from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.contract import count_parameters
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
@@ -29,7 +28,14 @@ _PRIVATE = frozenset({"train_dir", "data_dir", "cache_dir", "val_sets", "default
 
 
 def release(
-    checkpoint: Path, name: str, *, scores: Path, training_data: str, licence: str, folder: Path = RELEASED_FOLDER
+    checkpoint: Path,
+    name: str,
+    *,
+    scores: Path,
+    training_data: str,
+    licence: str,
+    folder: Path = RELEASED_FOLDER,
+    trust: Trust = (),
 ) -> Path:
     """Write released weights with what is known of their training, and the model card of all released weights.
 
@@ -40,6 +46,7 @@ def release(
         training_data: What they were trained on, in one sentence.
         licence: Licence of the weights.
         folder: Where released weights are.
+        trust: As `weights.load_network`; the card needs it for every file in the folder.
 
     Returns:
         The weights file.
@@ -51,7 +58,7 @@ def release(
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise ConfigError(f"`name` must be of small letters, digits and _, got {name!r}; choose e.g. prosrn_x2.")
-    loaded = load_network(checkpoint)
+    loaded = load_network(checkpoint, trust=trust)
     network = loaded.network.folded()  # what only helped the training stays behind
     config = loaded.metadata.get("config")
     if not config:
@@ -71,20 +78,21 @@ def release(
     }
     path = folder / f"{name}.safetensors"
     save_network(path, network, metadata)
-    write_card(folder)
+    write_card(folder, trust=trust)
     return path
 
 
-def write_card(folder: Path = RELEASED_FOLDER) -> None:
+def write_card(folder: Path = RELEASED_FOLDER, *, trust: Trust = ()) -> None:
     """Write the model card of every weights file in a folder, from what the files say of themselves.
 
     Args:
         folder: The folder; gets `MODEL_CARD.md`.
+        trust: As `weights.load_network`.
 
     Raises:
         StorageError: If it cannot be written.
     """
-    sections = [_section(load_network(path).metadata) for path in sorted(folder.glob("*.safetensors"))]
+    sections = [_section(load_network(path, trust=trust).metadata) for path in sorted(folder.glob("*.safetensors"))]
     head = (
         "# Released weights\n\nWritten by `python -m prosr_lightning.release` from the headers of the files beside it. "
         "Scores are PSNR in dB / SSIM on luminance.\nThe networks undo bicubic downscaling of photographs; noise, "
@@ -168,6 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar=("LAST", "COPY"),
         help="also write the whole state in LAST, without the folders of this machine, to COPY",
     )
+    add_trust(parser)
     options = parser.parse_args(arguments)
 
     def command() -> None:
@@ -177,10 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scores=options.scores,
             training_data=options.training_data,
             licence=options.licence,
+            trust=options.trust,
         )
-        Console(soft_wrap=True).print(f"Released {path}", highlight=False)
+        answer(f"Released {path}")
         if options.state is not None:
-            write_portable(*options.state)
-            Console(soft_wrap=True).print(f"Wrote {options.state[1]}, to go on from", highlight=False)
+            write_portable(*options.state, trust=options.trust)
+            answer(f"Wrote {options.state[1]}, to go on from")
 
     return run_reporting(command)

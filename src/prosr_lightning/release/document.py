@@ -10,9 +10,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from prosr_lightning.console import run_reporting
+from prosr_lightning.console import answer, run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, released_names
@@ -97,7 +95,9 @@ def write_scores(document: Path) -> None:
     try:
         text = document.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{document} must be a text file, but: {error.strerror}; run it beside the README.") from error
+        raise ConfigError(
+            f"{document} must be a text file, but: {error.strerror}; run it beside the README."
+        ) from error
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -119,6 +119,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def command() -> None:
         for document in options.documents:
             write_scores(document)
-            Console(soft_wrap=True).print(f"Wrote the table of scores into {document}", highlight=False)
+            answer(f"Wrote the table of scores into {document}")
 
     return run_reporting(command)

@@ -111,7 +111,7 @@ class RunRecord:
         if network is None:
             return {}
         target = self.setting("degradation._target_")
-        degradation = {} if target in (None, _BICUBIC) else {"degradation": target}
+        degradation = {} if target in (None, _BICUBIC) else {"degradation": self.choices.get("degradation", target)}
         own = network.architecture
         paper = type(network)(**{key: own[key] for key in own.keys() & {"scale"}}).architecture
         return {key: value for key, value in own.items() if value != paper[key]} | degradation

@@ -24,12 +24,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.schema import leaves
+from prosr_lightning.config.tree import REPEATED
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.runs.folder import LAST
 from prosr_lightning.runs.record import read_record
 from prosr_lightning.runs.sweeps import job_folders, read_command, read_job
-
-_IGNORED = ("paths", "sweep", "trainer.enable_progress_bar")  # what may differ between a job and its repetition
 
 
 def configuration_of(cfg: DictConfig) -> dict[str, Any]:
@@ -172,7 +171,7 @@ def comparable(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_ignored(key: str) -> bool:
-    return any(key == one or key.startswith((f"{one}.", f"{one}@")) for one in _IGNORED)
+    return any(key == part or key.startswith((f"{part}.", f"{part}@")) for part in REPEATED)
 
 
 def _config_loader() -> ConfigLoader:

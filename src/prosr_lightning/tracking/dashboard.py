@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from prosr_lightning.console import run_reporting
+from prosr_lightning.console import answer, run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.tracking.comparison import create, describe_pages, specification
 
@@ -25,10 +25,10 @@ def _run(options: argparse.Namespace) -> None:
     entity, project = options.project.split("/")
     pages = describe_pages(entity, project, name=options.name, test_set=options.test_set)
     if options.dry_run:
-        print(json.dumps(specification(pages), indent=2))  # noqa: T201  # the command's output
+        answer(json.dumps(specification(pages), indent=2))
         return
     for kind, address in create(pages).items():
-        print(f"{kind}: {address}")  # noqa: T201  # the command's output
+        answer(f"{kind}: {address}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,25 +12,13 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
+from prosr_lightning.config.tree import PORTABLE
 from prosr_lightning.errors import CheckpointError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.lit.optimizers import compact_state
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.weights import load_network
 
-# What names a folder in a checkpoint, and what stands there in a portable one.
-_FOLDERS = {
-    "train_dir": "data/train",
-    "data_dir": "data",
-    "cache_dir": "~/.cache/prosr_lightning",
-    "log_dir": "logs",
-    "output_dir": "run",
-    "default_root_dir": "run",
-    "save_dir": "run",
-    "dirpath": "run/checkpoints",
-    "init_from": None,
-    "ckpt_path": None,
-}
 # What ModelCheckpoint remembers of files that are not there any more.
 _FORGOTTEN: dict[str, Any] = {
     "best_model_score": None,
@@ -150,7 +138,7 @@ def forget_best(state: Any) -> None:  # noqa: ANN401  # what a checkpoint holds
         state.update(_FORGOTTEN)
 
 
-def write_portable(source: Path, target: Path) -> None:
+def write_portable(source: Path, target: Path, *, trust: Trust = ()) -> None:
     """Copy the whole state of a run without the folders of the machine that trained, compact if it is schedule-free.
 
     The best weights so far are forgotten, since their file stays behind: a run that goes on looks for them anew.
@@ -158,12 +146,13 @@ def write_portable(source: Path, target: Path) -> None:
     Args:
         source: A checkpoint of training, `last.ckpt`.
         target: The file to write.
+        trust: As `weights.load_network`.
 
     Raises:
         CheckpointError: If the source is no whole state of a run.
         StorageError: If the target cannot be written.
     """
-    state = cast(dict[str, Any], _portable(compact_state(read_state(source))))
+    state = cast(dict[str, Any], _portable(compact_state(read_state(source, trust=trust))))
     AtomicCheckpointIO().save_checkpoint(state, target)
 
 
@@ -178,8 +167,8 @@ def _portable(node: Any) -> Any:  # noqa: ANN401  # what a checkpoint holds
     for key, value in node.items():
         if "best_model_path" in node and key in _FORGOTTEN:
             changed[key] = _FORGOTTEN[key]
-        elif key in _FOLDERS and isinstance(value, str):
-            changed[key] = _FOLDERS[key]
+        elif key in PORTABLE and isinstance(value, str):
+            changed[key] = PORTABLE[key]
         else:
             changed[key] = _portable(value)
     return changed

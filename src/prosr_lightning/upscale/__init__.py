@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-from prosr_lightning.errors import ProSRError
-from prosr_lightning.networks.weights import TRUST_HELP
+from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
+from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.formats import FORMATS, write_picture
 from prosr_lightning.pictures.picture import read_picture
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
+from prosr_lightning.upscale.sizes import Enlarged
 from prosr_lightning.upscale.upscaler import ENGINES, Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
@@ -27,32 +25,29 @@ log = logging.getLogger("prosr_lightning.upscale")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 1 if anything failed, or 130 if it was interrupted."""
     options = _parser().parse_args(arguments)
-    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
-    with _logging_to(errors, verbose=options.verbose):
+    batch = _Batch(options)
+
+    def command() -> None:
+        options.wanted = _wanted(options)
+        suffix = options.wanted.suffix if options.suffix is None else options.suffix
+        naming = Naming(options.output, suffix, options.ext)
+        plan = plan_batch(options.input, naming, recursive=options.recursive)
+        for _, failure in plan.failures:
+            batch.fail(failure)
         try:
-            naming = Naming(
-                options.output, f"_x{options.scale}" if options.suffix is None else options.suffix, options.ext
-            )
-            plan = plan_batch(options.input, naming, recursive=options.recursive)
-            batch = _Batch(console, errors, options)
-            for _, failure in plan.failures:
-                batch.fail(failure)
             batch.run(plan.jobs)
-        except ProSRError as error:
-            errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-            return 1
         except KeyboardInterrupt:
-            errors.print("interrupted; finished pictures are kept, nothing is half-written")
-            return 130
-    return batch.summarise()
+            text = "Interrupted; finished pictures are kept, nothing is half-written."
+            raise StoppedError(text, number=signal.SIGINT) from None
+
+    with _logging(verbose=options.verbose):
+        return run_reporting(command) or batch.summarise()
 
 
 @dataclass
 class _Batch:
     """Enlarge one picture after the other; a bad one is named and the rest goes on."""
 
-    console: Console
-    errors: Console
     options: argparse.Namespace
     done: int = 0
     skipped: int = 0
@@ -71,38 +66,36 @@ class _Batch:
             trust=options.trust,
         )
         pending = list(self.checked(jobs))
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        total = sum(width * height for _, width, height in pending)
-        with Progress(*columns, console=self.errors, transient=True, disable=not self.errors.is_terminal) as progress:
-            task = progress.add_task("enlarging", total=total)
+        total = sum(width * height for _, (width, height) in pending)
+        with progress_bars() as bar:
             before = 0
-            for job, width, height in pending:
+            for job, (width, height) in pending:
                 area = width * height
 
                 def show(share: float, before: int = before, area: int = area) -> None:
-                    progress.update(task, completed=before + share * area)
+                    done = before + share * area
+                    bar("enlarging", done, total, f"{done / total:.0%}")
 
                 with self.guarded(job.source):
                     picture = read_picture(job.source, allow_huge=options.allow_huge)
                     arguments = {"self_ensemble": options.tta, "on_progress": show}
-                    write_picture(job.target, upscaler.enlarge(picture, options.scale, **arguments)[-1])
+                    write_picture(job.target, upscaler.enlarge(picture, options.wanted, **arguments)[-1])
                     self.done += 1
+                show(1.0)
                 before += area
-                progress.update(task, completed=before)
 
-    def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, int, int]]:
-        """Yield the jobs that can begin, with their sizes, and print what they will do."""
-        scale = self.options.scale
+    def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
+        """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
         for job in jobs:
             if self.options.skip_existing and job.target.is_file():
                 self.skipped += 1
                 log.info("%s exists", job.target)
                 continue
             with self.guarded(job.source):
-                width, height = check_job(job, scale, allow_huge=self.options.allow_huge)
-                sizes = f"{width}x{height} -> {width * scale}x{height * scale}"
-                self.console.print(f"{escape(str(job.source))}: {sizes}, {escape(str(job.target))}", highlight=False)
-                yield job, width, height
+                size, result = check_job(job, self.options.wanted, allow_huge=self.options.allow_huge)
+                sizes = " -> ".join(f"{width}x{height}" for width, height in (size, result))
+                answer(f"{job.source}: {sizes}, {job.target}")
+                yield job, size
 
     @contextmanager
     def guarded(self, source: Path) -> Iterator[None]:
@@ -119,30 +112,26 @@ class _Batch:
 
     def fail(self, reason: ProSRError | str) -> None:
         self.failed.append(str(reason))
-        self.errors.print(f"[bold red]error:[/] {escape(str(reason))}", highlight=False)
+        say(f"error: {reason}")
 
     def summarise(self) -> int:
         parts = [f"{self.done} enlarged"]
         parts += [f"{self.skipped} skipped, their results exist"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
-        self.console.print(", ".join(parts), highlight=False)
+        answer(", ".join(parts))
         return 1 if self.failed else 0
 
 
-class _ToConsole(logging.Handler):
-    """Log records as lines on a rich console, above its progress bar."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self.console = console
+class _Said(logging.Handler):
+    """Log records as lines for the user, above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(f"{record.levelname.lower()}: {escape(self.format(record))}", highlight=False)
+        say(f"{record.levelname.lower()}: {self.format(record)}")
 
 
 @contextmanager
-def _logging_to(console: Console, *, verbose: bool) -> Iterator[None]:
-    logger, handler = logging.getLogger("prosr_lightning"), _ToConsole(console)
+def _logging(*, verbose: bool) -> Iterator[None]:
+    logger, handler = logging.getLogger("prosr_lightning"), _Said()
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -159,6 +148,20 @@ def _tile(text: str) -> int | str:
     if text == "auto" or text.isdecimal():
         return text if text == "auto" else int(text)
     raise argparse.ArgumentTypeError(f"must be auto, 0 or a number of pixels, got {text!r}; leave it out for auto")
+
+
+def _frame(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 1920x1080, got {text!r}")
+    return int(width), int(height)
+
+
+def _wanted(options: argparse.Namespace) -> Enlarged:
+    """Return what the options say of the size; 4 times where they say nothing."""
+    keys = ("scale", "width", "height", "fit", "megapixels")
+    chosen = {key: getattr(options, key) for key in keys if getattr(options, key) is not None}
+    return Enlarged(**chosen or {"scale": 4})
 
 
 def _output(text: str) -> Path:
@@ -184,11 +187,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="folder, or file for one picture; default: beside the input",
     )
-    add("-s", "--scale", type=int, choices=(2, 4, 8, 16), default=4, help="default: 4")
+    how_large = parser.add_mutually_exclusive_group()
+    how_large.add_argument("-s", "--scale", type=float, metavar="N", help="above 1, up to 16; default: 4")
+    how_large.add_argument("--width", type=int, metavar="PIXELS", help="of the result; the height follows")
+    how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
+    how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
+    how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
     add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
-    add("--trust", action="append", default=[], metavar="CLASS", help=TRUST_HELP)
+    add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
-    add("--suffix", help="put after the name; default: _x4 for scale 4; may be empty with -o")
+    add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")
     add("--ext", default="auto", choices=("auto", *(key.removeprefix(".") for key in FORMATS)), help="auto writes png")
     add("-r", "--recursive", action="store_true", help="folders below folders too; the tree is mirrored in -o")
     add("--skip-existing", action="store_true", help="leave out pictures whose result exists")

@@ -12,16 +12,16 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.markup import escape
 from torch import Tensor
 
+from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks.weights import released_names
@@ -34,6 +34,7 @@ MOST_MEGAPIXELS = 64  # as much as browsers show without trouble; the command li
 _A_DAY = 86400  # seconds; then uploads and results are removed from a server that runs on
 
 OnProgress = Callable[[float], None]
+_Enlarge = Callable[..., Iterator[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Bicubic:
     def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
         return bicubic_upscale(window, factor)
 
-    def bands(self, image: Tensor, factor: int) -> None:
+    def streamed(self, factor: int, *, count: int, width: int) -> None:
         return None
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
@@ -131,11 +132,12 @@ def choices(model: str | None = None) -> dict[str, str]:
     return offered
 
 
-def build_page(models: Mapping[str, str]) -> Any:  # noqa: ANN401  # gradio is optional
+def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upscaler.from_pretrained) -> Any:  # noqa: ANN401  # gradio is optional
     """Return the page, a `gradio.Blocks`; its files go to the folder that GRADIO_TEMP_DIR names.
 
     Args:
         models: See `choices`.
+        load: Loads one of them.
 
     Raises:
         MissingDependencyError: If gradio is not installed.
@@ -157,13 +159,13 @@ def build_page(models: Mapping[str, str]) -> Any:  # noqa: ANN401  # gradio is o
                 )
                 facts = gr.Markdown()
                 download = gr.DownloadButton("Download PNG", interactive=False)
-        button.click(_handler(gr, models), [picture, scale, model], [slider, download, facts], api_name="enlarge")
+        button.click(_handler(gr, models, load), [picture, scale, model], [slider, download, facts], api_name="enlarge")
     return page
 
 
-def _handler(gr: Any, models: Mapping[str, str]) -> Callable[..., Iterator[tuple[Any, ...]]]:  # noqa: ANN401
+def _handler(gr: Any, models: Mapping[str, str], load: Callable[[str], Upscaler]) -> _Enlarge:  # noqa: ANN401
     """Return what the button does."""
-    load = lru_cache(maxsize=2)(Upscaler.from_pretrained)
+    kept = lru_cache(maxsize=2)(load)
     bar = gr.Progress()
 
     def enlarge(source: str | None, scale: int, model: str, progress: Any = bar) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
@@ -171,7 +173,7 @@ def _handler(gr: Any, models: Mapping[str, str]) -> Callable[..., Iterator[tuple
             if source is None:
                 raise ImageError("There must be a picture to enlarge, found none; drop one on the left.")
             with tempfile.TemporaryDirectory() as folder:  # until gradio has copied the files
-                result = compare(Path(source), scale, load(models[model]), Path(folder), on_progress=progress)
+                result = compare(Path(source), scale, kept(models[model]), Path(folder), on_progress=progress)
                 files = str(result.bicubic), str(result.enlarged)
                 yield files, gr.DownloadButton(value=files[1], interactive=True), f"{result.facts}, {model}"
         except ProSRError as error:
@@ -184,19 +186,16 @@ def _handler(gr: Any, models: Mapping[str, str]) -> Callable[..., Iterator[tuple
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page until interrupted and return the exit code."""
     options = _parser().parse_args(arguments)
-    errors = Console(stderr=True, soft_wrap=True)
-    try:
+
+    def command() -> None:
         models = choices(options.model)
-        Upscaler.from_pretrained(next(iter(models.values())))  # a wrong name or file is told now, not in the browser
-        with tempfile.TemporaryDirectory(prefix="prosr-web-") as folder:
+        load = partial(Upscaler.from_pretrained, trust=options.trust)
+        load(next(iter(models.values())))  # a wrong name or file is told now, not in the browser
+        with tempfile.TemporaryDirectory(prefix="prosr-web-") as folder, suppress(KeyboardInterrupt):
             os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and results are removed when the server ends
-            _serve(build_page(models), host=options.host, port=options.port)
-    except ProSRError as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-        return 1
-    except KeyboardInterrupt:
-        pass
-    return 0
+            _serve(build_page(models, load), host=options.host, port=options.port)
+
+    return run_reporting(command)
 
 
 def _serve(page: Any, *, host: str, port: int) -> None:  # noqa: ANN401  # gradio is optional
@@ -220,7 +219,7 @@ def _serve(page: Any, *, host: str, port: int) -> None:  # noqa: ANN401  # gradi
         raise ConfigError(
             f"`--host` and `--port` must be free on this machine, got {host}:{port}; choose another port."
         ) from error
-    Console(soft_wrap=True).print(f"Open {page.local_url} in a browser; Ctrl-C ends the server.", highlight=False)
+    answer(f"Open {page.local_url} in a browser; Ctrl-C ends the server.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the pictures are removed then too
     page.block_thread()
 
@@ -243,4 +242,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on; default: this machine only")
     add("--port", type=int, default=7860, help="default: 7860")
     add("--model", metavar="NAME", help="released weights or a file, offered first; default: prosrn")
+    add_trust(parser)
     return parser

@@ -38,7 +38,9 @@ def test_every_experiment_opens_with_what_it_is(experiment):
     assert lines[1].startswith("# ")
 
 
-@pytest.mark.parametrize("group", ["structure", "levels", "budget", "data", "trainer", "logger", "debug"])
+@pytest.mark.parametrize(
+    "group", ["structure", "levels", "budget", "data", "degradation", "trainer", "logger", "debug"]
+)
 def test_every_option_of_every_group_composes(group):
     options = [path.stem for path in (conf_dir() / group).glob("*.yaml") if path.stem != "shared"]
     assert options

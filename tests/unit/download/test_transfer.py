@@ -57,7 +57,7 @@ def test_fetches_the_file_and_leaves_nothing_else(server: FileServer, tmp_path: 
     assert path.read_bytes() == BODY
     assert [entry.name for entry in tmp_path.iterdir()] == ["set.zip"]
     assert server.requests == [("/set.zip", None)]
-    assert told.shown[-1] == ("set.zip", len(BODY), len(BODY), "bytes")
+    assert told.shown[-1] == ("set.zip", len(BODY), len(BODY), "1.0 of 1.0 MB")
     assert told.waited == []
 
 
