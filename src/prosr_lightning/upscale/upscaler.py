@@ -16,13 +16,13 @@ from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring
+from prosr_lightning.upscale import ENGINES
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import Engine, TorchEngine
 from prosr_lightning.upscale.runtimes import ExportedEngine
 
 OnProgress = Callable[[float], None]
 
-ENGINES = ("torch", "onnxruntime", "openvino")
 LARGEST_SCALE = 16  # Sec. 3.1; a fifth pass would invent 1023 of 1024 pixels
 
 
