@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from prosr_lightning.tracking.runs import begin as begin
     from prosr_lightning.tracking.runs import finished as finished
     from prosr_lightning.tracking.runs import summarise as summarise
-    from prosr_lightning.tracking.weights_and_biases import AXIS as AXIS
     from prosr_lightning.tracking.weights_and_biases import Identity as Identity
     from prosr_lightning.tracking.weights_and_biases import WeightsAndBiases as WeightsAndBiases
 
@@ -16,6 +15,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "runs": ["begin", "finished", "summarise"],
-        "weights_and_biases": ["AXIS", "Identity", "WeightsAndBiases"],
+        "weights_and_biases": ["Identity", "WeightsAndBiases"],
     },
 )
+
+AXIS = "steps"  # updates of the generator: the one x axis of everything that is logged
