@@ -31,7 +31,7 @@ from prosr_lightning.metrics.protocol import PAPER
 from prosr_lightning.networks import Generator
 from prosr_lightning.train import panels
 
-OURS = [Jpeg(), Jpeg(color=True, quality=50), Noise(), Blind()]
+OURS = [Jpeg(), Jpeg(quality=50), Noise(), Blind()]
 HERE = Path(__file__).parent
 
 
@@ -163,9 +163,19 @@ def test_one_network_can_learn_the_planes_by_their_shares(folder: Path) -> None:
     assert of_blue.float().mean().item() == pytest.approx(0.25, abs=0.06)
     torch.testing.assert_close(mixed["lr"][of_blue], blue["lr"][of_blue], atol=1e-6, rtol=0)
     assert (mixed["lr"][alike] - usual["lr"][alike]).abs().max() < 0.003
-    with pytest.raises(ConfigError, match=r"`planes` needs a degradation of all three planes, .* with JPEG q30-95"):
-        make_data(folder, degradation=Jpeg(), planes="equal")
-    assert batches_of(folder, Jpeg(color=True), planes="equal")[0]["lr"].shape == (3, 1, 4, 4)
+
+
+@pytest.mark.parametrize("plane", ["y", "cb"])
+def test_planes_are_those_of_a_compressed_picture_in_colour(folder: Path, plane: str) -> None:
+    """Chroma is stored at half the size: of it a file keeps less."""
+    shares = {"y": 1e-9, "cb": 1e-9, plane: 1.0}
+    lossy, clean = (
+        batches_of(folder, degradation, planes=shares, augment=False, batch_size=300, patches_per_epoch=300)[0]
+        for degradation in (Jpeg(quality=95, clean=0), Bicubic())
+    )
+    assert torch.equal(lossy["hr"][4], clean["hr"][4])
+    error = (lossy["lr"] - clean["lr"]).std().item() * 255
+    assert (1 < error < 6) if plane == "y" else (6 < error < 30)
 
 
 @pytest.mark.parametrize("planes", [{"u": 1}, {"y": 0}, ["y"], "all"])

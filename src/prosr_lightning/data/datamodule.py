@@ -111,11 +111,6 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         planes = {"y": 1} if self.planes is None else self.planes
         self._planes = read_shares("planes", planes, PLANES, example="{y: 0.6, cb: 0.2, cr: 0.2}")
         self._color = self.degradation.color or list(self._planes) != ["y"]
-        if self._color and not self.degradation.color and not isinstance(self.degradation, Bicubic):
-            raise ConfigError(
-                f"`planes` needs a degradation of all three planes, got {self.planes!r} with {self.degradation.name}, "
-                "which takes luminance alone; set degradation.color=true if it has that key, or planes=null."
-            )
         self.progress: Progress | None = None
         self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None

@@ -108,13 +108,13 @@ class Bicubic(Degradation):
 class Jpeg(Degradation):
     """Bicubic, then a JPEG file of random quality: 8-bit codes, as it is decoded.
 
-    A whole image is compressed as a file is; of the training patches a share stays clean, and the grid of each begins
-    anywhere, as in the middle of a picture, so that a network cannot learn where to expect it.
+    Luminance alone is compressed as a gray file, whose pixels are those of a colour file but for the rounding of R, G
+    and B; three planes in 4:2:0. A whole image is compressed as a file is; of the training patches a share stays clean,
+    and the grid of each begins anywhere, as in the middle of a picture, so that a network cannot learn where to expect
+    it.
 
     Args:
         quality: The qualities to draw from, lowest and highest, or a single one; 1 to 100, as Pillow counts them.
-        color: Compress in colour, 4:2:0, also where luminance alone is trained, and not as a gray file. The luminance
-            is then the same but for the rounding of R, G and B; for `data.planes` it must be true.
         clean: Share of the training patches that are left as bicubic makes them, so that one network keeps what is
             clean; whole images are all compressed.
 
@@ -122,9 +122,9 @@ class Jpeg(Degradation):
         ConfigError: If a value is outside its range.
     """
 
-    def __init__(self, *, quality: int | Sequence[int] = (30, 95), color: bool = False, clean: float = 0.2) -> None:
+    def __init__(self, *, quality: int | Sequence[int] = (30, 95), clean: float = 0.2) -> None:
         self.quality = read_qualities(quality)
-        self._color, self.clean = color, read_share("clean", clean)
+        self.clean = read_share("clean", clean)
 
     def __call__(self, hr: Tensor, scale: int, *, draw: Draw) -> Tensor:
         """Shrink by `scale` and compress, with the grid in the upper left corner."""
@@ -139,13 +139,8 @@ class Jpeg(Degradation):
         return torch.where(clean, lr, from_pixels(lossy))
 
     def margin(self, scale: int) -> int:
-        """Return bicubic's and a block, of chroma where there is colour."""
-        return super().margin(scale) + (2 * BLOCK if self.color else BLOCK) * scale
-
-    @property
-    def color(self) -> bool:
-        """As it was set."""
-        return self._color
+        """Return bicubic's and a block; of chroma, whose blocks are twice as large, the last is as at an edge."""
+        return super().margin(scale) + BLOCK * scale
 
     @property
     def name(self) -> str:

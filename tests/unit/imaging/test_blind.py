@@ -95,7 +95,7 @@ def test_two_rounds_lose_more_and_stay_in_place():
         assert errors[0, 0] > 1
 
 
-@pytest.mark.parametrize("degradation", [Blind(), Noise(), Jpeg(color=True)], ids=lambda one: one.name)
+@pytest.mark.parametrize("degradation", [Blind(), Noise(), Jpeg()], ids=lambda one: one.name)
 def test_patches_are_a_function_of_the_draw_and_targets_are_clean(degradation):
     hr = tiles(20, 32 + 2 * degradation.margin(4))
     planes = torch.arange(20) % 3
