@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.formats import FORMATS, write_picture
 from prosr_lightning.pictures.picture import read_picture
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
 from prosr_lightning.upscale.sizes import Enlarged
-from prosr_lightning.upscale.upscaler import ENGINES, Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
+
+ENGINES = ("torch", "onnxruntime", "openvino")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +58,8 @@ class _Batch:
     def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
+        from prosr_lightning.upscale.upscaler import Upscaler  # noqa: PLC0415  # imports torch
+
         options = self.options
         upscaler = Upscaler.from_pretrained(
             options.model,
@@ -193,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
     how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
-    add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
+    add("-n", "--model", default=DEFAULT_MODEL, metavar="NAME", help="released weights or a file; default: %(default)s")
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
     add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")
