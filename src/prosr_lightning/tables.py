@@ -115,7 +115,7 @@ def mark_values(numbers: Sequence[float | None]) -> list[Mark]:
         A mark for each. Equal numbers are marked alike. One number alone is not the best of anything, and of two the
         lesser is not marked.
 
-    Example:
+    Examples:
         >>> mark_values([37.5, 37.6, None, 37.6, 37.1])
         ['second', 'best', '', 'best', '']
     """

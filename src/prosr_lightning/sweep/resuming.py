@@ -46,7 +46,7 @@ def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
         earlier: As `configuration_of` returned it for a job.
         now: The same of its repetition.
 
-    Example:
+    Examples:
         >>> difference({"depth": 4, "sweep": {"resume": False}}, {"depth": 6, "sweep": {"resume": True}})
         'depth was 4, is 6'
     """
@@ -69,7 +69,7 @@ def swept_keys(words: Sequence[str]) -> frozenset[str]:
     Args:
         words: As `command_words` returned them.
 
-    Example:
+    Examples:
         >>> swept_keys(["seed=1", "depth=4,6"])
         frozenset({'depth'})
     """

@@ -11,26 +11,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
-from prosr_lightning.networks.weights import released_names
 from prosr_lightning.pictures.formats import FORMATS, write_picture
 from prosr_lightning.pictures.picture import read_frames
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
 from prosr_lightning.upscale.pipes import PIPE, piped
 from prosr_lightning.upscale.sizes import Enlarged
-from prosr_lightning.upscale.upscaler import ENGINES, Upscaler
+
+if TYPE_CHECKING:
+    from prosr_lightning.upscale.upscaler import Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
 
 DEFAULT_MODEL = "prosrn"
+ENGINES = ("torch", "onnxruntime", "openvino")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 1 if anything failed, or 130 if it was interrupted."""
     options = _parser().parse_args(arguments)
     batch = _Batch(options)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read as torch is loaded; else threads wait by computing
 
     def command() -> None:
         options.wanted = _wanted(options)
@@ -62,7 +66,13 @@ class _Batch:
     def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
+        import torch  # noqa: PLC0415  # slow
+
+        from prosr_lightning.upscale.upscaler import Upscaler  # noqa: PLC0415  # imports torch
+
         options = self.options
+        if options.threads:
+            torch.set_num_threads(options.threads)
         upscaler = Upscaler.from_pretrained(
             options.model,
             device=options.device,
@@ -170,7 +180,11 @@ def _logging(*, verbose: bool) -> Iterator[None]:
 
 def _naming(options: argparse.Namespace, output: Path | None) -> Naming:
     """Return how results are called; the network is named where it is not the default."""
-    network = f"_{options.model}" if options.model in released_names() and options.model != DEFAULT_MODEL else ""
+    network = ""
+    if options.model != DEFAULT_MODEL and options.suffix is None:
+        from prosr_lightning.networks.weights import released_names  # noqa: PLC0415  # imports torch
+
+        network = f"_{options.model}" if options.model in released_names() else ""
     suffix = f"{options.wanted.suffix}{network}" if options.suffix is None else options.suffix
     return Naming(output, suffix, options.ext, options.first)
 
@@ -179,6 +193,12 @@ def _tile(text: str) -> int | str:
     if text == "auto" or text.isdecimal():
         return text if text == "auto" else int(text)
     raise argparse.ArgumentTypeError(f"must be auto, 0 or a number of pixels, got {text!r}; leave it out for auto")
+
+
+def _threads(text: str) -> int:
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
 
 
 def _quality(text: str) -> int:
@@ -247,6 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     precision.add_argument("--fp32", action="store_true", help="never compute in half precision")
     precision.add_argument("--bf16", action="store_true", help="features in bfloat16: much faster on CPUs that have it")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add("--threads", type=_threads, metavar="N", help="of the processor; default: as many as it has cores")
     add("--engine", default="torch", choices=ENGINES, help="what runs the network; default: torch")
     add("--allow-huge", action="store_true", help="open pictures above 89 megapixels, if you trust them")
     add("-v", "--verbose", action="store_true", help="say more, with tracebacks of unexpected errors")
