@@ -13,7 +13,7 @@ import tifffile
 from awkward_pictures import Run, content, picture, saved, size_of, tiny_weights
 from PIL import Image, JpegImagePlugin
 
-from prosr_lightning import upscale
+from prosr_lightning import DEFAULT_MODEL, upscale
 from prosr_lightning.pictures import picture as reading
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -74,7 +74,7 @@ def test_patterns_and_several_folders_keep_their_trees(run: Run) -> None:
     assert files("mixed") == ["a/x_x2.png", "b/c/x_x2.png"]
 
 
-@pytest.mark.parametrize(("network", "name"), [("prosrn", "photo_x2.png"), ("prosrgan", "photo_x2_prosrgan.png")])
+@pytest.mark.parametrize(("network", "name"), [(DEFAULT_MODEL, "photo_x2.png"), ("prosrgan", "photo_x2_prosrgan.png")])
 def test_the_network_is_named_unless_it_is_the_default(
     run: Run, monkeypatch: pytest.MonkeyPatch, network: str, name: str
 ) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.formats import FORMATS, write_picture
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("prosr_lightning.upscale")
 
-DEFAULT_MODEL = "prosrn"
 ENGINES = ("torch", "onnxruntime", "openvino")
 
 
@@ -250,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
     how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
-    add("-n", "--model", default=DEFAULT_MODEL, metavar="NAME", help="released weights or a file; default: prosrn")
+    add("-n", "--model", default=DEFAULT_MODEL, metavar="NAME", help="released weights or a file; default: %(default)s")
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
     add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
@@ -119,12 +120,12 @@ def choices(model: str | None = None) -> dict[str, str]:
     """Return what the page offers: what to call each network, and where to load it from; the first is preselected.
 
     Args:
-        model: Released name or weights file, offered first; without one, prosrn is.
+        model: Released name or weights file, offered first; without one, the default of all commands is.
 
     Raises:
         CheckpointError: If there is nothing to offer.
     """
-    names = sorted(released_names(), key=lambda name: name != "prosrn")
+    names = sorted(released_names(), key=lambda name: name != DEFAULT_MODEL)
     offered = {} if model is None else {Path(model).name: model}
     offered.update({name: name for name in names if name not in offered})
     if not offered:
@@ -241,6 +242,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; default: this machine only")
     add("--port", type=int, default=7860, help="default: 7860")
-    add("--model", metavar="NAME", help="released weights or a file, offered first; default: prosrn")
+    add("--model", metavar="NAME", help=f"released weights or a file, offered first; default: {DEFAULT_MODEL}")
     add_trust(parser)
     return parser
