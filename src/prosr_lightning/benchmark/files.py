@@ -26,6 +26,7 @@ from prosr_lightning.upscale.upscaler import Upscaler
 
 _SMALL = 128  # side of the small pictures
 _SMALL_COUNT = 64
+_NOTHING = Picture(np.empty((0, 1, 3), np.uint8))  # belongs to them
 _SHARES = (1 / 16, 1 / 4, 1)  # of the largest picture
 
 
@@ -105,7 +106,7 @@ def _in_its_own_process(
     jobs = []
     for number, size in enumerate(sizes):
         job = Enlargement(folder / f"{number}.{extension}", folder / f"{number}_enlarged.{extension}")
-        write_rows(job.source, Picture(np.empty((0, 1, 3), np.uint8)), _Made(*size))
+        write_rows(job.source, [(_NOTHING, _Made(*size))])
         jobs.append(job)
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
@@ -121,7 +122,7 @@ def _enlarge(name: str, scale: float, jobs: list[Enlargement], threads: int | No
         torch.set_num_threads(threads)
     upscaler = Upscaler.from_pretrained(name, device="cpu")
     tiny = jobs[0].source.with_name(f"tiny{jobs[0].source.suffix}")
-    write_rows(tiny, Picture(np.empty((0, 1, 3), np.uint8)), _Made(64, 64))
+    write_rows(tiny, [(_NOTHING, _Made(64, 64))])
     _run(upscaler, scale, [Enlargement(tiny, tiny.with_stem("tiny_enlarged"))])
     forget_peak(upscaler.engine.device)
     before = peak_bytes(upscaler.engine.device)
@@ -135,7 +136,7 @@ def _run(upscaler: Upscaler, scale: float, jobs: list[Enlargement]) -> None:
     for job, error in enlarge_all(
         jobs,
         read=partial(read_rows, allow_huge=True),
-        enlarge=lambda _, rows: upscaler.rows(rows, scale),
+        enlarge=lambda _job, _part, rows: upscaler.rows(rows, scale),
         write=write_rows,
     ):
         if error is not None:

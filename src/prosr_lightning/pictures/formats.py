@@ -15,14 +15,14 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from prosr_lightning.errors import ImageError, OutOfMemoryError
+from prosr_lightning.errors import ImageError
 from prosr_lightning.imaging.io import Pixels, atomic_path
 from prosr_lightning.pictures import decoding
 from prosr_lightning.pictures.inks import to_srgb
 from prosr_lightning.pictures.metadata import fitted_exif, photoshop_segment, tiff_tags
 from prosr_lightning.pictures.picture import Picture, in_8_bits, to_pil
 from prosr_lightning.pictures.png import write_png
-from prosr_lightning.pictures.rows import PixelRows, WholePicture
+from prosr_lightning.pictures.rows import PixelRows, WholePicture, whole
 from prosr_lightning.pictures.tiff import write_tiff
 
 log = logging.getLogger(__name__)
@@ -142,53 +142,45 @@ def write_picture(
     height, width = pictures[0].pixels.shape[:2]
     check_fits(path, width, height, frames=len(pictures))
     fitting = [_fitting(path, one, chosen) for one in pictures]
-    options = chosen.options | ({"quality": quality or QUALITY} if chosen.lossy else {})
     kind, arguments = pictures[0].encoding or ("", {})
     if as_read and kind == chosen.name and quality is None:
-        options |= arguments
+        options = chosen.options | arguments
+    else:
+        options = chosen.options | ({"quality": quality or QUALITY} if chosen.lossy else {})
     with atomic_path(path) as temporary:
         _write(temporary, fitting, chosen, options, str(path))
 
 
 def write_rows(
-    path: Path | str, head: Picture, rows: PixelRows, *, quality: int | None = None, as_read: bool = False
+    path: Path | str, frames: Sequence[tuple[Picture, PixelRows]], *, quality: int | None = None, as_read: bool = False
 ) -> None:
-    """Write a picture whose rows are made while they are taken, whole or not at all.
+    """Write a picture or frames whose rows are made while they are taken, whole or not at all.
 
-    PNG and TIFF are written row by row; for the other formats the picture is put together first.
+    TIFF, and PNG of one frame, are written row by row; for the other formats the picture is put together first.
 
     Args:
         path: As for `write_picture`.
-        head: What belongs to the picture; its own pixels are left out of account.
-        rows: The pixels.
+        frames: Of each what belongs to it, its own pixels being left out of account; and the pixels.
         quality: As for `write_picture`.
         as_read: Likewise.
 
     Raises:
         ImageError, StorageError: As `write_picture`, and whatever making the rows raises.
+        OutOfMemoryError: If memory does not hold a picture that must be put together.
     """
-    chosen = format_of(path)
-    height, width, _ = rows.shape
-    check_fits(path, width, height)
-    if rows.dtype.name not in chosen.depths:
-        log.warning("%s holds 8 bits a channel; %s is rounded to that.", chosen.name, path)
-        rows = _In8Bits(rows)
-    if chosen.name in ("PNG", "TIFF"):
-        with atomic_path(path) as temporary:
-            _write_in_rows(temporary, head, [rows], chosen, str(path))
+    chosen, (head, first) = format_of(path), frames[0]
+    height, width, _ = first.shape
+    check_fits(path, width, height, frames=len(frames))
+    if chosen.name != "TIFF" and (chosen.name != "PNG" or len(frames) > 1):
+        pictures = [replace(head, pixels=whole(rows)) for head, rows in frames]
+        write_picture(path, pictures, quality=quality, as_read=as_read)
         return
-    try:
-        pixels = np.empty(rows.shape, rows.dtype)
-    except MemoryError as error:
-        raise OutOfMemoryError(
-            f"Memory must hold the result, {width}x{height}, to write {chosen.name}; write PNG or TIFF, which take it "
-            "row by row."
-        ) from error
-    done = 0
-    for band in rows.bands():
-        pixels[done : done + len(band)] = band
-        done += len(band)
-    write_picture(path, replace(head, pixels=pixels), quality=quality, as_read=as_read)
+    pages = [rows for _, rows in frames]
+    if first.dtype.name not in chosen.depths:
+        log.warning("%s holds 8 bits a channel; %s is rounded to that.", chosen.name, path)
+        pages = [_In8Bits(rows) for rows in pages]
+    with atomic_path(path) as temporary:
+        _write_in_rows(temporary, head, pages, chosen, str(path))
 
 
 class _In8Bits:
@@ -293,7 +285,7 @@ def _save(path: Path, pictures: Sequence[Picture], chosen: Format, arguments: di
     for image in images:
         image.info.clear()  # the arguments alone decide
     if len(images) > 1:
-        durations = [picture.duration or 0 for picture in pictures]
+        durations = [round(picture.duration or 0) for picture in pictures]
         loop = {} if pictures[0].loop is None else {"loop": pictures[0].loop}
         arguments |= {"save_all": True, "append_images": images[1:], "duration": durations, **loop}
         arguments |= {"disposal": 2} if chosen.name == "GIF" else {}

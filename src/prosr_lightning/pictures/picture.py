@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 import warnings
@@ -104,15 +105,16 @@ def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
         return next(_frames(Path(path), str(path)))
 
 
-def read_rows(path: Path | str, *, allow_huge: bool = False) -> tuple[Picture, PixelRows]:
-    """Read a picture, but a large TIFF of a plain layout row by row, while its rows are taken.
+def read_rows(path: Path | str, *, allow_huge: bool = False, first: bool = False) -> list[tuple[Picture, PixelRows]]:
+    """Read every frame or page as `read_frames`, but a large TIFF of a plain layout row by row, while they are taken.
 
     Args:
         path: As for `read_picture`.
         allow_huge: Likewise.
+        first: Read the first alone.
 
     Returns:
-        What belongs to the picture, with pixels `(0, W, C)`; and the pixels.
+        Of each frame what belongs to it, with pixels `(0, W, C)`; and the pixels.
 
     Raises:
         ImageError, MissingDependencyError: As `read_picture`.
@@ -120,23 +122,26 @@ def read_rows(path: Path | str, *, allow_huge: bool = False) -> tuple[Picture, P
     with _reading(str(path), allow_huge=allow_huge):
         if _is_tiff(Path(path)):
             with tifffile.TiffFile(path) as tiff:
-                pages = full_pages(tiff, str(path))
-                width, height = _safe_size(pages[0])
-                if width * height > _COMPARED and pages == [tiff.pages.first] and in_rows(pages[0]):
-                    rows = TiffRows(Path(path), pages[0])
+                page, *others = full_pages(tiff, str(path))
+                width, height = _safe_size(page)
+                alone = page is tiff.pages.first and (first or not others)
+                if alone and width * height > _COMPARED and in_rows(page):
+                    rows = TiffRows(Path(path), page)
                     empty = np.empty((0, *rows.shape[1:]), rows.dtype)
-                    return Picture(empty, pages[0].iccprofile, of_page(pages[0])), rows
-    picture = read_picture(path, allow_huge=allow_huge)
-    rest = replace(picture, pixels=np.empty((0, *picture.pixels.shape[1:]), picture.pixels.dtype))
-    return rest, WholePicture(picture.pixels)
+                    return [(Picture(empty, page.iccprofile, of_page(page)), rows)]
+    return [
+        (replace(frame, pixels=np.empty((0, *frame.pixels.shape[1:]), frame.pixels.dtype)), WholePicture(frame.pixels))
+        for frame in read_frames(path, allow_huge=allow_huge, first=first)
+    ]
 
 
-def read_frames(path: Path | str, *, allow_huge: bool = False) -> list[Picture]:
+def read_frames(path: Path | str, *, allow_huge: bool = False, first: bool = False) -> list[Picture]:
     """Read every frame of an animation or every page of a TIFF, all with the same channels.
 
     Args:
         path: As for `read_picture`.
         allow_huge: Likewise.
+        first: Read the first alone.
 
     Returns:
         At least one picture.
@@ -145,7 +150,7 @@ def read_frames(path: Path | str, *, allow_huge: bool = False) -> list[Picture]:
         ImageError, MissingDependencyError: As `read_picture`.
     """
     with _reading(str(path), allow_huge=allow_huge):
-        frames = list(_frames(Path(path), str(path)))
+        frames = list(itertools.islice(_frames(Path(path), str(path)), 1 if first else None))
     channels = max(frame.pixels.shape[-1] for frame in frames)
     channels = 4 if channels == 3 and any(frame.has_alpha for frame in frames) else channels
     return [replace(frame, pixels=_widened(frame.pixels, channels)) for frame in frames]

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, SAMPLEFORMAT, TiffPage
 
-from prosr_lightning.errors import ImageError
+from prosr_lightning.errors import ImageError, OutOfMemoryError
 from prosr_lightning.imaging.io import Pixels
 
 _ORIENTATION = 274
@@ -48,6 +48,26 @@ class WholePicture:
     def bands(self) -> Iterator[Pixels]:
         """Yield all rows at once."""
         yield self._pixels
+
+
+def whole(rows: PixelRows) -> Pixels:
+    """Put a picture together.
+
+    Raises:
+        OutOfMemoryError: If memory does not hold it.
+    """
+    height, width, _ = rows.shape
+    try:
+        pixels = np.empty(rows.shape, rows.dtype)
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            f"Memory must hold the result, {width}x{height}; write PNG or TIFF, which take it row by row."
+        ) from error
+    done = 0
+    for band in rows.bands():
+        pixels[done : done + len(band)] = band
+        done += len(band)
+    return pixels
 
 
 class TiffRows:

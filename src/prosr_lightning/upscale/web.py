@@ -25,7 +25,7 @@ from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.weights import released_names
+from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.pictures.formats import write_picture
 from prosr_lightning.pictures.picture import read_picture, read_size
 from prosr_lightning.upscale.upscaler import Upscaler
@@ -152,7 +152,7 @@ def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upsc
                 # gradio would open the file; read_picture reads more formats and has clearer messages
                 picture.preprocess = lambda payload: payload.path if payload else None
                 scale = gr.Radio([(f"{scale}x", scale) for scale in SCALES], value=4, label="Scale")
-                model = gr.Dropdown(list(models), value=next(iter(models)), label="Model")
+                model = gr.Dropdown([(_label(name), name) for name in models], value=next(iter(models)), label="Model")
                 button = gr.Button("Enlarge", variant="primary")
             with gr.Column(scale=2, min_width=300):
                 slider = gr.ImageSlider(
@@ -162,6 +162,10 @@ def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upsc
                 download = gr.DownloadButton("Download PNG", interactive=False)
         button.click(_handler(gr, models, load), [picture, scale, model], [slider, download, facts], api_name="enlarge")
     return page
+
+
+def _label(name: str) -> str:
+    return f"{name} (experimental)" if name in released_names() and load_network(name).adversarial else name
 
 
 def _handler(gr: Any, models: Mapping[str, str], load: Callable[[str], Upscaler]) -> _Enlarge:  # noqa: ANN401
