@@ -65,7 +65,7 @@ def test_released_weights_carry_their_story_and_no_paths(tmp_path, checkpoint, s
 
 
 def test_what_else_the_network_undoes_is_in_the_header_and_on_the_card(tmp_path, checkpoint):
-    path, network = checkpoint
+    path, _ = checkpoint
     content = torch.load(path, weights_only=True)
     node = {"_target_": "prosr_lightning.imaging.degradation.Jpeg", "quality": [30, 95], "clean": 0.2}
     content["prosr"]["config"]["degradation"] = node

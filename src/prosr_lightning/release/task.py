@@ -94,7 +94,8 @@ def write_card(folder: Path = RELEASED_FOLDER, *, trust: Trust = ()) -> None:
     head = (
         "# Released weights\n\nWritten by `python -m prosr_lightning.release` from the headers of the files beside it. "
         "Scores are PSNR in dB / SSIM on luminance.\nThe networks undo bicubic downscaling of photographs, and what "
-        'else their line\n"Degradation" names; noise, compression and blur of another kind are outside their training.\nNo pickled code: safetensors only.\n'
+        'else their line "Degradation" names;\nnoise, compression and blur of another kind are outside their training. '
+        "No pickled code: safetensors only.\n"
     )
     with atomic_path(folder / _CARD) as temporary:
         temporary.write_text("\n".join([head, *sections]), encoding="utf-8")
