@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import logging
 import os
 import sys
@@ -29,7 +28,7 @@ from prosr_lightning.benchmark.upscaling import measure_networks, measure_upscal
 from prosr_lightning.console import add_trust, answer, progress_bar, run_reporting, say
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_json
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.tables import terminal
@@ -201,8 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def command() -> None:
         result = run(options, announce=say)
         path = options.output or Path("logs") / "benchmark" / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}.json"
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(path, result)
         answer(terminal(table(result)))
         answer(f"Written to {path}")
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pooch
 
 from prosr_lightning.errors import DataError, DownloadError, ProSRError, StorageError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_json
 
 
 @contextmanager
@@ -142,7 +142,6 @@ class Checksums:
         """
         if not self._new:
             return
-        with atomic_path(self._path) as temporary:
-            temporary.write_text(json.dumps(self._known | self._new, indent=1, sort_keys=True) + "\n")
+        write_json(self._path, dict(sorted((self._known | self._new).items())))
         what = next(iter(self._new)) if len(self._new) == 1 else f"{len(self._new)} files"
         say(f"No checksum is published: recorded that of {what} in {self._path}, it is compared from now on.")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from prosr_lightning.console import answer, run_reporting
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, released_names
 from prosr_lightning.report.published import SETS, published_scores
 from prosr_lightning.tables import Table, render
@@ -100,8 +100,7 @@ def write_scores(readme: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ConfigError(f"{readme} must hold the lines {BEGIN!r} and {END!r}, found not both; add them.")
-    with atomic_path(readme) as temporary:
-        temporary.write_text(f"{before}{BEGIN}\n{scores_table()}\n{END}{after}", encoding="utf-8")
+    write_file(readme, f"{before}{BEGIN}\n{scores_table()}\n{END}{after}")
 
 
 def _cell(score: tuple[float, float] | None) -> str:

@@ -31,7 +31,7 @@ from pathlib import Path
 
 from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.report.detail import has_measures
 from prosr_lightning.report.figures import FIGURES, draw_figure
 from prosr_lightning.report.page import write_page
@@ -122,8 +122,7 @@ def run(options: argparse.Namespace) -> str:
         text += "\n" + render(build_table("detail", runs), style)
     if options.out is None:
         return text
-    with atomic_path(options.out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_file(options.out, text)
     return f"Table: {options.out}\n"
 
 

@@ -18,7 +18,7 @@ import torch
 from prosr_lightning import __version__
 from prosr_lightning.errors import CheckpointError, DataError
 from prosr_lightning.imaging.degradation import Bicubic
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_json
 from prosr_lightning.networks import SRNetwork, build_network
 
 FILE_NAME = "record.json"
@@ -147,10 +147,8 @@ def write_record(folder: Path, record: RunRecord) -> Path:
     Raises:
         StorageError: If it cannot be written.
     """
-    path = folder / FILE_NAME
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1, default=str) + "\n", encoding="utf-8")
-    return path
+    write_json(folder / FILE_NAME, asdict(record))
+    return folder / FILE_NAME
 
 
 def read_record(folder: Path) -> RunRecord | None:

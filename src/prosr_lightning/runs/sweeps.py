@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from prosr_lightning.errors import DataError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.runs.folder import lock_folder, take_lock
 from prosr_lightning.runs.record import RunRecord, read_record
 from prosr_lightning.tables import csv_text
@@ -65,16 +65,6 @@ def job_folders(sweep: Path) -> list[Path]:
     """Return the folders of the jobs that were begun, by number."""
     found = [path for path in sweep.iterdir() if path.name.isdecimal() and path.is_dir()] if sweep.is_dir() else []
     return sorted(found, key=lambda path: int(path.name))
-
-
-def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  # JSON
-    """Write plain values, whole or not at all.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_job(folder: Path) -> SweepJob | None:
@@ -143,8 +133,7 @@ def write_table(sweep: Path) -> Path | None:
         rows = sweep_rows(sweep)
         if not rows:
             return None
-        with atomic_path(path) as temporary:
-            temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
+        write_file(path, csv_text(rows))
     finally:
         if lock is not None:
             lock.release()
