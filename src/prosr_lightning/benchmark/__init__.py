@@ -43,10 +43,6 @@ NETWORKS = "networks"  # no part of "all": it is asked for with what to compare
 def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.info) -> dict[str, Any]:
     """Measure what the options name.
 
-    Args:
-        options: As `_parser` reads them.
-        announce: Called with each part before it is measured.
-
     Returns:
         Plain values: `command`, `date`, `hardware`, `versions`, and a section for each part.
 

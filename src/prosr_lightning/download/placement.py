@@ -114,11 +114,6 @@ class Checksums:
     def note(self, key: str, path: Path, *, source: str) -> str:
         """Compare a file with its record, or remember it for `save`.
 
-        Args:
-            key: The file's name in the record.
-            path: The file.
-            source: Where it came from.
-
         Returns:
             Its sha256.
 
@@ -135,11 +130,7 @@ class Checksums:
         return found
 
     def save(self, say: Callable[[str], None]) -> None:
-        """Write what was noted and new, and say so in one line.
-
-        Args:
-            say: Called with the line.
-        """
+        """Write what was noted and new, and say so in one line."""
         if not self._new:
             return
         write_json(self._path, dict(sorted((self._known | self._new).items())))

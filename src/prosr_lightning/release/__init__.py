@@ -85,10 +85,6 @@ def release(
 def write_card(folder: Path = RELEASED_FOLDER, *, trust: Trust = ()) -> None:
     """Write the model card of every weights file in a folder, from what the files say of themselves.
 
-    Args:
-        folder: The folder; gets `MODEL_CARD.md`.
-        trust: As `weights.load_network`.
-
     Raises:
         StorageError: If it cannot be written.
     """

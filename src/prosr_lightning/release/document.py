@@ -85,9 +85,6 @@ def _bicubic() -> _Scores:
 def write_scores(readme: Path) -> None:
     """Put the table between its marks.
 
-    Args:
-        readme: A text file with the marks `BEGIN` and `END`.
-
     Raises:
         ConfigError: If the file is missing, or its marks are.
         StorageError: If it cannot be written.

@@ -96,9 +96,6 @@ def parse_words(words: Sequence[str]) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> str:
     """Make the table, the figure or the page.
 
-    Args:
-        options: Which, from what, and where to; see `parse_words`.
-
     Returns:
         What to print: the table, or where the file is.
 
@@ -126,10 +123,10 @@ def run(options: argparse.Namespace) -> str:
     return f"Table: {options.out}\n"
 
 
-def main() -> None:
-    """Report as the command line says."""
+def main() -> int:
+    """Report as the command line says, and return the exit code."""
     words = sys.argv[1:]
     if not words or set(words) & {"-h", "--help"}:
         sys.stdout.write(f"{__doc__}")
-        sys.exit(0 if words else 1)
-    sys.exit(run_reporting(lambda: sys.stdout.write(run(parse_words(words)))))
+        return 0 if words else 1
+    return run_reporting(lambda: sys.stdout.write(run(parse_words(words))))

@@ -137,10 +137,6 @@ class RunRecord:
 def write_record(folder: Path, record: RunRecord) -> Path:
     """Write `record.json`, replacing an earlier one only when the new one is complete.
 
-    Args:
-        folder: The run folder; made if missing.
-        record: What to write.
-
     Returns:
         The path of the file.
 
@@ -153,9 +149,6 @@ def write_record(folder: Path, record: RunRecord) -> Path:
 
 def read_record(folder: Path) -> RunRecord | None:
     """Read `record.json`.
-
-    Args:
-        folder: The run folder.
 
     Returns:
         None if there is no such file.

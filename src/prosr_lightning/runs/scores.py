@@ -109,9 +109,6 @@ class RunInfo:
 def summarise(scores: Iterable[ImageScore]) -> list[SummaryRow]:
     """Average per-image scores over each set and scale, in order of appearance.
 
-    Args:
-        scores: Scores of any number of sets and scales.
-
     Returns:
         One row for each set and scale.
     """
@@ -173,9 +170,6 @@ def _perceptual(score: ImageScore | SummaryRow) -> dict[str, str]:
 def read_summary(folder: Path) -> list[SummaryRow]:
     """Return the means of `summary.csv`, without what only single images have.
 
-    Args:
-        folder: Holds it.
-
     Raises:
         DataError: If it is missing, empty or cannot be read.
     """
@@ -219,9 +213,6 @@ def _read_csv(path: Path, read: Callable[[dict[str, str]], _T]) -> list[_T]:
 
 def read_info(folder: Path) -> RunInfo:
     """Return what `run.json` says.
-
-    Args:
-        folder: Holds it.
 
     Raises:
         DataError: If it is missing or cannot be read.

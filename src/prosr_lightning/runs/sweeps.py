@@ -49,9 +49,6 @@ def hold(sweep: Path) -> None:
 
     Where the file system has no locks, nothing keeps them from it.
 
-    Args:
-        sweep: The folder.
-
     Raises:
         ConfigError: If another process runs the sweep.
     """
@@ -69,9 +66,6 @@ def job_folders(sweep: Path) -> list[Path]:
 
 def read_job(folder: Path) -> SweepJob | None:
     """Read what a job was started with.
-
-    Args:
-        folder: The job's.
 
     Returns:
         None if there is no such file.
@@ -100,9 +94,6 @@ def read_command(sweep: Path) -> list[str] | None:
 def sweep_rows(sweep: Path) -> list[dict[str, str]]:
     """Return the table of a sweep.
 
-    Args:
-        sweep: Its folder.
-
     Returns:
         A row for each job that was begun, by number; all have the same columns: job, status (finished, stopped, failed
         or unfinished), name, overrides, parameters, layers, levels, seed, steps, samples, seconds, cpu_seconds, each of
@@ -116,9 +107,6 @@ def sweep_rows(sweep: Path) -> list[dict[str, str]]:
 
 def write_table(sweep: Path) -> Path | None:
     """Write `sweep.csv` from the records of the jobs.
-
-    Args:
-        sweep: The folder of the sweep.
 
     Returns:
         The path of the table; None if no job was begun.

@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 def save_configuration(cfg: DictConfig) -> None:
     """Write `.hydra/config.yaml`, resolved, and beside it how Hydra composed it; drop the record of an earlier part.
 
-    Args:
-        cfg: The configuration of the run, derived; nothing changes it after this.
-
     Raises:
         StorageError: If the place cannot be written.
     """

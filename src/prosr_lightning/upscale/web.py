@@ -135,10 +135,6 @@ def choices(model: str | None = None) -> dict[str, str]:
 def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upscaler.from_pretrained) -> Any:  # noqa: ANN401  # gradio is optional
     """Return the page, a `gradio.Blocks`; its files go to the folder that GRADIO_TEMP_DIR names.
 
-    Args:
-        models: See `choices`.
-        load: Loads one of them.
-
     Raises:
         MissingDependencyError: If gradio is not installed.
     """
