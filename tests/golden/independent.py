@@ -15,9 +15,9 @@ def cubic(x):
     return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
 
 
-def weights(length, scale):
+def weights(length, scale, out=None):
     """Matrix (out, in) of MATLAB's imresize along one axis; `scale` is the factor, below 1 to shrink."""
-    out = int(np.ceil(length * scale))
+    out = int(np.ceil(length * scale)) if out is None else out
     width = 4 / min(scale, 1)
     matrix = np.zeros((out, length))
     for row in range(out):
@@ -34,6 +34,12 @@ def weights(length, scale):
 
 def imresize(plane, scale):
     return weights(plane.shape[0], scale) @ plane @ weights(plane.shape[1], scale).T
+
+
+def imresize_to(plane, size):
+    """Return what `imresize(plane, [rows columns], 'bicubic')` does: a factor of its own for each axis."""
+    down, across = (weights(length, out / length, out) for length, out in zip(plane.shape, size, strict=True))
+    return down @ plane @ across.T
 
 
 def luminance(rgb8):

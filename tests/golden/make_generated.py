@@ -32,4 +32,4 @@ if __name__ == "__main__":
     with (Path(__file__).parent / "generated.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(row(name, scale) for name in ("odd", "wide", "flat") for scale in (2, 4, 8))
+        writer.writerows(row(name, scale) for name in ("odd", "wide", "flat") for scale in (2, 3, 4, 8))

@@ -9,20 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
 from rich.console import Console
 
-from golden.independent import picture
+from golden.independent import crop, imresize, imresize_to, luminance, picture, psnr
 from processes import started
 from prosr_lightning.config import conf_dir
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.evaluate import EvaluateOptions, main, results_table, run
 from prosr_lightning.imaging.degradation import Bicubic
-from prosr_lightning.networks import Generator
-from prosr_lightning.networks.weights import save_network
+from prosr_lightning.networks import Generator, multiply_adds_per_output_pixel
+from prosr_lightning.networks.weights import load_network, save_network
 from prosr_lightning.tables import terminal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -132,6 +133,22 @@ def command(monkeypatch, tmp_path, *words):
     with pytest.raises(SystemExit) as stopped:
         main()
     return stopped.value.code
+
+
+def test_three_times_is_four_times_brought_down(options, weights, tmp_path):
+    rows, info = run(dataclasses.replace(options, ckpt_path=weights, scales=[3], rounding="none", save_images=True))
+    network = load_network(weights).network
+    scores = []
+    for path in sorted((tmp_path / "data" / "Set5").iterdir()):
+        truth = luminance(np.asarray(Image.open(path).convert("RGB")))
+        truth = truth[: len(truth) // 3 * 3, : truth.shape[1] // 3 * 3]
+        lr = torch.from_numpy(imresize(truth, 1 / 3) / 255)[None, None].float()
+        with torch.inference_mode():
+            large = network.enlarge(lr, 4)[0, 0].double().numpy() * 255
+        scores.append(psnr(crop(imresize_to(large, truth.shape), 3), crop(truth, 3)))
+    assert rows[0].psnr_db == pytest.approx(np.mean(scores), abs=1e-4)
+    at_4x = multiply_adds_per_output_pixel(network, 4)
+    assert info.multiply_adds[3] == pytest.approx(at_4x * 16 / 9)
 
 
 @pytest.mark.usefixtures("options")

@@ -55,6 +55,39 @@ def test_a_full_disk_leaves_nothing_half_written(run: Run, extension: str, chann
     assert [path.name for path in Path().iterdir()] == ["a.png"]
 
 
+@pytest.mark.parametrize(
+    ("words", "size", "suffix"),
+    [
+        (["-s", "3"], (36, 30), "_x3"),
+        (["-s", "1.5"], (18, 15), "_x1.5"),
+        (["--width", "50"], (50, 42), "_w50"),
+        (["--height", "11"], (13, 11), "_h11"),
+        (["--fit", "100x20"], (24, 20), "_100x20"),
+        (["--megapixels", "0.00048"], (24, 20), "_0.00048mp"),
+    ],
+)
+def test_any_size(run: Run, words: list[str], size: tuple[int, int], suffix: str) -> None:
+    saved("a.png", size=(12, 10))()
+    code, out, _ = run("-i", "a.png", *words)
+    assert code == 0
+    assert f"12x10 -> {size[0]}x{size[1]}, a{suffix}.png" in out
+    assert size_of(f"a{suffix}.png") == size
+
+
+def test_what_would_shrink_is_refused_by_name_and_the_rest_goes_on(run: Run) -> None:
+    saved("large.png", size=(60, 40))()
+    saved("small.png", size=(12, 10))()
+    code, _, errors = run("-i", "large.png", "small.png", "--width", "30")
+    assert code == 1
+    assert "large.png: The result must be larger than the picture, got 60x40 to 30x20; a network does not" in errors
+    assert size_of("small_w30.png") == (30, 25)
+    with pytest.raises(SystemExit):
+        run("-i", "small.png", "--fit", "30")
+    code, _, errors = run("-i", "small.png", "-s", "0.5")
+    assert code == 1
+    assert "`scale` must be a number above 1 and at most 16, got 0.5" in errors
+
+
 def test_a_bad_picture_does_not_stop_the_batch(run: Run) -> None:
     for name in ("a.png", "c.png", "e.png"):
         saved(name)()

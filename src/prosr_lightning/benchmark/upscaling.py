@@ -26,6 +26,7 @@ from prosr_lightning.benchmark.yardstick import (
 )
 from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.networks import SRNetwork, multiply_adds_per_output_pixel
+from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.engines import TorchEngine, choose_device
 from prosr_lightning.upscale.runtimes import ExportedEngine
 
@@ -120,7 +121,7 @@ def _engines(
     if device.type == "cpu":
         narrow = TorchEngine(network, device=device, precision="bfloat16")
         engines[_NARROW] = lambda window: _by_default(narrow, window)
-    if eager.bands(window, 2) is not None:
+    if eager.streamed(2, count=1, width=window.shape[-1]) is not None:
         engines["eager, one window"] = lambda window: eager.enlarge(window, 2, exact=False)
     compiled = _compiled(network, device, dtype, window, section)
     if compiled is not None:
@@ -136,9 +137,8 @@ def _engines(
 
 
 def _by_default(engine: TorchEngine, image: Tensor) -> Tensor:
-    """Enlarge as the upscaler does: in bands where the engine has them."""
-    bands = engine.bands(image, 2)
-    return engine.enlarge(image, 2, exact=False) if bands is None else torch.cat(list(bands), dim=-2)
+    """Enlarge as the upscaler does."""
+    return Chain(engine, scale=2, tile="auto" if engine.device.type == "cpu" else 0, exact=False).image(image)
 
 
 def _compiled(

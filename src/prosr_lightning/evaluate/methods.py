@@ -18,7 +18,7 @@ from prosr_lightning.imaging.io import read_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import quantize_8bit
 from prosr_lightning.metrics.protocol import Rounding
-from prosr_lightning.networks import SRNetwork
+from prosr_lightning.networks import SRNetwork, power_of_two
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import TorchEngine
 
@@ -105,6 +105,8 @@ def bicubic(sample: Sample) -> Tensor:
 class NetworkMethod:
     """Enlarge as `prosr-upscale` does, in full precision, each scale from its own LR image.
 
+    A scale between two powers of two is had from the larger one, shrunk by bicubic.
+
     Args:
         network: It is copied, not changed.
         device: See `upscale.engines.choose_device`.
@@ -124,7 +126,8 @@ class NetworkMethod:
     @torch.inference_mode()
     def __call__(self, sample: Sample) -> Tensor:
         """Return the luminance of the result, `(1, 1, H, W)` float64 on the CPU."""
-        chain = Chain(self.engine, scale=sample.scale, tile=self.tile, self_ensemble=self.self_ensemble)
+        scale, size = power_of_two(sample.scale), (sample.hr.shape[-2], sample.hr.shape[-1])
+        chain = Chain(self.engine, scale=scale, size=size, tile=self.tile, self_ensemble=self.self_ensemble)
         return chain.image(sample.lr[:, :1].float()).double()
 
 

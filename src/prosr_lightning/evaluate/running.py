@@ -22,7 +22,7 @@ from prosr_lightning.evaluate.methods import (
 from prosr_lightning.evaluate.scoring import Scorer, find_measure
 from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol
-from prosr_lightning.networks import SRNetwork, levels_up_to
+from prosr_lightning.networks import SRNetwork, power_of_two
 from prosr_lightning.runs.scores import ImageScore
 
 Progress = Callable[[int, int], None]  # called after every image with the number of images done and the number in all
@@ -78,7 +78,7 @@ def evaluate_network(
         method: Method = bicubic
     else:
         for scale in scales:
-            levels_up_to(scale)
+            network.passes(power_of_two(scale))
         method = NetworkMethod(network=network, device=device, self_ensemble=self_ensemble, bf16=bf16, tile=tile)
     rounding = protocol.bicubic_rounding if network is None else protocol.rounding
     scorer = Scorer(
@@ -199,9 +199,7 @@ def _given_lr(benchmark: Benchmark, scales: Sequence[int]) -> dict[tuple[Path, i
 def _check(scales: Sequence[int], measures: Sequence[str]) -> None:
     wrong = [scale for scale in scales if isinstance(scale, bool) or not isinstance(scale, int) or scale < 2]
     if wrong or not scales or len(set(scales)) != len(scales):
-        raise ConfigError(
-            f"`scales` must be different whole numbers >= 2, got {list(scales)}; choose from 2, 4, 8, 16."
-        )
+        raise ConfigError(f"`scales` must be different whole numbers >= 2, got {list(scales)}; choose e.g. 2, 3, 4.")
     names = [find_measure(key).name for key in measures]
     if len(set(names)) < len(names):
         raise ConfigError(f"`perceptual` must hold measures of different names, got {list(measures)}; name each once.")

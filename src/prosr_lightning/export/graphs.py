@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr_lightning.imaging.color import rgb_to_ycbcr
+from prosr_lightning.imaging.resize import keys
 from prosr_lightning.networks import SRNetwork
 
 _REACH = 2  # pixels that the bicubic kernel reaches
@@ -81,10 +82,7 @@ def bicubic_kernel(scale: int) -> Tensor:
         >>> bicubic_kernel(2).tolist()
         [-0.0234375, -0.0703125, 0.2265625, 0.8671875, 0.8671875, 0.2265625, -0.0703125, -0.0234375]
     """
-    distance = ((torch.arange(4 * scale, dtype=torch.float64) + 0.5) / scale - _REACH).abs()
-    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    return torch.where(distance <= 1, near, far).float()
+    return keys((torch.arange(4 * scale, dtype=torch.float64) + 0.5) / scale - _REACH).float()
 
 
 def _mirrored(image: Tensor, axis: int) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
+from prosr_lightning.imaging.rows import Rows
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ SMALLEST_TILE = 16
 
 
 def enlarge_bands(
-    step: Step, image: Tensor, *, factor: int, halo: int, tile: int, first: int = 0, on_tile: OnTile | None = None
+    step: Step, image: Rows[Tensor], *, factor: int, halo: int, tile: int, first: int = 0, on_tile: OnTile | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Enlarge an image from top to bottom and hand over each finished band of full width.
 
@@ -35,7 +36,7 @@ def enlarge_bands(
 
     Args:
         step: Enlarges `(N, C, h, w)` to `(N, C, factor * h, factor * w)`, for any h and w from 1 up.
-        image: `(N, C, H, W)`.
+        image: `(N, C, H, W)`; rows above `first - halo` may be forgotten already.
         factor: What `step` enlarges by.
         halo: Pixels of `image` beyond a tile that can change its result: the network's receptive radius.
         tile: Side of a tile in pixels of `image`; 0 takes the whole image at once.
@@ -51,24 +52,26 @@ def enlarge_bands(
 
     Example:
         >>> double = lambda window: window.repeat_interleave(2, -1).repeat_interleave(2, -2)
-        >>> bands = enlarge_bands(double, torch.ones(1, 1, 40, 17), factor=2, halo=1, tile=16)
+        >>> bands = enlarge_bands(double, Rows.whole(torch.ones(1, 1, 40, 17)), factor=2, halo=1, tile=16)
         >>> [(top, tuple(band.shape)) for top, band in bands]
         [(0, (1, 1, 28, 34)), (28, (1, 1, 26, 34)), (54, (1, 1, 26, 34))]
     """
     if (tile and tile < SMALLEST_TILE) or halo < 0:
         raise ConfigError(f"`tile` must be 0 or at least {SMALLEST_TILE} pixels, got {tile}; 0 means the whole image.")
-    work = _Work(step, image, factor, halo, on_tile)
-    height, width = image.shape[-2:]
+    work = _Work(step, factor, halo, on_tile)
+    height, width, top = image.height, image.width, first
     side = tile or max(height, width, SMALLEST_TILE)
-    top = first
     while top < height:
         bottom = top + _share(height - top, side)
-        band = work.band(top, bottom, side)
+        row = max(top - halo, 0)
+        window = image.take(row, min(bottom + halo, height))  # what it may cost to make it is not the step's
+        band = work.band(window, top - row, bottom - row, side)
         if band is None:
             side = _halved(side, max(height, width))
             continue
         yield top * factor, band
         top = bottom
+        image.forget(top - halo)
 
 
 def _share(length: int, side: int) -> int:
@@ -82,19 +85,18 @@ class _Work:
     """One image to enlarge; see `enlarge_bands`."""
 
     step: Step
-    image: Tensor
     factor: int
     halo: int
     on_tile: OnTile | None
 
-    def band(self, top: int, bottom: int, side: int) -> Tensor | None:
-        """Return the enlarged rows, or None when memory runs out."""
-        width, left = self.image.shape[-1], 0
+    def band(self, window: Tensor, top: int, bottom: int, side: int) -> Tensor | None:
+        """Return rows `top` to `bottom` of a window of full width, enlarged, or None when memory runs out."""
+        width, left = window.shape[-1], 0
         pieces: list[Tensor] = []
         try:
             while left < width:
                 right = left + _share(width - left, side)
-                pieces.append(self.piece(top, bottom, left, right))
+                pieces.append(self.piece(window, top, bottom, left, right))
                 self.report((bottom - top) * (right - left))
                 left = right
             return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
@@ -105,11 +107,11 @@ class _Work:
         self.report(-(bottom - top) * left)
         return None
 
-    def piece(self, top: int, bottom: int, left: int, right: int) -> Tensor:
+    def piece(self, window: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
         """Return one enlarged tile, computed with its halo."""
-        row, column = max(top - self.halo, 0), max(left - self.halo, 0)
-        result = self.step(self.image[..., row : bottom + self.halo, column : right + self.halo])
-        rows = slice((top - row) * self.factor, (bottom - row) * self.factor)
+        column = max(left - self.halo, 0)
+        result = self.step(window[..., column : right + self.halo])
+        rows = slice(top * self.factor, bottom * self.factor)
         columns = slice((left - column) * self.factor, (right - column) * self.factor)
         return result[..., rows, columns].cpu()
 

@@ -25,6 +25,7 @@ from prosr_lightning.networks.contract import (
     count_layers,
     count_parameters,
     levels_up_to,
+    power_of_two,
 )
 from prosr_lightning.networks.discriminator import Discriminator
 from prosr_lightning.networks.generator import Generator
@@ -57,6 +58,7 @@ __all__ = [
     "multiply_adds_by_scale",
     "multiply_adds_per_output_pixel",
     "network_class",
+    "power_of_two",
 ]
 
 NETWORKS: tuple[type[SRNetwork], ...] = (

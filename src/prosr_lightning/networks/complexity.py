@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from prosr_lightning.networks.contract import SRNetwork
+from prosr_lightning.networks.contract import SRNetwork, power_of_two
 
 _SIDE = 64  # of the LR image that nothing is computed on: it lives on the "meta" device
 
@@ -38,8 +38,8 @@ def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
     Raises:
         ConfigError: If the network cannot do `scale`.
     """
-    multiply_adds, sr = _run(network, scale)
-    return multiply_adds / sr.numel()
+    multiply_adds, sr = _run(network, power_of_two(scale))
+    return multiply_adds / sr.numel() * (power_of_two(scale) / scale) ** 2
 
 
 def multiply_adds_by_scale(network: SRNetwork, scales: Iterable[int]) -> dict[int, float]:

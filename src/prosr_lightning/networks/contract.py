@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -175,6 +176,16 @@ def levels_up_to(scale: int) -> tuple[int, ...]:
     if isinstance(scale, bool) or not isinstance(scale, int) or scale < 2 or scale & (scale - 1):
         raise ConfigError(f"`scale` must be a power of two >= 2, got {scale!r}; choose 2, 4, 8 or 16.")
     return tuple(2**level for level in range(1, scale.bit_length()))
+
+
+def power_of_two(factor: float) -> int:
+    """Return what a network has to enlarge by so that a factor above 1 can be had by shrinking: 2, 4, 8, ...
+
+    Example:
+        >>> [power_of_two(factor) for factor in (1.5, 2, 3, 4.1)]
+        [2, 2, 4, 8]
+    """
+    return int(2 ** max(math.ceil(math.log2(factor)), 1))
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -32,15 +32,50 @@ def streams(network: nn.Module) -> TypeGuard[ProgressiveNetwork]:
     return not any(name in vars(one) for one in below for name in ("forward", "residual", "enlarged"))
 
 
-def stream(network: ProgressiveNetwork, lr: Tensor, *, rows: int, half: bool = False) -> Iterator[Tensor]:
-    """Enlarge by 2, handing over each band of rows as soon as it is known; call it without gradients.
+class Stream:
+    """A network that enlarges one image by 2 while its rows come in; call it without gradients.
+
+    Wide images are cut into strips that go down side by side. Calling it with the next rows of luminance `(N, 1, h, W)`
+    returns the rows `(N, 1, H, 2W)` that are known by then, from top to bottom; `last` says that no more rows follow.
 
     Args:
-        network: One that `streams` admits, on the device of `lr`.
+        network: One that `streams` admits, on the device of the image.
+        width: Columns of the image.
+        strip: Most columns of a strip, beside those around it that it has to compute again; None for one strip.
+        half: Compute the features in bfloat16; the image itself stays as it is.
+    """
+
+    def __init__(
+        self, network: ProgressiveNetwork, *, width: int, strip: int | None = None, half: bool = False
+    ) -> None:
+        count, halo = -(-width // (strip or width)), network.receptive_radius
+        edges = [width * number // count for number in range(count + 1)]
+        self._strips = [
+            (_Pipeline(network, half=half), slice(max(left - halo, 0), right + halo), min(left, halo), right - left)
+            for left, right in itertools.pairwise(edges)
+        ]
+
+    def __call__(self, lr: Tensor, *, last: bool) -> Tensor:
+        """Take the next rows in; see the class."""
+        seen = [
+            pipeline(lr[..., columns], last=last)[..., 2 * halo : 2 * (halo + width)]
+            for pipeline, columns, halo, width in self._strips
+        ]
+        return seen[0] if len(seen) == 1 else torch.cat(seen, dim=-1)
+
+
+def stream(
+    network: ProgressiveNetwork, lr: Tensor, *, rows: int, strip: int | None = None, half: bool = False
+) -> Iterator[Tensor]:
+    """Enlarge an image by 2 in bands of rows.
+
+    Args:
+        network: As in `Stream`.
         lr: Luminance `(N, 1, H, W)`.
         rows: Rows of `lr` that each step takes in, at least 1; the first takes in as many more as the network looks
             down.
-        half: Compute the features in bfloat16; the image itself stays as it is.
+        strip: As in `Stream`.
+        half: As in `Stream`.
 
     Yields:
         `(N, 1, h, 2W)` from top to bottom, 2H rows in all.
@@ -52,42 +87,12 @@ def stream(network: ProgressiveNetwork, lr: Tensor, *, rows: int, half: bool = F
         >>> torch.allclose(torch.cat(list(stream(network, lr, rows=4)), dim=-2), network(lr), atol=1e-6)
         True
     """
-    pipeline = _Pipeline(network, half=half)
+    enlarge = Stream(network, width=lr.shape[-1], strip=strip, half=half)
     begin, height = 0, lr.shape[-2]
     while begin < height:
         end = min(begin + rows + (0 if begin else network.receptive_radius), height)
-        yield pipeline(lr[..., begin:end, :], last=end == height)
+        yield enlarge(lr[..., begin:end, :], last=end == height)
         begin = end
-
-
-def stream_strips(
-    network: ProgressiveNetwork, lr: Tensor, *, width: int, pixels: int, half: bool = False
-) -> Iterator[Tensor]:
-    """Enlarge by 2 as `stream` does, with wide images cut into strips that go down side by side.
-
-    Args:
-        network: As in `stream`.
-        lr: Luminance `(N, 1, H, W)`.
-        width: Most columns of a strip, beside those around it that it has to compute again.
-        pixels: About how many pixels of `lr` a step takes in, in each strip and in all N together.
-        half: As in `stream`.
-
-    Yields:
-        As `stream`.
-    """
-    count, halo, total = -(-lr.shape[-1] // width), network.receptive_radius, lr.shape[-1]
-    edges = [total * number // count for number in range(count + 1)]
-    rows = max(1, pixels * count // (total * len(lr)))
-    strips = [
-        stream(network, lr[..., max(left - halo, 0) : right + halo], rows=rows, half=half)
-        for left, right in itertools.pairwise(edges)
-    ]
-    for bands in zip(*strips, strict=True):
-        seen = [
-            band[..., 2 * min(left, halo) :][..., : 2 * (right - left)]
-            for band, (left, right) in zip(bands, itertools.pairwise(edges), strict=True)
-        ]
-        yield seen[0] if count == 1 else torch.cat(seen, dim=-1)
 
 
 class _Window:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+import imagecodecs
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from prosr_lightning.errors import ImageError
 from prosr_lightning.imaging.io import atomic_path
-from prosr_lightning.pictures import sixteen_bit
+from prosr_lightning.pictures.inks import to_srgb
+from prosr_lightning.pictures.metadata import fitted_exif, photoshop_segment, tiff_tags
 from prosr_lightning.pictures.picture import Picture, in_8_bits, to_pil
+from prosr_lightning.pictures.tiff import write_tiff
 
 log = logging.getLogger(__name__)
+
+_JPEG_SEGMENT = 65533  # bytes that one holds (ITU T.81)
+QUALITY = 95  # near what the eye cannot tell, for the formats that lose
 
 
 @dataclass(frozen=True)
@@ -27,26 +36,37 @@ class Format:
         longest: Longest side in pixels.
         alpha: Whether it holds transparency here.
         depths: NumPy types of the channels that it holds.
+        frames: Whether it holds several pictures.
+        holds: Which metadata it has room for, by their names in `Picture` and `Metadata`.
         options: Pillow's arguments when saving.
+        lossy: Whether it has a quality.
     """
 
     name: str
     longest: int
     alpha: bool
-    depths: tuple[str, ...]
-    options: dict[str, Any]
+    depths: tuple[str, ...] = ("uint8",)
+    frames: bool = False
+    holds: frozenset[str] = frozenset()
+    options: dict[str, Any] = field(default_factory=dict)
+    lossy: bool = False
 
 
-_JPEG = Format("JPEG", 65535, False, ("uint8",), {"quality": 95, "subsampling": 0})  # 16-bit sides (ITU T.81)
-_TIFF = Format("TIFF", 2**31 - 1, True, ("uint8", "uint16", "float32"), {"compression": "tiff_adobe_deflate"})
+_ALL = frozenset({"icc_profile", "exif", "xmp", "dpi"})
+_JPEG = Format("JPEG", 65535, False, holds=_ALL | {"iptc"}, options={"subsampling": 0}, lossy=True)  # ITU T.81
+_TIFF = Format("TIFF", 2**31 - 1, True, ("uint8", "uint16", "float32"), frames=True, holds=_ALL | {"iptc"})
+_LONGEST = 2**31 - 1  # PNG specification, 11.2.2
 FORMATS = {
-    ".png": Format("PNG", 2**31 - 1, True, ("uint8", "uint16"), {}),  # PNG specification, 11.2.2
+    ".png": Format("PNG", _LONGEST, True, ("uint8", "uint16"), frames=True, holds=_ALL | {"text"}),
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".webp": Format("WEBP", 16383, True, ("uint8",), {"quality": 95, "method": 4}),  # 14-bit sides (RFC 9649)
+    ".webp": Format("WEBP", 16383, True, frames=True, holds=_ALL, options={"method": 4}, lossy=True),  # RFC 9649
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".bmp": Format("BMP", 2**31 - 1, False, ("uint8",), {}),
+    ".avif": Format("AVIF", 65536, True, frames=True, holds=_ALL, options={"subsampling": "4:4:4"}, lossy=True),
+    ".jxl": Format("JXL", 2**30 - 1, True, ("uint8", "uint16"), holds=frozenset({"exif", "xmp", "dpi"}), lossy=True),
+    ".gif": Format("GIF", 65535, True, frames=True),
+    ".bmp": Format("BMP", 2**31 - 1, False, holds=frozenset({"dpi"})),
 }
 
 
@@ -62,11 +82,12 @@ def format_of(path: Path | str) -> Format:
     return FORMATS[suffix]
 
 
-def check_fits(path: Path | str, width: int, height: int) -> None:
+def check_fits(path: Path | str, width: int, height: int, *, frames: int = 1) -> None:
     """Refuse a format that cannot hold a picture of this size, before the work begins.
 
     Raises:
-        ImageError: If a side is too long, or the suffix names no format.
+        ImageError: If a side is too long, if there are several pictures where one fits, or if the suffix names no
+            format.
     """
     chosen = format_of(path)
     if max(width, height) > chosen.longest:
@@ -76,74 +97,170 @@ def check_fits(path: Path | str, width: int, height: int) -> None:
         )
     if chosen.name == "BMP" and width * height * 3 >= 2**32:  # its header counts bytes in 32 bits
         raise ImageError(f"BMP holds at most 4 GiB, got {width}x{height} for {path}; write PNG or TIFF instead.")
+    if frames > 1 and not chosen.frames:
+        raise ImageError(
+            f"{chosen.name} holds one picture, got {frames} frames or pages for {path}; take the first alone (--first) "
+            "or write PNG, WebP, GIF or TIFF instead."
+        )
 
 
-def write_picture(path: Path | str, picture: Picture) -> None:
-    """Write a picture in the format of the suffix, whole or not at all, with its profile and EXIF.
+def check_opaque(path: Path | str, picture: Picture) -> None:
+    """Refuse a format that cannot hold the transparency of a picture.
 
-    A depth that the format does not hold is rounded to 8 bits, with a warning.
+    Raises:
+        ImageError: If a pixel is transparent and the format has no alpha.
+    """
+    chosen, pixels = format_of(path), picture.pixels
+    top = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    if picture.has_alpha and not chosen.alpha and (pixels[..., -1] != top).any():
+        raise ImageError(f"{chosen.name} cannot hold the transparency of {path}; write PNG, WebP or TIFF instead.")
+
+
+def write_picture(
+    path: Path | str, picture: Picture | Sequence[Picture], *, quality: int | None = None, as_read: bool = False
+) -> None:
+    """Write a picture, or the frames of an animation, in the format of the suffix, whole or not at all.
+
+    What the format cannot hold is said: a depth is rounded to 8 bits, a profile is applied to the pixels, metadata are
+    left out.
 
     Args:
         path: The file; missing parent folders are made.
-        picture: See `Picture`.
+        picture: See `Picture`; frames all have the same shape.
+        quality: 1 to 100, for formats that lose; without one it is high (`QUALITY`).
+        as_read: Encode as the picture's file was encoded, if that was in this format; see `Picture.encoding`.
 
     Raises:
-        ImageError: If the format cannot hold the size or the transparency.
+        ImageError: If the format cannot hold the size, the number or the transparency.
         StorageError: If the disk is full or the place cannot be written.
     """
-    chosen = format_of(path)
-    height, width = picture.pixels.shape[:2]
-    check_fits(path, width, height)
-    picture = _fitting(path, picture, chosen)
+    pictures, chosen = [picture] if isinstance(picture, Picture) else list(picture), format_of(path)
+    height, width = pictures[0].pixels.shape[:2]
+    check_fits(path, width, height, frames=len(pictures))
+    fitting = [_fitting(path, one, chosen) for one in pictures]
+    options = chosen.options | ({"quality": quality or QUALITY} if chosen.lossy else {})
+    kind, arguments = pictures[0].encoding or ("", {})
+    if as_read and kind == chosen.name and quality is None:
+        options |= arguments
     with atomic_path(path) as temporary:
-        _write(temporary, picture, chosen)
+        _write(temporary, fitting, chosen, options, str(path))
 
 
 def _fitting(path: Path | str, picture: Picture, chosen: Format) -> Picture:
     """Return the picture as the format can hold it."""
+    check_opaque(path, picture)
     if picture.pixels.dtype.name not in chosen.depths:
         log.warning("%s holds 8 bits a channel; %s is rounded to that.", chosen.name, path)
         picture = in_8_bits(picture)
     if picture.has_alpha and not chosen.alpha:
-        top = 1 if picture.pixels.dtype.kind == "f" else np.iinfo(picture.pixels.dtype).max
-        if (picture.pixels[..., -1] != top).any():
-            raise ImageError(f"{chosen.name} cannot hold the transparency of {path}; write PNG, WebP or TIFF instead.")
-        picture = Picture(picture.pixels[..., :-1], picture.icc_profile, picture.exif)
+        picture = replace(picture, pixels=picture.pixels[..., :-1])
+    if picture.icc_profile and "icc_profile" not in chosen.holds:
+        picture = replace(picture, pixels=to_srgb(picture.pixels, picture.icc_profile, str(path)), icc_profile=None)
     return picture
 
 
-def _write(path: Path, picture: Picture, chosen: Format) -> None:
-    pixels = picture.pixels
-    if pixels.dtype == np.uint16 and chosen.name == "PNG":
-        with path.open("wb") as file:
-            sixteen_bit.write_png(file, pixels, icc_profile=picture.icc_profile, exif=picture.exif)
+def _write(path: Path, pictures: Sequence[Picture], chosen: Format, options: dict[str, Any], name: str) -> None:
+    first = pictures[0]
+    height, width = first.pixels.shape[:2]
+    _say_what_is_lost(first, chosen, name)
+    if chosen.name == "TIFF":
+        tags = tiff_tags(first.metadata, width, height)
+        write_tiff(path, [one.pixels for one in pictures], icc_profile=first.icc_profile, tags=tags)
         return
-    if chosen.name == "TIFF" and (pixels.dtype != np.uint8 or pixels.nbytes > 2**31):  # Pillow's TIFF ends at 4 GiB
-        sixteen_bit.write_tiff(path, pixels, icc_profile=picture.icc_profile)
-        return
-    image = to_pil(picture)
-    if chosen.name == "WEBP" and image.mode in ("L", "LA"):
-        image = image.convert("RGBA" if picture.has_alpha else "RGB")
-    _save(image, path, picture, chosen)
+    arguments = options | _arguments(first, chosen, name)
+    if chosen.name == "JXL":
+        data = _jpeg_xl(first, options["quality"], arguments)
+        path.write_bytes(data)
+    elif chosen.name == "PNG" and first.pixels.dtype == np.uint16:
+        _write_deep_png(path, first, arguments)
+    else:
+        _save(path, pictures, chosen, arguments)
 
 
-def _save(image: Image.Image, path: Path, picture: Picture, chosen: Format) -> None:
-    metadata: dict[str, Any] = {}
+def _say_what_is_lost(picture: Picture, chosen: Format, name: str) -> None:
+    kinds = {"exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "dpi": "the resolution", "text": "texts"}
+    lost = [word for kind, word in kinds.items() if kind not in chosen.holds and getattr(picture.metadata, kind)]
+    if lost:
+        log.warning("%s cannot hold %s; %s is without.", chosen.name, ", ".join(lost), name)
+
+
+def _arguments(picture: Picture, chosen: Format, name: str) -> dict[str, Any]:
+    """Return the metadata as Pillow's arguments."""
+    metadata, arguments = picture.metadata, dict[str, Any]()
+    height, width = picture.pixels.shape[:2]
+    jpeg = chosen.name == "JPEG"
     if picture.icc_profile:
-        metadata["icc_profile"] = picture.icc_profile
-    if picture.exif and chosen.name != "BMP":
-        metadata["exif"] = picture.exif
-    try:
-        _save_checked(image, path, format=chosen.name, **chosen.options, **metadata)
-    except (ValueError, SyntaxError, TypeError) as error:  # metadata that the format refuses, such as EXIF over 64 KiB
-        log.warning("%s refuses the metadata of %s (%s); it is left out.", chosen.name, path, error)
-        image.info.clear()
-        _save_checked(image, path, format=chosen.name, **chosen.options)
+        arguments["icc_profile"] = picture.icc_profile
+    if metadata.dpi:
+        arguments["dpi"] = metadata.dpi
+    if "exif" in chosen.holds:
+        with_dpi = chosen.name in ("WEBP", "AVIF", "JXL")  # they have no other place for it
+        longest = _JPEG_SEGMENT if jpeg else None
+        exif, omitted = fitted_exif(metadata, width, height, with_dpi=with_dpi, longest=longest)
+        if omitted:
+            log.warning("JPEG holds 64 KiB of EXIF; %s is without %s.", name, ", ".join(omitted))
+        arguments |= {"exif": exif} if exif else {}
+    if metadata.xmp and jpeg and len(metadata.xmp) > _JPEG_SEGMENT - 29:  # the segment's name
+        log.warning("JPEG holds 64 KiB of XMP; %s is without.", name)
+    elif metadata.xmp and "xmp" in chosen.holds:
+        arguments["xmp"] = metadata.xmp
+    if metadata.iptc and jpeg:
+        try:
+            arguments["extra"] = photoshop_segment(metadata.iptc)
+        except ValueError as error:
+            log.warning("%s is without IPTC: %s.", name, error)
+    if chosen.name == "PNG":
+        arguments["pnginfo"] = texts = PngInfo()
+        for key, text in metadata.text.items():
+            texts.add_itxt(key, text)
+        if xmp := arguments.pop("xmp", None):
+            texts.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    return arguments
 
 
-def _save_checked(image: Image.Image, path: Path, **arguments: Any) -> None:  # noqa: ANN401  # Pillow's
+def _save(path: Path, pictures: Sequence[Picture], chosen: Format, arguments: dict[str, Any]) -> None:
+    images = [to_pil(picture) for picture in pictures]
+    if chosen.name == "WEBP":
+        images = [
+            image.convert("RGBA" if image.mode == "LA" else "RGB") if image.mode in ("L", "LA") else image
+            for image in images
+        ]
+    for image in images:
+        image.info.clear()  # the arguments alone decide
+    if len(images) > 1:
+        durations = [picture.duration or 0 for picture in pictures]
+        loop = {} if pictures[0].loop is None else {"loop": pictures[0].loop}
+        arguments |= {"save_all": True, "append_images": images[1:], "duration": durations, **loop}
+        arguments |= {"disposal": 2} if chosen.name == "GIF" else {}
     with path.open("w+b") as file:
-        image.save(cast(IO[bytes], _Checked(file)), **arguments)
+        images[0].save(cast(IO[bytes], _Checked(file)), format=chosen.name, **arguments)
+
+
+def _write_deep_png(path: Path, picture: Picture, arguments: dict[str, Any]) -> None:
+    """Put what Pillow writes between the header and the pixels into what imagecodecs writes."""
+    import io  # noqa: PLC0415
+
+    frame = io.BytesIO()
+    Image.new("L", (1, 1)).save(frame, "PNG", **arguments)
+    chunks = frame.getvalue()
+    pixels = picture.pixels[..., 0] if picture.pixels.shape[-1] == 1 else picture.pixels
+    data = imagecodecs.png_encode(np.ascontiguousarray(pixels), level=6)
+    with path.open("wb") as file:
+        file.write(data[:33] + chunks[33 : chunks.index(b"IDAT") - 4])  # 33 bytes: signature and IHDR
+        file.write(memoryview(data)[33:])
+
+
+def _jpeg_xl(picture: Picture, quality: int, arguments: dict[str, Any]) -> bytes:
+    """Encode as JPEG XL in its container, with the metadata in boxes behind the picture."""
+    pixels = picture.pixels[..., 0] if picture.pixels.shape[-1] == 1 else picture.pixels
+    distance = 0.1 + (100 - quality) * 0.09 if quality >= 30 else 53 / 3000 * quality**2 - 23 / 20 * quality + 25
+    data = imagecodecs.jpegxl_encode(
+        np.ascontiguousarray(pixels), distance=0 if quality == 100 else distance, lossless=quality == 100,
+        usecontainer=True,
+    )  # fmt: skip
+    exif = arguments.get("exif", b"").removeprefix(b"Exif\0\0")
+    boxes = [(b"Exif", bytes(4) + exif if exif else b""), (b"xml ", arguments.get("xmp", b""))]
+    return bytes(data) + b"".join(struct.pack(">I", 8 + len(box)) + kind + box for kind, box in boxes if box)
 
 
 class _Checked:

@@ -1,10 +1,19 @@
-"""EXIF: its orientation applied to pixels, and the rest of it made fit to travel to another file."""
+"""What belongs to a picture besides its pixels, made fit to travel to another file.
+
+Orientation is applied to the pixels and taken out of EXIF and XMP; sizes are taken out of XMP and corrected in EXIF.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
+import struct
+from dataclasses import dataclass, field
+from typing import IO, Any, cast
 
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from tifffile import TiffPage
 
 from prosr_lightning.imaging.io import Pixels
 
@@ -16,8 +25,153 @@ _LAYOUT_TAGS = frozenset(
     {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324}
 )
 _MORE_LAYOUT_TAGS = frozenset(
-    {325, 330, 332, 333, 334, 336, 338, 339, 347, 529, 530, 531, 532, 700, 33723, 34377, 34675}
+    {
+        282,
+        283,
+        296,
+        325,
+        330,
+        332,
+        333,
+        334,
+        336,
+        338,
+        339,
+        347,
+        529,
+        530,
+        531,
+        532,
+        700,
+        33723,
+        34377,
+        34675,
+        37724,
+        42112,
+        42113,
+    }
 )
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_EXIF, _GPS, _XMP, _IPTC, _PHOTOSHOP = 34665, 34853, 700, 33723, 34377
+_WIDTH, _HEIGHT = 0xA002, 0xA003  # Exif's PixelXDimension and PixelYDimension
+_IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
+_XMP_NAMES = rb"(tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension)"
+_XMP_OF_ONE_FILE = re.compile(rb"\s*" + _XMP_NAMES + rb"""\s*=\s*(["']).*?\2|<""" + _XMP_NAMES + rb">[^<]*</\3>")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says of a picture, without what holds for that file alone.
+
+    Attributes:
+        exif: EXIF without orientation, layout and thumbnail.
+        xmp: The packet.
+        iptc: IPTC-IIM records: title, keywords, rights.
+        dpi: Pixels per inch, in x and y.
+        text: Texts of a PNG, by keyword.
+    """
+
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    text: dict[str, str] = field(default_factory=dict)
+
+
+def of_image(image: Image.Image) -> Metadata:
+    """Collect what Pillow knows of a loaded image; what is damaged is left out."""
+    xmp, photoshop = image.info.get("xmp"), image.info.get("photoshop")
+    texts = getattr(image, "text", {}) if image.format == "PNG" else {}
+    try:
+        dpi, exif = _dpi(image), _encoded(image.getexif())
+    except Exception as error:  # noqa: BLE001  # damaged metadata must not cost the user the picture
+        log.debug("EXIF is damaged and left out: %s", error)
+        dpi, exif = _sound_dpi(image.info.get("dpi")), None
+    return Metadata(
+        exif,
+        _portable_xmp(xmp.encode() if isinstance(xmp, str) else xmp),
+        photoshop.get(_IPTC_RESOURCE) if isinstance(photoshop, dict) else None,
+        dpi,
+        {key: str(text) for key, text in texts.items() if not key.startswith(("XML:", "Raw profile"))},
+    )
+
+
+def of_page(page: TiffPage) -> Metadata:
+    """Collect what a TIFF page says; what is damaged is left out."""
+    values = {tag: _value(page, tag) for tag in (_XMP, _IPTC, _PHOTOSHOP)}
+    try:
+        exif = Image.Exif()
+        page.parent.filehandle.seek(0)
+        exif.load_from_fp(cast(IO[bytes], page.parent.filehandle))
+        encoded = _encoded(exif)
+    except Exception as error:  # noqa: BLE001  # damaged metadata must not cost the user the picture
+        log.debug("EXIF is damaged and left out: %s", error)
+        encoded = None
+    dpi = _dpi_of_tags(*(_value(page, tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)))
+    iptc = values[_IPTC] if isinstance(values[_IPTC], bytes) else _iptc_among(values[_PHOTOSHOP])
+    return Metadata(encoded, _portable_xmp(values[_XMP]), iptc, dpi)
+
+
+def _value(page: TiffPage, tag: int) -> Any:  # noqa: ANN401  # whatever the file holds
+    try:
+        return page.tags.valueof(tag)
+    except Exception:  # noqa: BLE001  # damaged metadata must not cost the user the picture
+        return None
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Return the resolution that the file states; for a JPEG with EXIF but without resolution Pillow says 72."""
+    if "dpi" in image.info and (image.format not in ("JPEG", "MPO") or image.info.get("jfif_unit")):
+        return _sound_dpi(image.info["dpi"])
+    exif = image.getexif()
+    return _dpi_of_tags(*(exif.get(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)))
+
+
+def _dpi_of_tags(x: Any, y: Any, unit: Any) -> tuple[float, float] | None:  # noqa: ANN401  # whatever the file holds
+    inches = {None: 1.0, 2: 1.0, 3: 2.54}.get(unit) if isinstance(unit, int | None) else None
+    try:
+        values = [value[0] / value[1] if isinstance(value, tuple) else float(value) for value in (x, y)]
+    except (TypeError, IndexError, ZeroDivisionError):
+        return None
+    return _sound_dpi([value * inches for value in values]) if inches else None
+
+
+def _sound_dpi(dpi: Any) -> tuple[float, float] | None:  # noqa: ANN401  # whatever the file holds
+    try:
+        x, y = (round(float(value), 2) for value in dpi)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return (x, y) if 1 < x < 65536 and 1 < y < 65536 else None  # JFIF has 16 bits; 1 stands for no unit
+
+
+def _portable_xmp(packet: Any) -> bytes | None:  # noqa: ANN401  # whatever the file holds
+    return _XMP_OF_ONE_FILE.sub(b"", packet) if isinstance(packet, bytes) else None
+
+
+def _iptc_among(resources: Any) -> bytes | None:  # noqa: ANN401  # whatever the file holds
+    """Find IPTC among Photoshop's image resources: "8BIM", number, padded name, length, padded data."""
+    at = 0
+    while isinstance(resources, bytes) and resources[at : at + 4] == b"8BIM" and at + 12 <= len(resources):
+        number, name = struct.unpack_from(">HB", resources, at + 4)
+        at += 6 + (name + 2) // 2 * 2
+        (length,) = struct.unpack(">I", resources[at : at + 4].rjust(4, b"\0"))
+        if number == _IPTC_RESOURCE:
+            return resources[at + 4 : at + 4 + length]
+        at += 4 + (length + 1) // 2 * 2
+    return None
+
+
+def photoshop_segment(iptc: bytes) -> bytes:
+    """Return IPTC as a JPEG's segment APP13.
+
+    Raises:
+        ValueError: If it does not fit into one.
+    """
+    resource = struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
+    data = b"Photoshop 3.0\0" + resource
+    if len(data) > 65533:
+        raise ValueError("IPTC is longer than 64 KiB")
+    return struct.pack(">HH", 0xFFED, len(data) + 2) + data
 
 
 def orientation(image: Image.Image) -> int:
@@ -48,14 +202,65 @@ def oriented(pixels: Pixels, turn: int) -> Pixels:
     return pixels
 
 
-def portable_exif(image: Image.Image) -> bytes | None:
-    """Return the EXIF without orientation and without the layout of the file it came from."""
-    try:
-        exif = image.getexif()
-        for tag in list(exif):
-            if tag in _LAYOUT_TAGS or tag in _MORE_LAYOUT_TAGS:
-                del exif[tag]
-        return exif.tobytes() if len(exif) else None
-    except Exception as error:  # noqa: BLE001  # damaged metadata must not cost the user the picture
-        log.debug("EXIF is damaged and left out: %s", error)
-        return None
+def _encoded(exif: Image.Exif) -> bytes | None:
+    """Return EXIF without orientation and without the layout of the file it came from."""
+    for tag in list(exif):
+        if tag in _LAYOUT_TAGS or tag in _MORE_LAYOUT_TAGS:
+            del exif[tag]
+    return exif.tobytes() if len(exif) else None
+
+
+def fitted_exif(
+    metadata: Metadata, width: int, height: int, *, with_dpi: bool = False, longest: int | None = None
+) -> tuple[bytes | None, list[str]]:
+    """Return EXIF for a file of this size.
+
+    Args:
+        metadata: Of the picture.
+        width: Of the file's picture.
+        height: Likewise.
+        with_dpi: Put the resolution in, for formats that have no other place for it.
+        longest: Bytes that the format can hold; what is longest is left out until the rest fits.
+
+    Returns:
+        The bytes, and the names of tags that were left out.
+    """
+    exif, omitted = Image.Exif(), list[str]()
+    if metadata.exif:
+        exif.load(metadata.exif)
+    details = exif.get_ifd(_EXIF) if _EXIF in exif else {}
+    details.update({tag: size for tag, size in ((_WIDTH, width), (_HEIGHT, height)) if tag in details})
+    if metadata.dpi and (with_dpi or len(exif)):
+        exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = metadata.dpi
+        exif[_RESOLUTION_UNIT] = 2
+    if not len(exif) and not details:
+        return None, omitted
+    while longest and len(exif.tobytes()) > longest:
+        values = {(id(place), tag): (place, tag) for place in (exif, details) for tag in place}
+        place, tag = max(values.values(), key=lambda item: _length(item[0][item[1]]))
+        del place[tag]
+        omitted.append(ExifTags.TAGS.get(tag, str(tag)))
+    return exif.tobytes(), omitted
+
+
+def _length(value: Any) -> int:  # noqa: ANN401  # whatever EXIF holds
+    return len(value) if isinstance(value, bytes | str | tuple) else 0
+
+
+def tiff_tags(metadata: Metadata, width: int, height: int) -> ImageFileDirectory_v2:
+    """Return all of it as tags of a TIFF of this size."""
+    tags = ImageFileDirectory_v2()
+    encoded, _ = fitted_exif(metadata, width, height)
+    if encoded:
+        exif = Image.Exif()
+        exif.load(encoded)
+        for tag, value in exif.items():
+            tags[tag] = exif.get_ifd(tag) if tag in (_EXIF, _GPS) else value
+    if metadata.dpi:
+        tags[_X_RESOLUTION], tags[_Y_RESOLUTION] = metadata.dpi
+        tags[_RESOLUTION_UNIT] = 2
+    for tag, data in ((_XMP, metadata.xmp), (_IPTC, metadata.iptc)):
+        if data:
+            tags.tagtype[tag] = 7  # UNDEFINED, as libtiff writes them
+            tags[tag] = data
+    return tags

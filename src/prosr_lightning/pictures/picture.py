@@ -1,4 +1,4 @@
-"""A user's picture as an array: whatever the file holds, with its depth, transparency, colour profile and EXIF kept.
+"""A user's picture as an array: whatever the file holds, with its depth, transparency, colour profile and metadata.
 
 `imaging.io.read_rgb` is for data sets and refuses what benchmarks cannot hold; this reads what people have.
 """
@@ -7,21 +7,31 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+import tifffile
+from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile, get_sampling
+from tifffile import PHOTOMETRIC, SAMPLEFORMAT, TiffPage
 
-from prosr_lightning.errors import ImageError
+from prosr_lightning.errors import ImageError, MissingDependencyError
 from prosr_lightning.imaging.io import Pixels
-from prosr_lightning.pictures import sixteen_bit
-from prosr_lightning.pictures.metadata import orientation, oriented, portable_exif
+from prosr_lightning.pictures import decoding
+from prosr_lightning.pictures.metadata import Metadata, fitted_exif, of_image, of_page, orientation, oriented
+from prosr_lightning.pictures.tiff import full_pages, is_tiff, read_page
 
 log = logging.getLogger(__name__)
+
+_ORIENTATION = 274
+_COMPARED = 1 << 26  # pixels up to which a TIFF is read twice
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,18 @@ class Picture:
         pixels: `(H, W, C)` with C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha; `uint8`, `uint16`, or `float32`
             in `[0, 1]`. Alpha is straight, not premultiplied.
         icc_profile: Colour profile of the pixels.
-        exif: EXIF without orientation, which has been applied.
+        metadata: EXIF without orientation, which has been applied, and more.
+        duration: How long a frame of an animation is shown, in ms.
+        loop: How often an animation is played, 0 for ever.
+        encoding: Format of the file, and Pillow's arguments for encoding another as it was.
     """
 
     pixels: Pixels
     icc_profile: bytes | None = None
-    exif: bytes | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    duration: float | None = None
+    loop: int | None = None
+    encoding: tuple[str, dict[str, Any]] | None = None
 
     @property
     def has_alpha(self) -> bool:
@@ -45,8 +61,25 @@ class Picture:
         return self.pixels.shape[-1] in (2, 4)
 
 
+@dataclass(frozen=True)
+class Head:
+    """What the head of a file tells, without decoding the pixels.
+
+    Attributes:
+        width: With orientation applied.
+        height: Likewise.
+        frames: Of an animation, or pages.
+        may_be_transparent: Whether there is an alpha channel or a transparent colour.
+    """
+
+    width: int
+    height: int
+    frames: int
+    may_be_transparent: bool
+
+
 def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
-    """Read a picture in any format and mode that Pillow knows, and 16-bit PNG and TIFF in full depth.
+    """Read a picture in any format and mode that our libraries know, in its full depth.
 
     Palettes become RGB(A), CMYK and Lab become RGB (through the colour profile where there is one), 1-bit becomes gray,
     EXIF orientation is applied. Of an animation or a file of several pages the first is taken, with a warning.
@@ -60,61 +93,83 @@ def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
 
     Raises:
         ImageError: If the file is missing, empty, cut short, not an image, too large, or has pixels that cannot be
-            enlarged (32-bit integers; floating point outside `[0, 1]`).
+            enlarged (32-bit integers; floating point outside `[0, 1]`) or are not known to be read right.
+        MissingDependencyError: If the format needs a package that is not installed.
     """
-    path = Path(path)
-    with _reading(path, allow_huge=allow_huge):
-        try:
-            with Image.open(path) as image:
-                return from_pil(image, name=str(path))
-        except UnidentifiedImageError:
-            pixels = sixteen_bit.read_other_tiff(path)
-            if pixels is None:
-                raise
-            return Picture(_checked(pixels, str(path)))
+    frames = read_head(path, allow_huge=allow_huge).frames
+    if frames > 1:
+        log.warning("%s holds %d frames or pages; only the first is taken.", path, frames)
+    with _reading(str(path), allow_huge=allow_huge):
+        return next(_frames(Path(path), str(path)))
+
+
+def read_frames(path: Path | str, *, allow_huge: bool = False) -> list[Picture]:
+    """Read every frame of an animation or every page of a TIFF, all with the same channels.
+
+    Args:
+        path: As for `read_picture`.
+        allow_huge: Likewise.
+
+    Returns:
+        At least one picture.
+
+    Raises:
+        ImageError, MissingDependencyError: As `read_picture`.
+    """
+    with _reading(str(path), allow_huge=allow_huge):
+        frames = list(_frames(Path(path), str(path)))
+    channels = max(frame.pixels.shape[-1] for frame in frames)
+    channels = 4 if channels == 3 and any(frame.has_alpha for frame in frames) else channels
+    return [replace(frame, pixels=_widened(frame.pixels, channels)) for frame in frames]
+
+
+def read_head(path: Path | str, *, allow_huge: bool = False) -> Head:
+    """Return what the head of the file tells, without decoding the pixels.
+
+    Raises:
+        ImageError, MissingDependencyError: As `read_picture`, as far as the head tells.
+    """
+    with _reading(str(path), allow_huge=allow_huge):
+        if _is_tiff(Path(path)):
+            with tifffile.TiffFile(path) as tiff:
+                pages = full_pages(tiff, str(path))
+                width, height = _safe_size(pages[0])
+                turned = pages[0].tags.valueof(_ORIENTATION, default=1) in (5, 6, 7, 8)
+                return Head(*((height, width) if turned else (width, height)), len(pages), bool(pages[0].extrasamples))
+        with _open(Path(path), str(path)) as image:
+            width, height = image.size
+            size = (height, width) if orientation(image) >= 5 and image.format not in _TURNED else (width, height)
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+            return Head(*size, frames, transparent)
 
 
 def read_size(path: Path | str, *, allow_huge: bool = False) -> tuple[int, int]:
-    """Return width and height from the head of the file, orientation applied, without decoding the pixels.
-
-    Raises:
-        ImageError: As `read_picture`, as far as the head tells.
-    """
-    path = Path(path)
-    with _reading(path, allow_huge=allow_huge):
-        try:
-            with Image.open(path) as image:
-                turned = orientation(image) >= 5 and image.format != "TIFF"  # Pillow's TIFF size is turned already
-                return (image.height, image.width) if turned else image.size
-        except UnidentifiedImageError:
-            pixels = sixteen_bit.read_other_tiff(path)
-            if pixels is None:
-                raise
-            return pixels.shape[1], pixels.shape[0]
+    """Return width and height from the head of the file, orientation applied; errors as `read_head`."""
+    head = read_head(path, allow_huge=allow_huge)
+    return head.width, head.height
 
 
 def from_pil(image: Image.Image, *, name: str = "The image") -> Picture:
     """Turn a Pillow image of any mode, opened or made, into a picture.
 
     Args:
-        image: Its pixels are loaded if they are not yet.
+        image: Its pixels are loaded if they are not yet. Of an animation the frame is taken that it stands at.
         name: What messages call it.
 
     Raises:
         ImageError: As `read_picture`.
     """
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # MPO: a JPEG with further views behind it, which phones write
-        log.warning("%s holds %d frames or pages; only the first is enlarged.", name, frames)
-        image.seek(0)
-    deep = sixteen_bit.read_with_pillow(image)
-    if deep is None:
-        image.load()
-        pixels, profile = _pixels(image, name)
-    else:
-        pixels, profile = deep, image.info.get("icc_profile")
-    turn = 1 if deep is not None and image.format == "TIFF" else orientation(image)  # Pillow turns TIFF as it loads
-    return Picture(_checked(oriented(pixels, turn), name), profile or None, portable_exif(image))
+    with _reading(name, allow_huge=True):  # who opened it has judged its size
+        frame, frames = image.tell(), getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO" and not frame:
+            log.warning("%s holds %d frames or pages; only the first is taken.", name, frames)
+        if image.format == "TIFF" and decoding.is_unread(image):
+            with tifffile.TiffFile(io.BytesIO(decoding.content(image))) as tiff:
+                page = tiff.pages.get(frame)
+                assert isinstance(page, TiffPage)
+                return _of_page(page, io.BytesIO(decoding.content(image)), name)
+        return _of_image(image, name)
 
 
 def to_pil(picture: Picture) -> Image.Image:
@@ -123,96 +178,177 @@ def to_pil(picture: Picture) -> Image.Image:
     Raises:
         ImageError: If Pillow has no mode for it: colour or alpha with more than 8 bits.
     """
-    pixels = picture.pixels
+    pixels, metadata = picture.pixels, picture.metadata
     flat = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
     if flat.ndim == 3 and pixels.dtype != np.uint8:
         raise ImageError(f"Pillow holds colour in 8 bits only, got {pixels.dtype}; use arrays, or write_picture.")
     image = Image.fromarray(np.ascontiguousarray(flat))
-    if picture.icc_profile:
-        image.info["icc_profile"] = picture.icc_profile
-    if picture.exif:
-        image.info["exif"] = picture.exif
+    exif, _ = fitted_exif(metadata, image.width, image.height)
+    information = {"icc_profile": picture.icc_profile, "exif": exif, "xmp": metadata.xmp, "dpi": metadata.dpi}
+    image.info.update({key: value for key, value in information.items() if value})
     return image
 
 
 def in_8_bits(picture: Picture) -> Picture:
     """Round a picture of any depth to 8 bits."""
-    if picture.pixels.dtype == np.uint8:
-        return picture
-    top = 65535 if picture.pixels.dtype == np.uint16 else 1
-    rounded = np.rint(picture.pixels.astype(np.float32) * np.float32(255 / top))
-    return replace(picture, pixels=rounded.clip(0, 255).astype(np.uint8))
+    return replace(picture, pixels=decoding.in_8_bits(picture.pixels))
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_tiff(file.read(4))
+
+
+def _frames(path: Path, name: str) -> Iterator[Picture]:
+    if _is_tiff(path):
+        with tifffile.TiffFile(path) as tiff:
+            for page in full_pages(tiff, name):
+                yield _of_page(page, path, name)
+        return
+    with _open(path, name) as image:
+        for frame in range(1 if image.format == "MPO" else getattr(image, "n_frames", 1)):  # MPO: further views
+            if frame:
+                image.seek(frame)
+            yield _of_image(image, name)
+
+
+def _open(path: Path, name: str) -> ImageFile.ImageFile:
+    _register_plugins()
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        with path.open("rb") as file:
+            decoding.require_plugin(file.read(64), name)
+        raise
+
+
+_register_plugins = cache(decoding.register_plugins)
+
+
+def _of_image(image: Image.Image, name: str) -> Picture:
+    _announce({"CMYK": "CMYK", "LAB": "Lab"}.get(image.mode), name)
+    try:
+        pixels, profile = decoding.pixels_of(image, name)
+    except OSError as error:
+        complete = decoding.without_end(image, name) if "truncated" in str(error) else None
+        if complete is None:
+            raise
+        log.warning("%s lacks its end marker; all of its pixels are there.", name)
+        image = complete
+        pixels, profile = decoding.flat_pixels(image, name)
+    turn = 1 if image.format in _TURNED else orientation(image)
+    return Picture(
+        _checked(oriented(pixels, turn), name),
+        profile,
+        of_image(image),
+        duration=image.info.get("duration"),
+        loop=image.info.get("loop"),
+        encoding=_encoding(image),
+    )
+
+
+_TURNED = ("TIFF", "HEIF", "JXL")  # their readers apply the orientation
+
+
+def _of_page(page: TiffPage, source: Path | IO[bytes], name: str) -> Picture:
+    _safe_size(page)
+    read = read_page(page, name)
+    other = _second_reading(page, source, name) if read is None or _can_be_compared(page) else None
+    if read is None:
+        if other is None:
+            raise ImageError(f"{name} must be gray, RGB, CMYK, Lab or JPEG in TIFF, got bare YCbCr; convert it first.")
+        pixels, profile = other
+    else:
+        pixels, profile = oriented(read[0], page.tags.valueof(_ORIENTATION, default=1)), read[1]
+        if other is not None:
+            decoding.require_agreement(pixels, other[0], name)
+    _announce(_CONVERTED.get(page.photometric), name)
+    return Picture(_checked(pixels, name), profile, of_page(page))
+
+
+_CONVERTED: dict[int, str] = {PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.CIELAB: "Lab", PHOTOMETRIC.ICCLAB: "Lab"}
+
+
+def _announce(kind: str | None, name: str) -> None:
+    if kind:
+        log.warning("%s is %s and becomes sRGB; what sRGB does not hold is clipped.", name, kind)
+
+
+def _can_be_compared(page: TiffPage) -> bool:
+    """Whether a second reading costs little and Pillow is known to read the layout right."""
+    known = page.bitspersample == 8 or (page.bitspersample == 16 and page.photometric == PHOTOMETRIC.RGB)
+    plain = page.sampleformat == SAMPLEFORMAT.UINT and page.planarconfig == 1
+    return known and plain and page.imagewidth * page.imagelength <= _COMPARED
+
+
+def _second_reading(page: TiffPage, source: Path | IO[bytes], name: str) -> tuple[Pixels, bytes | None] | None:
+    """Return a page as Pillow reads it, or None where it cannot."""
+    try:
+        with Image.open(source) as image:
+            image.seek(page.index)
+            return decoding.flat_pixels(image, name)
+    except Exception as error:  # noqa: BLE001  # what Pillow does not know, it raises many errors for
+        log.debug("%s has no second reader: %s", name, error)
+        return None
+
+
+def _safe_size(page: TiffPage) -> tuple[int, int]:
+    if page.imagewidth * page.imagelength > (Image.MAX_IMAGE_PIXELS or float("inf")):
+        raise Image.DecompressionBombWarning
+    return page.imagewidth, page.imagelength
+
+
+def _encoding(image: Image.Image) -> tuple[str, dict[str, Any]] | None:
+    if isinstance(image, JpegImageFile) and image.mode in ("L", "RGB"):
+        sampling = get_sampling(image)
+        return "JPEG", {"qtables": image.quantization} | ({"subsampling": sampling} if sampling >= 0 else {})
+    if image.format == "WEBP" and isinstance(image, ImageFile.ImageFile) and image.filename:
+        return ("WEBP", {"lossless": True}) if b"VP8L" in decoding.content(image)[:4096] else None
+    return None
+
+
+def _widened(pixels: Pixels, channels: int) -> Pixels:
+    """Return gray as RGB, and without alpha as opaque, up to so many channels."""
+    have = pixels.shape[-1]
+    if have == channels:
+        return pixels
+    colour = pixels[..., :1] if have < 3 else pixels[..., :3]
+    colour = colour.repeat(3, axis=-1) if channels > 2 and have < 3 else colour
+    if channels in (1, 3):
+        return colour
+    top = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    alpha = pixels[..., -1:] if have in (2, 4) else np.full_like(pixels[..., :1], top)
+    return np.concatenate([colour, alpha], axis=-1)
 
 
 @contextmanager
-def _reading(path: Path, *, allow_huge: bool) -> Iterator[None]:
+def _reading(name: str, *, allow_huge: bool) -> Iterator[None]:
     limit = Image.MAX_IMAGE_PIXELS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow and tifffile warn of harmless metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             Image.MAX_IMAGE_PIXELS = None if allow_huge else limit
-            if path.is_file() and path.stat().st_size == 0:
-                raise ImageError(f"{path} must be an image file, got an empty file; copy it again.")
+            if os.path.isfile(name) and os.path.getsize(name) == 0:
+                raise ImageError(f"{name} must be an image file, got an empty file; copy it again.")
             yield
-    except ImageError:
+    except (ImageError, MissingDependencyError):
         raise
     except FileNotFoundError:
-        raise ImageError(f"{path} must be an image file, found nothing there; check the path.") from None
+        raise ImageError(f"{name} must be an image file, found nothing there; check the path.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(
-            f"{path} must have at most {limit} pixels, unless you trust it: then allow huge pictures (--allow-huge)."
+            f"{name} must have at most {limit} pixels, unless you trust it: then allow huge pictures (--allow-huge)."
         ) from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path} must be an image, got a file that is none; replace or remove it.") from None
+        raise ImageError(f"{name} must be an image, got a file that is none; replace or remove it.") from None
     except MemoryError:
-        raise ImageError(f"{path} does not fit into memory; split it first.") from None
+        raise ImageError(f"{name} does not fit into memory; split it first.") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
         reason = str(error) or type(error).__name__
-        raise ImageError(f"{path} cannot be read as an image: {reason}; replace or remove it.") from error
+        raise ImageError(f"{name} cannot be read as an image: {reason}; replace or remove it.") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-
-
-def _pixels(image: Image.Image, name: str) -> tuple[Pixels, bytes | None]:
-    """Return the pixels `(H, W, C)`, not yet turned, and their profile."""
-    profile = image.info.get("icc_profile")
-    transparent = "transparency" in image.info
-    if image.mode in ("CMYK", "LAB"):
-        image, profile = _through_profile(image, profile)
-    elif image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if transparent or image.mode == "PA" else "RGB")
-    elif image.mode in ("YCbCr", "HSV", "RGBX"):
-        image = image.convert("RGB")
-    elif image.mode in ("1", "L", "RGB", "RGBa", "La"):
-        wide = {"1": "L", "RGBa": "RGBA", "La": "LA"}.get(image.mode, image.mode)
-        image = image.convert({"L": "LA", "RGB": "RGBA"}.get(wide, wide) if transparent else wide)
-    elif image.mode == "I":
-        # Pillow before 11.3 and its PPM reader give 16-bit gray as 32-bit integers
-        if image.format not in ("PNG", "PPM"):
-            raise ImageError(f"{name} must have 8 or 16 bits a channel, got 32-bit integers; convert it first.")
-        return np.asarray(image).astype(np.uint16)[..., None], profile
-    pixels = np.asarray(image)
-    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
-        pixels = pixels.astype(np.uint16)  # I;16B is big-endian
-    return (pixels[..., None] if pixels.ndim == 2 else pixels), profile
-
-
-def _through_profile(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes]:
-    """Convert CMYK or Lab to sRGB."""
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-    try:
-        if image.mode == "LAB":
-            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        elif profile:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        else:
-            return image.convert("RGB"), srgb.tobytes()
-        converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
-        return converted or image, srgb.tobytes()
-    except (ImageCms.PyCMSError, OSError) as error:
-        log.warning("The colour profile cannot be used (%s); colours are converted without it.", error)
-        return image.convert("RGB"), srgb.tobytes()
 
 
 def _checked(pixels: Pixels, name: str) -> Pixels:

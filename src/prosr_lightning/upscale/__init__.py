@@ -16,6 +16,7 @@ from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.formats import FORMATS, write_picture
 from prosr_lightning.pictures.picture import read_picture
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
+from prosr_lightning.upscale.sizes import Enlarged
 from prosr_lightning.upscale.upscaler import ENGINES, Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
@@ -27,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     batch = _Batch(options)
 
     def command() -> None:
-        naming = Naming(options.output, f"_x{options.scale}" if options.suffix is None else options.suffix, options.ext)
+        options.wanted = _wanted(options)
+        suffix = options.wanted.suffix if options.suffix is None else options.suffix
+        naming = Naming(options.output, suffix, options.ext)
         plan = plan_batch(options.input, naming, recursive=options.recursive)
         for _, failure in plan.failures:
             batch.fail(failure)
@@ -63,10 +66,10 @@ class _Batch:
             trust=options.trust,
         )
         pending = list(self.checked(jobs))
-        total = sum(width * height for _, width, height in pending)
+        total = sum(width * height for _, (width, height) in pending)
         with progress_bars() as bar:
             before = 0
-            for job, width, height in pending:
+            for job, (width, height) in pending:
                 area = width * height
 
                 def show(share: float, before: int = before, area: int = area) -> None:
@@ -76,24 +79,23 @@ class _Batch:
                 with self.guarded(job.source):
                     picture = read_picture(job.source, allow_huge=options.allow_huge)
                     arguments = {"self_ensemble": options.tta, "on_progress": show}
-                    write_picture(job.target, upscaler.enlarge(picture, options.scale, **arguments)[-1])
+                    write_picture(job.target, upscaler.enlarge(picture, options.wanted, **arguments)[-1])
                     self.done += 1
                 show(1.0)
                 before += area
 
-    def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, int, int]]:
-        """Yield the jobs that can begin, with their sizes, and print what they will do."""
-        scale = self.options.scale
+    def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
+        """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
         for job in jobs:
             if self.options.skip_existing and job.target.is_file():
                 self.skipped += 1
                 log.info("%s exists", job.target)
                 continue
             with self.guarded(job.source):
-                width, height = check_job(job, scale, allow_huge=self.options.allow_huge)
-                sizes = f"{width}x{height} -> {width * scale}x{height * scale}"
+                size, result = check_job(job, self.options.wanted, allow_huge=self.options.allow_huge)
+                sizes = " -> ".join(f"{width}x{height}" for width, height in (size, result))
                 answer(f"{job.source}: {sizes}, {job.target}")
-                yield job, width, height
+                yield job, size
 
     @contextmanager
     def guarded(self, source: Path) -> Iterator[None]:
@@ -148,6 +150,20 @@ def _tile(text: str) -> int | str:
     raise argparse.ArgumentTypeError(f"must be auto, 0 or a number of pixels, got {text!r}; leave it out for auto")
 
 
+def _frame(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 1920x1080, got {text!r}")
+    return int(width), int(height)
+
+
+def _wanted(options: argparse.Namespace) -> Enlarged:
+    """Return what the options say of the size; 4 times where they say nothing."""
+    keys = ("scale", "width", "height", "fit", "megapixels")
+    chosen = {key: getattr(options, key) for key in keys if getattr(options, key) is not None}
+    return Enlarged(**chosen or {"scale": 4})
+
+
 def _output(text: str) -> Path:
     """Take what looks like a mistyped picture for one, not for the name of a folder."""
     path = Path(text)
@@ -171,11 +187,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="folder, or file for one picture; default: beside the input",
     )
-    add("-s", "--scale", type=int, choices=(2, 4, 8, 16), default=4, help="default: 4")
+    how_large = parser.add_mutually_exclusive_group()
+    how_large.add_argument("-s", "--scale", type=float, metavar="N", help="above 1, up to 16; default: 4")
+    how_large.add_argument("--width", type=int, metavar="PIXELS", help="of the result; the height follows")
+    how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
+    how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
+    how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
     add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
-    add("--suffix", help="put after the name; default: _x4 for scale 4; may be empty with -o")
+    add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")
     add("--ext", default="auto", choices=("auto", *(key.removeprefix(".") for key in FORMATS)), help="auto writes png")
     add("-r", "--recursive", action="store_true", help="folders below folders too; the tree is mirrored in -o")
     add("--skip-existing", action="store_true", help="leave out pictures whose result exists")

@@ -12,6 +12,7 @@ from prosr_lightning.errors import ConfigError, ImageError, ProSRError, StorageE
 from prosr_lightning.imaging.io import IMAGE_SUFFIXES
 from prosr_lightning.pictures.formats import FORMATS, check_fits
 from prosr_lightning.pictures.picture import read_size
+from prosr_lightning.upscale.sizes import Enlarged
 
 # What we look for in a folder; a file that is named is opened whatever its suffix
 CANDIDATE_SUFFIXES = IMAGE_SUFFIXES | {".gif", ".jp2", ".avif", ".jfif", ".apng", ".tga", ".pnm"}
@@ -96,10 +97,11 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Bat
     return plan
 
 
-def check_job(job: Enlargement, scale: int, *, allow_huge: bool) -> tuple[int, int]:
-    """Return width and height of the picture, once all that can be known beforehand is in order.
+def check_job(job: Enlargement, wanted: Enlarged, *, allow_huge: bool) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return width and height of the picture and of its result, once all that can be known beforehand is in order.
 
     Raises:
+        ConfigError: If the result would not be larger than the picture.
         ImageError: If the picture cannot be read or the format cannot hold the result.
         StorageError: If the result would replace the picture itself, or something that is no file.
     """
@@ -108,9 +110,13 @@ def check_job(job: Enlargement, scale: int, *, allow_huge: bool) -> tuple[int, i
         raise StorageError(f"{target} must not be the picture itself; choose another --output or --suffix.")
     if target.exists() and not target.is_file():
         raise StorageError(f"{target} must be a file, got a folder or a device; choose another --output.")
-    width, height = read_size(job.source, allow_huge=allow_huge)
-    check_fits(target, width * scale, height * scale)
-    return width, height
+    size = read_size(job.source, allow_huge=allow_huge)
+    try:
+        result = wanted.of(*size)
+    except ConfigError as error:
+        raise ConfigError(f"{job.source}: {error}") from error
+    check_fits(target, *result)
+    return size, result
 
 
 def _sources(given: str, naming: Naming, *, recursive: bool) -> Iterator[tuple[Path, Path]]:

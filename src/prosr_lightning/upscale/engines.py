@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import SRNetwork
-from prosr_lightning.networks.streaming import stream_strips, streams
+from prosr_lightning.networks.streaming import Stream, streams
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,29 @@ PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": to
 # The features of a band fit into the cache: 4.4 us for a pixel of 2449x2449 on one core of an AMD EPYC with 32 MiB, and
 # 4.5 to 4.8 at half the width or half the pixels. More threads get larger bands, so that they do not wait for another.
 _STRIP_WIDTH, _BAND_PIXELS, _BAND_PIXELS_OF_A_THREAD = 800, 12_000, 4_000
+
+
+class RunRows(Protocol):
+    """One pass on one image whose rows come in one band after the other."""
+
+    def __call__(self, lr: Tensor, *, last: bool) -> Tensor:
+        """Take the next rows `(N, 1, h, W)` and return those `(N, 1, H, factor * W)` that are known by then."""
+        ...
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """How to run one pass row by row.
+
+    Attributes:
+        run: Takes the rows in.
+        rows: How many at a time.
+        ahead: How many more at first: as many as the network looks down.
+    """
+
+    run: RunRows
+    rows: int
+    ahead: int
 
 
 class Engine(Protocol):
@@ -32,11 +55,13 @@ class Engine(Protocol):
         """Enlarge `(N, 1, h, w)` by `factor`; `exact` asks for float32 although half precision was automatic."""
         ...
 
-    def bands(self, image: Tensor, factor: int) -> Iterator[Tensor] | None:
-        """Enlarge a whole image from top to bottom without tiles, or return None where this engine cannot.
+    def streamed(self, factor: int, *, count: int, width: int) -> Streamed | None:
+        """Return what enlarges an image from top to bottom without tiles, or None where this engine cannot.
 
-        Yields:
-            Finished rows `(N, 1, h, factor * W)` of the result.
+        Args:
+            factor: As in `enlarge`.
+            count: Planes of the image, N.
+            width: Its columns.
         """
         ...
 
@@ -84,14 +109,15 @@ class TorchEngine:
             result = self._run(window, factor, torch.float32)
         return result
 
-    def bands(self, image: Tensor, factor: int) -> Iterator[Tensor] | None:
+    def streamed(self, factor: int, *, count: int, width: int) -> Streamed | None:
         """Stream through the layers where that is the fastest: on the CPU, see `networks.streaming`."""
         network, dtype = self._networks[torch.float32], self._dtype(exact=True)
         if self.device.type != "cpu" or dtype == torch.float16 or not streams(network):
             return None
+        run = Stream(network, width=width, strip=_STRIP_WIDTH, half=dtype == torch.bfloat16)
         pixels = _BAND_PIXELS + _BAND_PIXELS_OF_A_THREAD * torch.get_num_threads()
-        half = dtype == torch.bfloat16
-        return stream_strips(network, image, width=_STRIP_WIDTH, pixels=pixels, half=half)
+        strips = -(-width // _STRIP_WIDTH)
+        return Streamed(run, rows=max(1, pixels * strips // (width * count)), ahead=network.receptive_radius)
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
         """Return the factor and the halo of each pass."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +46,8 @@ class ExportedEngine:
         """Enlarge one window by 2, always in float32."""
         return torch.from_numpy(self._run(window.contiguous().numpy()))
 
-    def bands(self, image: Tensor, factor: int) -> Iterator[Tensor] | None:
+    def streamed(self, factor: int, *, count: int, width: int) -> None:
         """Return None: an exported graph takes windows."""
-        return None
 
     def passes(self, scale: int) -> list[tuple[int, int]]:
         """Return the factor and the halo of each pass."""

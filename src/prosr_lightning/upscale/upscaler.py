@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
@@ -10,26 +10,28 @@ from typing import Literal, overload
 import numpy as np
 import torch
 
-from prosr_lightning.errors import ConfigError, ImageError
-from prosr_lightning.networks import SRNetwork, Trust, levels_up_to
+from prosr_lightning.errors import ConfigError, ImageError, OutOfMemoryError
+from prosr_lightning.imaging.io import Pixels
+from prosr_lightning.networks import SRNetwork, Trust, power_of_two
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
-from prosr_lightning.pictures.recoloring import Recoloring
+from prosr_lightning.pictures.recoloring import PixelRows, Recoloring, WholePicture
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import Engine, TorchEngine
 from prosr_lightning.upscale.runtimes import ExportedEngine
+from prosr_lightning.upscale.sizes import Enlarged
 
 OnProgress = Callable[[float], None]
 
 ENGINES = ("torch", "onnxruntime", "openvino")
-LARGEST_SCALE = 16  # Sec. 3.1; a fifth pass would invent 1023 of 1024 pixels
 
 
 class Upscaler:
-    """Enlarge pictures by 2, 4, 8 or 16.
+    """Enlarge pictures to any size up to 16 times their own.
 
-    Luminance goes through the network and Cb, Cr through bicubic; alpha goes through the same network, with the colour
+    The network enlarges by the next power of two, and an antialiased bicubic brings the result to its size. Luminance
+    goes through the network and Cb, Cr through bicubic; alpha goes through the same network, with the colour
     premultiplied. Large pictures are done in bands of rows or in tiles, with the result of doing them whole.
 
     Args:
@@ -92,41 +94,62 @@ class Upscaler:
 
     @overload
     def upscale(
-        self, image: ImageT, scale: int = 2, *, levels: Literal[False] = False, self_ensemble: bool = False
+        self,
+        image: ImageT,
+        scale: float | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        levels: Literal[False] = False,
+        self_ensemble: bool = False,
     ) -> ImageT: ...
     @overload
     def upscale(
-        self, image: ImageT, scale: int = 2, *, levels: Literal[True], self_ensemble: bool = False
+        self,
+        image: ImageT,
+        scale: float | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        levels: Literal[True],
+        self_ensemble: bool = False,
     ) -> list[ImageT]: ...
     def upscale(
-        self, image: ImageT, scale: int = 2, *, levels: bool = False, self_ensemble: bool = False
+        self,
+        image: ImageT,
+        scale: float | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        levels: bool = False,
+        self_ensemble: bool = False,
     ) -> ImageT | list[ImageT]:
         """Enlarge one picture.
 
         Args:
             image: A PIL image of any mode; an array `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, `uint8`, `uint16` or floating
                 point in `[0, 1]`; or a floating-point tensor `(C, H, W)` or `(N, C, H, W)` in `[0, 1]`, C = 1, 3 or 4.
-            scale: 2, 4, 8 or 16.
-            levels: Return the image of every level, `[2x, 4x, ...]`, instead of the last.
+            scale: Above 1, at most 16; 2 where `size` is not given either.
+            size: Width and height of the result, instead of `scale`.
+            levels: Return the image of every level, `[2x, 4x, ...]`, with the result in place of the last.
             self_ensemble: Average over the eight flips and turns ("+" in tables), see `chain.Chain`: 8 times the work.
 
         Returns:
             The same kind, depth and channels as `image`, within the range of its type.
 
         Raises:
-            ConfigError: If `scale` is none of these, or `image` is of no such kind.
+            ConfigError: If the size is not larger than the picture's, or more than 16 times; or `image` is of no such
+                kind.
             ImageError: If the picture has no pixels, or floating-point values outside `[0, 1]`.
             OutOfMemoryError: If not even the smallest tile fits into memory.
         """
         pictures, pack = unpack(image)
-        enlarged = [self.enlarge(one, scale, levels=levels, self_ensemble=self_ensemble) for one in pictures]
+        wanted = Enlarged(scale=2 if scale is None and size is None else scale, size=size)
+        enlarged = [self.enlarge(one, wanted, levels=levels, self_ensemble=self_ensemble) for one in pictures]
         results = [pack(level) for level in zip(*enlarged, strict=True)]
         return results if levels else results[-1]
 
     def enlarge(
         self,
         picture: Picture,
-        scale: int,
+        wanted: Enlarged | float,
         *,
         levels: bool = False,
         self_ensemble: bool = False,
@@ -135,8 +158,8 @@ class Upscaler:
         """Enlarge a picture as it was read from a file, keeping its depth, profile and EXIF.
 
         Args:
-            picture: See `imaging.picture.Picture`.
-            scale: 2, 4, 8 or 16.
+            picture: See `pictures.picture.Picture`.
+            wanted: How large, or a factor.
             levels: Keep the image of every level, not only the last.
             self_ensemble: As in `upscale`.
             on_progress: Called with the share of the work done, 0 to 1.
@@ -148,22 +171,93 @@ class Upscaler:
         Raises:
             ConfigError, ImageError, OutOfMemoryError: As `upscale`.
         """
-        if scale > LARGEST_SCALE:
-            raise ConfigError(f"`scale` must be 2, 4, 8 or 16, got {scale}; choose one of them.")
-        levels_up_to(scale)
-        if not picture.pixels.size:
-            raise ImageError(f"The picture must have at least one pixel, got {picture.pixels.shape}; leave it out.")
+        work = self._begin(
+            WholePicture(picture.pixels), wanted, levels=levels, self_ensemble=self_ensemble, on_progress=on_progress
+        )
+        canvases = {scale: _canvas(size, picture.pixels) for scale, size in work.sizes.items()}
+        done = dict.fromkeys(canvases, 0)
+        for scale, rows in work.bands():
+            canvases[scale][done[scale] : done[scale] + len(rows)] = rows
+            done[scale] += len(rows)
+        return [replace(picture, pixels=pixels) for pixels in canvases.values()]
+
+    def stream(
+        self,
+        picture: PixelRows,
+        wanted: Enlarged | float,
+        *,
+        self_ensemble: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[Pixels]:
+        """Enlarge a picture row by row: nothing is computed before it is asked for, and little is held.
+
+        Args:
+            picture: Its rows are read as they are needed.
+            wanted: As in `enlarge`.
+            self_ensemble: As in `upscale`; this holds the whole picture and its result.
+            on_progress: As in `enlarge`.
+
+        Returns:
+            The rows of the result `(h, W, C)` from top to bottom.
+
+        Raises:
+            ConfigError, ImageError, OutOfMemoryError: As `upscale`.
+        """
+        work = self._begin(picture, wanted, levels=False, self_ensemble=self_ensemble, on_progress=on_progress)
+        return (rows for _, rows in work.bands())
+
+    def _begin(
+        self,
+        picture: PixelRows,
+        wanted: Enlarged | float,
+        *,
+        levels: bool,
+        self_ensemble: bool,
+        on_progress: OnProgress | None,
+    ) -> _Work:
+        height, width, _ = picture.shape
+        if not (height and width):
+            raise ImageError(f"The picture must have at least one pixel, got {picture.shape}; leave it out.")
+        wanted = wanted if isinstance(wanted, Enlarged) else Enlarged(scale=wanted)
+        right, bottom = wanted.of(width, height)
         chain = Chain(
             self.engine,
-            scale=scale,
+            scale=power_of_two(max(right / width, bottom / height)),
+            size=(bottom, right),
             tile=self.tile,
             self_ensemble=self_ensemble,
-            exact=picture.pixels.dtype != np.uint8,  # half precision has the digits for 8 bits, not for 16
+            exact=picture.dtype != np.uint8,  # half precision has the digits for 8 bits, not for 16
             on_progress=on_progress,
         )
-        recoloring = Recoloring(picture.pixels)
-        canvases = {factor: recoloring.canvas(factor) for factor in (chain.scales if levels else chain.scales[-1:])}
-        with torch.inference_mode():
-            for band in chain.bands(recoloring.planes(), every_level=levels):
-                recoloring.merge(band.rows, band.top, band.scale, canvases[band.scale])
-        return [replace(picture, pixels=pixels) for pixels in canvases.values()]
+        sizes = {scale: (height * scale, width * scale) for scale in chain.scales[:-1]} if levels else {}
+        return _Work(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)})
+
+
+class _Work:
+    """One picture on its way: what is asked for is checked when it is made, and done when the bands are taken."""
+
+    def __init__(self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]]) -> None:
+        self.sizes = sizes
+        self._chain, self._recoloring = chain, Recoloring(picture, list(sizes.values()))
+
+    def bands(self) -> Iterator[tuple[int, Pixels]]:
+        """Yield the factor of a level and the next rows of it."""
+        rows = self._rows()
+        while True:
+            with torch.inference_mode():  # not while the caller has the rows
+                following = next(rows, None)
+            if following is None:
+                return
+            yield following
+
+    def _rows(self) -> Iterator[tuple[int, Pixels]]:
+        for band in self._chain.bands(self._recoloring.planes, every_level=len(self.sizes) > 1):
+            for rows in self._recoloring.merge(band.rows, self.sizes[band.scale]):
+                yield band.scale, rows
+
+
+def _canvas(size: tuple[int, int], pixels: Pixels) -> Pixels:
+    try:
+        return np.empty((*size, pixels.shape[-1]), pixels.dtype)
+    except MemoryError as error:
+        raise OutOfMemoryError(f"Memory must hold the result, {size[1]}x{size[0]}; choose a smaller size.") from error

@@ -60,7 +60,7 @@ class _Bicubic:
     def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
         return bicubic_upscale(window, factor)
 
-    def bands(self, image: Tensor, factor: int) -> None:
+    def streamed(self, factor: int, *, count: int, width: int) -> None:
         return None
 
     def passes(self, scale: int) -> list[tuple[int, int]]:

@@ -3,9 +3,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from golden.independent import imresize
+from golden.independent import imresize, imresize_to
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.resize import bicubic_downscale, bicubic_upscale, pad_symmetric, symmetric_index
+from prosr_lightning.imaging.resize import (
+    Resizer,
+    bicubic_downscale,
+    bicubic_resize,
+    bicubic_upscale,
+    pad_symmetric,
+    symmetric_index,
+)
+from prosr_lightning.imaging.rows import Rows
 
 # Keys' kernel, a = -0.5, at 0.25, 0.75, 1.25 and 1.75, worked out by hand.
 K025, K075, K125, K175 = 0.8671875, 0.2265625, -0.0703125, -0.0234375
@@ -62,6 +70,35 @@ def test_against_imresize_from_its_definition(rng, scale, size):
     down = bicubic_downscale(torch.from_numpy(large)[None, None], scale)[0, 0].numpy()
     assert up == pytest.approx(imresize(small, scale), abs=1e-12)
     assert down == pytest.approx(imresize(large, 1 / scale), abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [(1, 3), (23, 37), (90, 200)])
+@pytest.mark.parametrize("scale", [0.75, 0.675, 0.31, 1.5, 2.7])
+def test_any_size_against_imresize_from_its_definition(rng, scale, size):
+    image = rng.uniform(0, 1, size)
+    target = [max(round(side * scale), 1) for side in size]
+    expected = imresize_to(image, target)
+    got = bicubic_resize(torch.from_numpy(image)[None, None], tuple(target))[0, 0].numpy()
+    assert got == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 8])
+def test_any_size_is_the_whole_factor_where_it_is_one(scale):
+    image = torch.rand(1, 2, 70, 9, dtype=torch.float64)
+    assert torch.allclose(bicubic_resize(image, (70 * scale, 9 * scale)), bicubic_upscale(image, scale), atol=1e-12)
+
+
+@pytest.mark.parametrize("target", [(61, 300), (300, 61), (150, 75)])
+def test_bands_of_any_size_are_those_of_the_whole(target):
+    image = torch.rand(2, 1, 200, 100)
+
+    def bands():
+        for top in range(0, 200, 7):
+            yield image[..., top : top + 7, :]
+
+    resizer = Resizer((200, 100), target, dtype=torch.float32)
+    got = torch.cat(list(resizer.bands(Rows(bands(), height=200, width=100))), dim=-2)
+    assert torch.equal(got, bicubic_resize(image, target))
 
 
 def test_single_precision_is_close(rng):

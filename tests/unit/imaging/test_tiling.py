@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
+from prosr_lightning.imaging.rows import Rows
 from prosr_lightning.imaging.tiling import Step, enlarge_bands, is_out_of_memory
 from prosr_lightning.networks import Generator, SRNetwork
 
@@ -33,7 +34,7 @@ def eight_bits(image: Tensor) -> Tensor:
 
 
 def enlarge_tiled(step: Step, image: Tensor, **arguments: object) -> Tensor:
-    return torch.cat([band for _, band in enlarge_bands(step, image, **arguments)], dim=-2)  # type: ignore[arg-type]
+    return torch.cat([band for _, band in enlarge_bands(step, Rows.whole(image), **arguments)], dim=-2)  # type: ignore[arg-type]
 
 
 def progressive_tiled(network: SRNetwork, lr: Tensor, scale: int, *, tile: int) -> list[Tensor]:
@@ -169,7 +170,7 @@ def test_other_errors_are_not_mistaken_for_a_lack_of_memory() -> None:
 
 
 def test_bands_come_in_order_and_are_shared_out_evenly() -> None:
-    bands = list(enlarge_bands(nearest, torch.rand(1, 3, 50, 20), factor=2, halo=1, tile=24))
+    bands = list(enlarge_bands(nearest, Rows.whole(torch.rand(1, 3, 50, 20)), factor=2, halo=1, tile=24))
     assert [(top, band.shape[-2]) for top, band in bands] == [(0, 34), (34, 34), (68, 32)]
 
 
@@ -181,6 +182,6 @@ def test_tiles_too_small_are_refused(tile: int) -> None:
 
 def test_bands_begin_at_any_row() -> None:
     image = torch.rand(1, 3, 50, 20)
-    (start, band), *rest = enlarge_bands(nearest, image, factor=2, halo=1, tile=24, first=13)
+    (start, band), *rest = enlarge_bands(nearest, Rows.whole(image), factor=2, halo=1, tile=24, first=13)
     assert start == 26
     assert torch.equal(torch.cat([band, *(rows for _, rows in rest)], dim=-2), nearest(image)[..., 26:, :])

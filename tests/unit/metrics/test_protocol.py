@@ -30,8 +30,8 @@ def test_bicubic_of_generated_pictures_equals_the_independent_scores(tiny):
         (get_protocol("paper", ssim="matlab"), ("psnr_float", "ssim_matlab")),
         (STANDARD, ("psnr_y8", "ssim_wang_y8")),
     ):
-        scores = evaluate_network(None, [tiny], [2, 4, 8], protocol)
-        assert len(scores) == 9
+        scores = evaluate_network(None, [tiny], [2, 3, 4, 8], protocol)
+        assert len(scores) == 12
         for one in scores:
             row = golden[one.image, one.scale]
             assert one.psnr_db == pytest.approx(float(row[keys[0]]), abs=1e-6), (protocol.name, row)
@@ -81,12 +81,13 @@ def check_against_reference(data_dir, names):
         pytest.skip(str(error))
     for protocol, file in ((PAPER, "bicubic_paper.csv"), (STANDARD, "bicubic_standard.csv")):
         golden = {(row["dataset"], int(row["scale"])): row for row in read_golden(file)}
-        rows = summarise(evaluate_network(None, benchmarks, [2, 4, 8], protocol))
-        assert len(rows) == 3 * len(names)
+        rows = summarise(evaluate_network(None, benchmarks, [2, 3, 4, 8], protocol))
+        assert len(rows) == 4 * len(names)
         for row in rows:
             expected = golden[row.dataset, row.scale]
-            assert row.psnr_db == pytest.approx(float(expected["psnr_db"]), abs=2e-6)
-            assert row.ssim == pytest.approx(float(expected["ssim"]), abs=2e-7)
+            slack = 10 if row.scale == 3 else 1  # at 3x some values lie between two 8-bit levels but for the last digit
+            assert row.psnr_db == pytest.approx(float(expected["psnr_db"]), abs=slack * 2e-6)
+            assert row.ssim == pytest.approx(float(expected["ssim"]), abs=slack * 2e-7)
 
 
 def test_set5_equals_the_reference(data_dir):

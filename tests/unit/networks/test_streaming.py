@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.networks import Generator
-from prosr_lightning.networks.streaming import stream, stream_strips, streams
+from prosr_lightning.networks.streaming import stream, streams
 
 
 def lively(**settings: Any) -> Generator:
@@ -54,7 +54,7 @@ def test_bands_equal_the_whole(settings: dict[str, Any], rows: int) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_strips_equal_the_whole(size: tuple[int, int], width: int, count: int) -> None:
     network, lr = lively(), torch.rand(count, 1, *size)
-    assert_same(list(stream_strips(network, lr, width=width, pixels=60)), network(lr))
+    assert_same(list(stream(network, lr, strip=width, rows=2)), network(lr))
 
 
 def test_bands_are_as_high_as_asked_for() -> None:
@@ -75,7 +75,7 @@ def test_layers_do_not_change_the_image() -> None:
 def test_channels_last_stays() -> None:
     network = lively().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     lr = torch.rand(1, 1, 30, 20)
-    assert_same(list(stream_strips(network, lr, width=9, pixels=1)), network(lr))
+    assert_same(list(stream(network, lr, strip=9, rows=1)), network(lr))
 
 
 def test_networks_that_cannot_be_streamed_are_told() -> None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import SRNetwork, SubPixelGenerator, build_network, count_layers, count_parameters
-from prosr_lightning.networks.streaming import stream, stream_strips, streams
+from prosr_lightning.networks.streaming import stream, streams
 
 VARIANTS: list[dict[str, Any]] = [
     {},
@@ -111,7 +111,7 @@ def test_bands_equal_the_whole(settings: dict[str, Any], rows: int):
 @pytest.mark.parametrize("width", [8, 16, 1000])
 def test_strips_equal_the_whole(size: tuple[int, int], width: int):
     network, lr = lively(), torch.rand(1, 1, *size)
-    strips = torch.cat(list(stream_strips(network, lr, width=width, pixels=60)), dim=-2)
+    strips = torch.cat(list(stream(network, lr, strip=width, rows=2)), dim=-2)
     assert float((strips - network(lr)).abs().max()) < 1e-5
 
 

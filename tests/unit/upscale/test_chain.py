@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
+from prosr_lightning.imaging.resize import bicubic_resize
+from prosr_lightning.imaging.rows import Rows
 from prosr_lightning.networks import Generator
 from prosr_lightning.upscale.chain import Chain
-from prosr_lightning.upscale.engines import TorchEngine
+from prosr_lightning.upscale.engines import Streamed, TorchEngine
 
 
 def lively() -> Generator:
@@ -38,8 +41,7 @@ def planes() -> Tensor:
 @pytest.mark.parametrize("tile", ["auto", 0, 16])
 @torch.inference_mode()
 def test_bands_are_every_level_row_by_row(engine: TorchEngine, planes: Tensor, tile: int | str) -> None:
-    bands = list(Chain(engine, scale=8, tile=tile).bands(planes, every_level=True))
-    assert [band.scale for band in bands] == sorted(band.scale for band in bands)
+    bands = list(Chain(engine, scale=8, tile=tile).bands(Rows.whole(planes), every_level=True))
     for scale, expected in zip((2, 4, 8), lively().progressive(planes, 8).values(), strict=True):
         level = [band for band in bands if band.scale == scale]
         tops = [0, *torch.tensor([band.rows.shape[-2] for band in level]).cumsum(0).tolist()]
@@ -66,13 +68,44 @@ def test_the_self_ensemble_is_the_mean_of_whole_chains(engine: TorchEngine, plan
     ]
     chain = Chain(engine, scale=4, tile=tile, self_ensemble=True)
     assert torch.allclose(chain.image(planes), back[1].mean(0), atol=1e-5)
-    two, four = chain.bands(planes, every_level=True)
+    two, four = chain.bands(Rows.whole(planes), every_level=True)
     assert (two.scale, four.scale) == (2, 4)
     assert torch.allclose(two.rows, back[0].mean(0), atol=1e-5)
     assert torch.equal(four.rows, chain.image(planes))
 
     pass_by_pass = Chain(engine, scale=2, self_ensemble=True).image(two.rows)
     assert (four.rows - pass_by_pass).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("size", [(123, 90), (400, 200), (42, 240)])
+@pytest.mark.parametrize("ensemble", [False, True])
+@torch.inference_mode()
+def test_the_last_level_is_brought_to_its_size(
+    engine: TorchEngine, planes: Tensor, size: tuple[int, int], ensemble: bool
+) -> None:
+    bands = list(Chain(engine, scale=8, size=size, self_ensemble=ensemble).bands(Rows.whole(planes), every_level=True))
+    expected = Chain(engine, scale=8, self_ensemble=ensemble).image(planes)
+    last = torch.cat([band.rows for band in bands if band.scale == 8], dim=-2)
+    assert torch.allclose(last, bicubic_resize(expected.double(), size).float(), atol=1e-5)
+    assert sum(band.rows.shape[-2] for band in bands if band.scale == 4) == 4 * 41
+
+
+@torch.inference_mode()
+def test_passes_feed_each_other(monkeypatch: pytest.MonkeyPatch, engine: TorchEngine) -> None:
+    asked = list[int]()
+
+    def rows() -> Iterator[Tensor]:
+        for top in range(0, 600, 10):
+            asked.append(top)
+            yield torch.rand(1, 1, 10, 30)
+
+    monkeypatch.setattr("prosr_lightning.upscale.engines._BAND_PIXELS", 300)
+    monkeypatch.setattr("prosr_lightning.upscale.engines._BAND_PIXELS_OF_A_THREAD", 0)
+    bands = Chain(engine, scale=16).bands(Rows(rows(), height=600, width=30))
+    assert next(bands).top == 0
+    assert asked[-1] < 60  # the first rows of 16x are there before a tenth of the picture has been looked at
+    assert sum(band.rows.shape[-2] for band in bands) < 16 * 600
+    assert asked[-1] == 590
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
@@ -97,11 +130,17 @@ def test_when_memory_runs_out_in_bands_tiles_go_on(
         expected = Chain(engine, scale=2).image(image)
         turned = Chain(engine, scale=2, self_ensemble=True).image(image)
 
-        def exhausted(image: Tensor, factor: int) -> Iterator[Tensor]:
-            yield lively()(image)[..., :rows, :]
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        def exhausted(factor: int, *, count: int, width: int) -> Streamed:
+            calls = itertools.count()
 
-        monkeypatch.setattr(engine, "bands", exhausted)
+            def run(lr: Tensor, *, last: bool) -> Tensor:
+                if next(calls):
+                    raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+                return lively()(lr)[..., :rows, :]
+
+            return Streamed(run, rows=20, ahead=4)
+
+        monkeypatch.setattr(engine, "streamed", exhausted)
         with caplog.at_level(logging.WARNING):
             result = Chain(engine, scale=2, on_progress=shares.append).image(image)
         assert torch.allclose(Chain(engine, scale=2, self_ensemble=True).image(image), turned, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +12,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from golden.independent import imresize_to
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, OutOfMemoryError
 from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr, ycbcr_to_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks import DirectNetwork, Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.pictures.picture import Picture
-from prosr_lightning.pictures.recoloring import Recoloring
+from prosr_lightning.pictures.recoloring import Recoloring, WholePicture
+from prosr_lightning.upscale.engines import Streamed
 from prosr_lightning.upscale.upscaler import Upscaler
 
 
@@ -43,6 +46,49 @@ def test_colour_is_the_networks_luminance_and_bicubic_chroma(upscaler: Upscaler,
     chroma = bicubic_upscale(rgb_to_ycbcr(rgb)[:, 1:], scale)
     expected = ycbcr_to_rgb(torch.cat([luminance, chroma], dim=1)).clamp(0, 1)
     assert (upscaler.upscale(rgb, scale) - expected).abs().max().item() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(100, 60), (38, 69), (200, 23)])
+@torch.inference_mode()
+def test_any_size_is_the_next_power_of_two_brought_down(upscaler: Upscaler, size: tuple[int, int]) -> None:
+    rgb, (width, height) = torch.rand(1, 3, 23, 37), size
+    whole = 2 if max(width / 37, height / 23) <= 2 else 4 if max(width / 37, height / 23) <= 4 else 8
+    luminance = imresize_to(lively().enlarge(rgb_to_luminance(rgb), whole)[0, 0].numpy(), (height, width))
+    chroma = [imresize_to(plane.numpy(), (height, width)) for plane in rgb_to_ycbcr(rgb)[0, 1:]]
+    expected = ycbcr_to_rgb(torch.from_numpy(np.stack([luminance, *chroma]))).clamp(0, 1)
+    assert (upscaler.upscale(rgb, size=size)[0] - expected).abs().max().item() < 1e-5
+
+
+def test_factors_between_powers_of_two(upscaler: Upscaler) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    assert upscaler.upscale(image, scale=1.5).shape == (30, 45, 4)
+    assert np.array_equal(upscaler.upscale(image, 3), upscaler.upscale(image, size=(90, 60)))
+    levels = upscaler.upscale(image, 5, levels=True)
+    assert [level.shape for level in levels] == [(40, 60, 4), (80, 120, 4), (100, 150, 4)]
+    assert np.array_equal(levels[1], upscaler.upscale(image, 4))
+    with pytest.raises(ConfigError, match="got scale and size; keep one"):
+        upscaler.upscale(image, 2, size=(60, 40))
+    with pytest.raises(ConfigError, match="a network does not shrink"):
+        upscaler.upscale(image, size=(60, 10))
+
+
+def test_a_stream_is_the_whole_picture_in_rows(upscaler: Upscaler) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 18, 4), dtype=np.uint8)
+    read = list[int]()
+
+    class Rows:
+        shape, dtype = image.shape, image.dtype
+
+        def bands(self) -> Iterator[np.ndarray]:
+            for top in range(0, 50, 7):
+                read.append(top)
+                yield image[top : top + 7]
+
+    rows = upscaler.stream(Rows(), 4)
+    assert read == [0]  # not all is opaque
+    first = next(rows)
+    assert read[1:] == list(range(0, 21, 7))  # as many rows as the first tile sees
+    assert np.array_equal(np.concatenate([first, *rows]), upscaler.upscale(image, 4))
 
 
 def test_merging_by_single_rows_changes_nothing(upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +195,7 @@ def test_opaque_alpha_stays_opaque_and_costs_nothing(upscaler: Upscaler) -> None
     result = upscaler.upscale(image, 4)
     assert (result[..., 3] == 255).all()
     assert np.array_equal(result[..., :3], upscaler.upscale(np.ascontiguousarray(image[..., :3]), 4))
-    assert Recoloring(image).planes().shape == (1, 1, 9, 11)
+    assert Recoloring(WholePicture(image), []).planes.take(0, 9).shape == (1, 1, 9, 11)
 
 
 def test_self_ensemble_commutes_with_flips_and_turns(upscaler: Upscaler) -> None:
@@ -202,10 +248,12 @@ def test_from_pretrained_takes_a_file_and_names_what_is_released(tmp_path: Path)
         (torch.zeros(3, 4, 4, dtype=torch.uint8), 2, "divide 8-bit values"),
         (torch.zeros(4, 4), 2, "must have shape"),
         (torch.zeros(0, 3, 4, 4), 2, "must have shape"),
-        (np.zeros((4, 4), np.uint8), 3, "power of two"),
-        (np.zeros((4, 4), np.uint8), 1, "power of two"),
-        (np.zeros((4, 4), np.uint8), 32, "must be 2, 4, 8 or 16"),
-        (np.zeros((4, 4), np.uint8), 2.0, "power of two"),
+        (np.zeros((4, 4), np.uint8), 1, "`scale` must be a number above 1 and at most 16, got 1"),
+        (np.zeros((4, 4), np.uint8), 0.5, "above 1 and at most 16, got 0.5"),
+        (np.zeros((4, 4), np.uint8), 17, "above 1 and at most 16, got 17"),
+        (np.zeros((4, 4), np.uint8), "4", "`scale` must be a number, got '4'"),
+        (np.zeros((4, 4), np.uint8), True, "`scale` must be a number, got True"),
+        (np.zeros((4, 4), np.uint8), math.nan, "above 0 and finite, got nan"),
     ],
 )
 def test_wrong_arguments_are_named(upscaler: Upscaler, image: object, scale: int, message: str) -> None:
@@ -242,10 +290,9 @@ def test_bands_cover_the_picture_and_tell_the_progress() -> None:
 def test_an_error_in_bands_that_is_not_about_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     upscaler = Upscaler.from_network(lively(), device="cpu")
 
-    def broken(*_: object) -> Iterator[Tensor]:
+    def broken(lr: Tensor, *, last: bool) -> Tensor:
         raise RuntimeError("size mismatch")
-        yield
 
-    monkeypatch.setattr(upscaler.engine, "bands", broken)
+    monkeypatch.setattr(upscaler.engine, "streamed", lambda *_, **__: Streamed(broken, rows=9, ahead=0))
     with pytest.raises(RuntimeError, match="size mismatch"):
         upscaler.upscale(np.zeros((9, 9), np.uint8), 2)
