@@ -7,7 +7,9 @@ WORKERS ?= 2
 # a file stays on one worker, for what its tests share; a thread each, or workers wait for one another
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: help setup benchmark demo reproduce docs test test-all check format web clean
+NOTEBOOKS := $(patsubst notebooks/%.ipynb,docs/notebooks/%.md,$(wildcard notebooks/*.ipynb))
+
+.PHONY: help setup benchmark demo reproduce docs site test test-all check format web clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,8 +31,22 @@ reproduce: setup  ## Tables 2 to 4 and 6, Fig. 7 and the ablations: BUDGET=cpu M
 benchmark: setup  ## Measure training, data and upscaling, as ratios
 	$(RUN).benchmark all
 
-docs: setup  ## Write the README's table of the released weights
-	$(RUN).document
+docs: setup  ## Write the tables of the released weights, in the README and the results
+	$(RUN).document README.md docs/results.md
+
+site: $(NOTEBOOKS)  ## Build the documentation into site/; a warning is an error
+	$(BIN)/zensical build --strict --clean
+
+$(VENV)/installed-site: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,export]'
+	@touch $@
+
+# executed beside build/, so that notebooks/ stays clean; links lead to the pages of the site
+docs/notebooks/%.md: notebooks/%.ipynb $(VENV)/installed-site
+	@mkdir -p build/notebooks docs/notebooks
+	cp $< build/notebooks/
+	$(BIN)/python -m nbconvert --to markdown --execute --output-dir docs/notebooks build/notebooks/$*.ipynb
+	sed -i -E 's#\(([0-9]_[a-z_]+)\.ipynb\)#(\1.md)#; s#\.\./docs/#../#' $@
 
 test: setup  ## Run the tests, as CI does; WORKERS=N side by side, 2 unless set
 	$(PYTEST)
@@ -60,4 +76,4 @@ web: .venv-web/installed  ## Serve a page to try it on; MODEL=file for your own 
 	@touch $@
 
 clean:  ## Remove .venv, caches and builds; runs in logs/ stay
-	rm -rf $(VENV) .venv-web build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-web build dist site docs/notebooks .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

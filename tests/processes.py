@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["prosr_lightning.train", "prosr_lightning.evaluate"])
+_FORKS.set_forkserver_preload(["prosr_lightning.train.task", "prosr_lightning.evaluate.task"])
 
 
 @dataclass(frozen=True)

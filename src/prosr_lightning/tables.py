@@ -14,7 +14,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from jinja2 import Environment, FileSystemLoader
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
@@ -117,7 +116,7 @@ def mark_values(numbers: Sequence[float | None]) -> list[Mark]:
         A mark for each. Equal numbers are marked alike. One number alone is not the best of anything, and of two the
         lesser is not marked.
 
-    Example:
+    Examples:
         >>> mark_values([37.5, 37.6, None, 37.6, 37.1])
         ['second', 'best', '', 'best', '']
     """
@@ -189,6 +188,8 @@ def groups(columns: Sequence[Column]) -> list[tuple[str, list[Column]]]:
 
 def fill_in(template: str, **values: object) -> str:
     """Fill in a template of `templates/`, whose signs are `<< >>` and `<% %>`, since LaTeX has the usual ones."""
+    from jinja2 import Environment, FileSystemLoader  # noqa: PLC0415  # not needed for the help of a command
+
     environment = Environment(  # noqa: S701  # Markdown and LaTeX have escapes of their own
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         block_start_string="<%",

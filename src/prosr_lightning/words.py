@@ -62,7 +62,7 @@ class WordParser(argparse.ArgumentParser):
 def split_list(text: str) -> tuple[str, ...]:
     """Split `[a, b]` at commas outside of round brackets and quotes; text without square brackets is one item.
 
-    Example:
+    Examples:
         >>> split_list("[a,ProSRN (2x, 4x)=b]")
         ('a', 'ProSRN (2x, 4x)=b')
     """

@@ -10,7 +10,7 @@ import torch
 
 from prosr_lightning import export
 from prosr_lightning.errors import CheckpointError, ProSRError
-from prosr_lightning.export import export_network, main
+from prosr_lightning.export import export_network, main, task
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.upscale.upscaler import Upscaler
@@ -79,10 +79,10 @@ def test_a_file_that_is_no_export_is_named(tmp_path: Path, engine: str) -> None:
 
 
 def test_a_wrong_export_is_noticed(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(module: torch.nn.Module, *_: object) -> export.Run:
+    def wrong(module: torch.nn.Module, *_: object) -> task.Run:
         return lambda image: module(image) + 1e-3
 
-    monkeypatch.setitem(export._WRITERS, "onnx", wrong)
+    monkeypatch.setitem(task._WRITERS, "onnx", wrong)
     with pytest.raises(ProSRError, match=r"must agree with PyTorch to 0.0001, got 1.00e-03"):
         export_network(str(weights), tmp_path)
 

@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
+from project import Project
+
+from documents import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w/]+\.\w+)`:\n\n```\w+\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL))
 COMMANDS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 
-class Project:
-    """A folder with the files of the page, and the wheel installed elsewhere."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.installed = folder / "project", folder / "installed"
-        build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(REPOSITORY)]
-        subprocess.run(build, check=True, capture_output=True)
-        (wheel,) = folder.glob("*.whl")
-        install = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", str(self.installed)]
-        subprocess.run([*install, str(wheel)], check=True, capture_output=True)
-        for name, text in FILES.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        (self.folder / "photographs").mkdir()
-        random = np.random.default_rng(3)
-        for number in range(3):
-            coarse = Image.fromarray(random.integers(0, 256, (16, 20, 3), dtype=np.uint8))
-            coarse.resize((80, 64), Image.Resampling.BICUBIC).save(self.folder / "photographs" / f"{number}.png")
-
-    def bash(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self.installed),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PROSR_CACHE_DIR": str(self.folder / "cache"),
-            "OMP_NUM_THREADS": "1",
-            "COLUMNS": "200",
-        }
-        done = subprocess.run(
-            ["bash", "-e", "-c", command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
-        if check:
-            assert done.returncode == 0, command + done.stdout + done.stderr
-        return done
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
-    return Project(tmp_path_factory.mktemp("extending"))
+    return Project(tmp_path_factory.mktemp("extending"), files=FILES)
 
 
 def test_the_page_has_a_file_for_each_part_and_the_wheel_is_what_runs(project):

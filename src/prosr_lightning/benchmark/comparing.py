@@ -90,7 +90,7 @@ def compare(
     Returns:
         Rates (amount for a second) of each task, one for each round.
 
-    Example:
+    Examples:
         >>> rates = compare({"sleep": lambda: time.sleep(0.01) or 1.0}, rounds=2)
         >>> len(rates["sleep"]), rates["sleep"][0] < 100
         (2, True)

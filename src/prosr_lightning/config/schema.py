@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.location import conf_dir, conf_dirs
+from prosr_lightning.config.signatures import signature_of
 from prosr_lightning.config.tree import FREE, TREE
 from prosr_lightning.errors import ConfigError
 
@@ -103,11 +103,6 @@ def _validate_names(node: Mapping[Any, Any], path: str, known: list[str]) -> Non
 
 def _validate_arguments(node: Mapping[Any, Any], target: str, path: str) -> None:
     """Compare the keys of a node with what its target takes, and null with what that allows."""
-    if getattr(_imported(target, path), "adversarial", False) and "content" in node:
-        raise ConfigError(
-            "ProSRGAN must be trained by its own losses, got those of the method's authors, which come with "
-            "budget=paper; choose budget=cpu or method=prosrn."
-        )
     taken = parameters(target, path)
     if taken is None:
         return
@@ -115,11 +110,20 @@ def _validate_arguments(node: Mapping[Any, Any], target: str, path: str) -> None
         if key in _HYDRA_KEYS:
             continue
         if key not in taken:
-            raise ConfigError(_unknown(str(key), f"{path} ({target})", taken))
+            _refuse(str(key), target, path, taken)
         default, kind = taken[key].default, str(taken[key].annotation)
         plain = any(word in kind for word in ("int", "float", "bool", "str")) and not re.search("None|Optional", kind)
         if value is None and plain and default not in (None, inspect.Parameter.empty):
             raise ConfigError(f"{path}.{key} must have a value, got null; the default is {default!r}.")
+
+
+def _refuse(key: str, target: str, path: str, taken: Iterable[str]) -> NoReturn:
+    if key == "content" and path == "model":
+        raise ConfigError(
+            f"{target.rpartition('.')[2]} must be trained by its own losses, got those of the method's authors, which "
+            "come with budget=paper; choose budget=cpu or method=prosrn."
+        )
+    raise ConfigError(_unknown(key, f"{path} ({target})", taken))
 
 
 def _children(path: str, paths: Collection[str]) -> list[str]:
@@ -148,20 +152,16 @@ def parameters(target: str, path: str) -> Mapping[str, inspect.Parameter] | None
     Raises:
         ConfigError: If it cannot be imported.
     """
-    signature = inspect.signature(_imported(target, path)).parameters
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.values()):
-        return None
-    return signature
-
-
-def _imported(target: str, path: str) -> Any:  # noqa: ANN401  # a class or a function
     try:
-        return get_object(target)
+        signature = signature_of(target).parameters
     except Exception as error:
         raise ConfigError(
             f"{path}._target_ must be something that can be imported, got {target!r} ({_first_line(error)}); "
             "check its spelling."
         ) from error
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.values()):
+        return None
+    return signature
 
 
 def _primary(config_name: str) -> DictConfig:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.distributed import DistributedSampler
 
 from prosr_lightning.data.cache import CachedImage, Luminance
 from prosr_lightning.imaging.geometry import NUM_SYMMETRIES
@@ -46,7 +47,7 @@ def fit_position(position: Position, batches: int) -> Position:
         position: Of the earlier run, complete.
         batches: Batches of an epoch on each device from now on.
 
-    Example:
+    Examples:
         >>> fit_position({"epoch": 2, "batch": 3, "number": 3, "batches": 4}, batches=8)
         {'epoch': 2, 'batch': 6, 'number': 3, 'batches': 8}
     """
@@ -136,7 +137,20 @@ class PatchBatches(Dataset[RawBatch]):
         return self._open[number]
 
 
-class EpochSampler(Sampler[BatchKey]):
+class DealingSampler(DistributedSampler[Any]):
+    """Deal items out to the devices: Lightning puts a sampler of its own around every other kind, and deals twice.
+
+    Args:
+        rank: Number of this device.
+        world_size: Number of devices.
+    """
+
+    def __init__(self, *, rank: int, world_size: int) -> None:
+        self.rank, self.world_size = rank, world_size
+        self.num_replicas = 1  # what the base class pads to: nothing here is given out twice
+
+
+class EpochSampler(DealingSampler):
     """Give this device its share of the batches of one epoch, or of what is left of it.
 
     Args:
@@ -147,7 +161,8 @@ class EpochSampler(Sampler[BatchKey]):
     """
 
     def __init__(self, *, batches: int, begin: Callable[[], Position], rank: int = 0, world_size: int = 1) -> None:
-        self.batches, self.begin, self.rank, self.world_size = batches, begin, rank, world_size
+        super().__init__(rank=rank, world_size=world_size)
+        self.batches, self.begin = batches, begin
 
     def __len__(self) -> int:
         return self.batches

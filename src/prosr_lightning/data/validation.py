@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.data.patches import DealingSampler
 from prosr_lightning.errors import DataError, ImageError, listing
 from prosr_lightning.imaging.color import rgb_to_luminance
 from prosr_lightning.imaging.io import read_rgb
@@ -86,7 +87,7 @@ def _problem(path: Path) -> str | None:
     return None
 
 
-class ShardSampler(Sampler[tuple[int, bool]]):
+class ShardSampler(DealingSampler):
     """Deal the items out to the devices; where they do not go round, fillers are marked as not counting.
 
     Args:
@@ -96,7 +97,8 @@ class ShardSampler(Sampler[tuple[int, bool]]):
     """
 
     def __init__(self, *, length: int, rank: int = 0, world_size: int = 1) -> None:
-        self.length, self.rank, self.world_size = length, rank, world_size
+        super().__init__(rank=rank, world_size=world_size)
+        self.length = length
 
     def __len__(self) -> int:
         return math.ceil(self.length / self.world_size)

@@ -7,59 +7,10 @@ the original and PSNR.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from prosr_lightning.console import add_trust, answer, run_reporting
-from prosr_lightning.data.benchmarks import Benchmark
-from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.after_training import draw_comparison
-from prosr_lightning.evaluate.running import evaluate_network
-from prosr_lightning.imaging.io import write_rgb
-from prosr_lightning.metrics.protocol import PAPER
-from prosr_lightning.networks import SRNetwork, Trust
-from prosr_lightning.networks.weights import load_network
-
-
-def illustrate(
-    image: Path,
-    networks: Sequence[tuple[str, str]],
-    scales: Sequence[int],
-    out: Path,
-    *,
-    window: tuple[int, int] | None = None,
-    trust: Trust = (),
-) -> None:
-    """Draw bicubic and networks beside the original.
-
-    Args:
-        image: The photograph, which serves as the ground truth.
-        networks: Caption and weights of each, as `load_network` takes them.
-        scales: The factors, one row each.
-        out: The drawing.
-        window: Top and left of the crop; None finds the most detailed place.
-        trust: As `load_network`.
-
-    Raises:
-        CheckpointError: If weights cannot be loaded.
-        ImageError: If the photograph cannot be read or is too small.
-        StorageError: If the drawing cannot be written.
-    """
-    benchmark = Benchmark(name="photograph", images=(image,))
-    methods: dict[str, SRNetwork | None] = {"bicubic": None}
-    for caption, source in networks:
-        network = load_network(source, trust=trust).network
-        if Path(caption).name != caption:
-            raise ConfigError(f"A caption must be a plain name, got {caption!r}; leave out the slashes.")
-        methods[caption] = network
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        scores = {
-            method: evaluate_network(network, [benchmark], scales, PAPER, save_dir=folder / method / "images")
-            for method, network in methods.items()
-        }
-        write_rgb(out, draw_comparison(scores, benchmark, scales, folder, window=window))
 
 
 def _split(word: str) -> tuple[str, str]:
@@ -83,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     networks = [_split(word) for word in options.model]
 
     def command() -> None:
+        from prosr_lightning.evaluate.drawing import illustrate  # noqa: PLC0415  # imports torch
+
         window = tuple(options.window) if options.window else None
         illustrate(options.input, networks, options.scale, options.output, window=window, trust=options.trust)
         answer(f"Drawing: {options.output}")

@@ -3,204 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+import lazy_loader
 
 from prosr_lightning.console import add_trust, answer, run_reporting
-from prosr_lightning.errors import MissingDependencyError, ProSRError
-from prosr_lightning.export.graphs import LuminanceStep, RgbChain
-from prosr_lightning.imaging.io import atomic_path, write_file
-from prosr_lightning.networks import SRNetwork, Trust
-from prosr_lightning.networks.weights import load_network
-from prosr_lightning.upscale.engines import TorchEngine
-from prosr_lightning.upscale.runtimes import RADIUS_KEY, WIDEST_KEY
+
+if TYPE_CHECKING:
+    from prosr_lightning.export.task import export_network as export_network
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"task": ["export_network"]})
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml"}
 GRAPHS = ("step", "rgb")
-TOLERANCE = 1e-4  # a fortieth of an 8-bit level; float32 kernels of different runtimes differ by some 1e-6
-_OPSET = 18
-_SIZES = ((1, 17, 26), (3, 40, 9))  # N, H, W to verify with: none is the size that is traced
-
-Run = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file that was written and how far its results are from PyTorch's."""
-
-    path: Path
-    difference: float
-
-
-def export_network(
-    name_or_path: str,
-    folder: Path,
-    *,
-    target: str = "onnx",
-    graphs: Sequence[str] = GRAPHS,
-    scale: int = 4,
-    trust: Trust = (),
-) -> list[Exported]:
-    """Write the graphs of a network and verify each on sizes that it was not traced with.
-
-    Args:
-        name_or_path: As `weights.load_network`.
-        folder: Where the files go: `<name>_step_x2.onnx`, `<name>_rgb_x4.onnx`, ...
-        target: "onnx", "torch" (a `.pt2` of torch.export) or "openvino" (`.xml` and `.bin`).
-        graphs: Some of "step" and "rgb"; see `graphs`.
-        scale: Total factor of the rgb graph.
-        trust: As `weights.load_network`.
-
-    Raises:
-        CheckpointError: As `weights.load_network`.
-        MissingDependencyError: If a package that the format needs is not installed.
-        ProSRError: If the results differ from PyTorch's.
-        StorageError: If the folder cannot be written.
-    """
-    network = load_network(name_or_path, trust=trust).network.requires_grad_(False).folded()
-    factor = TorchEngine(network, device="cpu").passes(scale)[0][0]
-    written: list[Exported] = []
-    for graph in graphs:
-        step = graph == "step"
-        module = LuminanceStep(network, factor=factor) if step else RgbChain(network, scale=scale)
-        total, channels = (factor, 1) if step else (scale, 3)
-        path = folder / f"{Path(name_or_path).stem}_{graph}_x{total}{FORMATS[target]}"
-        run = _WRITERS[target](module.eval(), channels, path, _facts(network, graph, total))
-        difference = _largest_difference(module, run, channels)
-        if not difference <= TOLERANCE:
-            raise ProSRError(f"{path} must agree with PyTorch to {TOLERANCE}, got {difference:.2e}; report it.")
-        written.append(Exported(path, difference))
-    return written
-
-
-def _facts(network: SRNetwork, graph: str, total: int) -> dict[str, str]:
-    """Return what travels in the file, as texts."""
-    convolutions = (module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)))
-    facts = {
-        "prosr_graph": graph,
-        "prosr_scale": str(total),
-        "prosr_architecture": json.dumps(network.architecture),
-        WIDEST_KEY: str(max((convolution.out_channels for convolution in convolutions), default=1)),
-    }
-    # only the repeated 2x step can be tiled pass by pass, which is what engines do with the radius
-    tiled = graph == "step" and total == 2
-    return {**facts, RADIUS_KEY: str(network.receptive_radius)} if tiled else facts
-
-
-def _largest_difference(module: nn.Module, run: Run, channels: int) -> float:
-    generator = torch.Generator().manual_seed(0)
-    differences = list[float]()
-    for count, height, width in _SIZES:
-        image = torch.rand(count, channels, height, width, generator=generator)
-        with torch.inference_mode():
-            differences.append(float((module(image) - run(image)).abs().max()))
-    return max(differences)
-
-
-def _traced(module: nn.Module, channels: int) -> tuple[tuple[Tensor], dict[int, object]]:
-    """Return an example input and which of its axes may change."""
-    axes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
-    return (torch.rand(2, channels, 24, 20),), dict(axes)
-
-
-def _write_torch(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> Run:
-    example, axes = _traced(module, channels)
-    with _translating(path):
-        program = torch.export.export(module, example, dynamic_shapes=(axes,))
-        with atomic_path(path) as temporary:
-            torch.export.save(program, temporary, extra_files=facts)
-        return cast(Run, torch.export.load(path).module())
-
-
-def _write_onnx(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> Run:
-    with atomic_path(path) as temporary:
-        _onnx(module, channels, temporary, facts)
-    session = _package("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda image: torch.from_numpy(session.run(None, {name: image.numpy()})[0])
-
-
-def _write_openvino(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> Run:
-    openvino = _package("openvino")
-    core = openvino.Core()
-    with tempfile.TemporaryDirectory() as folder:
-        _onnx(module, channels, Path(folder) / "graph.onnx", facts)
-        model = core.read_model(str(Path(folder) / "graph.onnx"))
-        for key, value in facts.items():
-            model.set_rt_info(value, [key])
-        # two files: the weights first, so that a readable .xml always has its .bin
-        openvino.save_model(model, str(Path(folder) / path.name), compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):
-            write_file(path.with_suffix(suffix), (Path(folder) / path.name).with_suffix(suffix).read_bytes())
-    compiled = core.compile_model(core.read_model(str(path)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda image: torch.from_numpy(compiled(image.numpy())[0].copy())
-
-
-_WRITERS = {"torch": _write_torch, "onnx": _write_onnx, "openvino": _write_openvino}
-
-
-def _onnx(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> None:
-    onnx = _package("onnx")
-    _package("onnxscript")  # torch.onnx needs it
-    example, axes = _traced(module, channels)
-    with _translating(path):
-        torch.onnx.export(
-            module,
-            example,
-            str(path),
-            dynamo=True,
-            dynamic_shapes=(axes,),
-            input_names=["input"],
-            output_names=["output"],
-            opset_version=_OPSET,
-            external_data=False,
-            verbose=False,
-        )
-    model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, facts)
-    onnx.save(model, str(path))
-
-
-def _package(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # a module, of packages that may be absent
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"This format needs the package {name}, which is not installed; pip install {name}."
-        ) from error
-
-
-@contextmanager
-def _translating(path: Path) -> Iterator[None]:
-    """Silence the exporter, which warns of its own internals, and name the file when it gives up."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (ProSRError, OSError):
-        raise
-    except Exception as error:  # the exporters raise classes of their own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ProSRError(
-            f"{path.name} needs a network that can be exported, but: {reason}; try another format."
-        ) from error
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -217,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     graphs = GRAPHS if options.graph == "both" else (options.graph,)
 
     def command() -> None:
+        from prosr_lightning.export.task import export_network  # noqa: PLC0415  # imports torch
+
         settings = {"target": options.format, "graphs": graphs, "scale": options.scale, "trust": options.trust}
         for exported in export_network(options.model, options.output, **settings):
             answer(f"{exported.path}: largest difference to PyTorch {exported.difference:.1e}")

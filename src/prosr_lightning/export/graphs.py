@@ -78,7 +78,7 @@ class RgbChain(nn.Module):
 def bicubic_kernel(scale: int) -> Tensor:
     """Return Keys' kernel (a = -0.5, MATLAB's) at the `4 * scale` phases of enlarging by an even factor.
 
-    Example:
+    Examples:
         >>> bicubic_kernel(2).tolist()
         [-0.0234375, -0.0703125, 0.2265625, 0.8671875, 0.8671875, 0.2265625, -0.0703125, -0.0234375]
     """

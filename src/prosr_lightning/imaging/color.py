@@ -33,7 +33,7 @@ def rgb_to_luminance(rgb: Tensor) -> Tensor:
     Raises:
         ConfigError: If the channel count is not 3.
 
-    Example:
+    Examples:
         >>> rgb_to_luminance(torch.ones(3, 1, 1)).mul(255).round().item()
         235.0
     """

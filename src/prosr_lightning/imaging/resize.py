@@ -142,7 +142,7 @@ def bicubic_weights(
     Returns:
         The first sample of the line that is needed, and the weights from there on, `(end - begin, needed)`.
 
-    Example:
+    Examples:
         >>> first, weights = bicubic_weights(4, 8, 3, 4)
         >>> first, weights.tolist()
         (0, [[-0.0703125, 0.8671875, 0.2265625, -0.0234375]])
@@ -177,7 +177,7 @@ def pad_symmetric(image: Tensor, margin: int) -> Tensor:
     Returns:
         `(..., H + 2 * margin, W + 2 * margin)`.
 
-    Example:
+    Examples:
         >>> pad_symmetric(torch.tensor([[1, 2, 3]]), 2)[2]
         tensor([2, 1, 1, 2, 3, 3, 2])
     """

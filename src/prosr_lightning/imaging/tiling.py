@@ -50,7 +50,7 @@ def enlarge_bands(
         ConfigError: If `tile` is neither 0 nor at least 16, or the halo is negative.
         OutOfMemoryError: If the smallest tile does not fit into memory.
 
-    Example:
+    Examples:
         >>> double = lambda window: window.repeat_interleave(2, -1).repeat_interleave(2, -2)
         >>> bands = enlarge_bands(double, Rows.whole(torch.ones(1, 1, 40, 17)), factor=2, halo=1, tile=16)
         >>> [(top, tuple(band.shape)) for top, band in bands]

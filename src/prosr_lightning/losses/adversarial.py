@@ -31,7 +31,7 @@ def gan_value(real: Tensor, fake: Tensor) -> Tensor:
     Returns:
         A scalar in float32 or float64, at most 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> gan_value(torch.zeros(2), torch.zeros(3))
         tensor(-1.3863)

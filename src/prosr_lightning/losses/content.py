@@ -24,7 +24,7 @@ def charbonnier(difference: Tensor, *, eps: float = EPS) -> Tensor:
         A tensor of the same shape, at least `eps` everywhere. Half precision is computed and returned in float32, where
         eps^2 = 1e-12 neither underflows nor makes the gradient at zero undefined.
 
-    Example:
+    Examples:
         >>> charbonnier(torch.tensor([3.0]), eps=4.0)
         tensor([5.])
     """
@@ -68,7 +68,7 @@ def squared_error(sr: Tensor, hr: Tensor, *, reduction: str = "mean") -> Tensor:
     Raises:
         ConfigError: If the shapes differ or `reduction` is unknown.
 
-    Example:
+    Examples:
         >>> sr, hr = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 2.0)
         >>> [float(squared_error(sr, hr, reduction=one)) for one in ("mean", "sum", "euclidean")]
         [4.0, 16.0, 8.0]
@@ -118,7 +118,7 @@ def cascade(level_losses: Iterable[Tensor]) -> Tensor:
     Raises:
         ConfigError: If there is no level.
 
-    Example:
+    Examples:
         >>> cascade([torch.tensor(1.0), torch.tensor(2.0)])
         tensor(3.)
     """

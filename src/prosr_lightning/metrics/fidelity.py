@@ -51,7 +51,7 @@ def psnr(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = False) -> Tens
         ConfigError: If shapes or dtypes do not fit.
         ImageError: If the border leaves nothing.
 
-    Example:
+    Examples:
         >>> psnr(torch.full((1, 1, 4, 4), 0.1), torch.zeros(1, 1, 4, 4), border=1).item()  # doctest: +ELLIPSIS
         19.99999...
     """

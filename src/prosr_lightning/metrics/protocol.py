@@ -70,7 +70,7 @@ def get_protocol(name: str, *, rounding: str | None = None, ssim: str | None = N
     Raises:
         ConfigError: If a name is unknown.
 
-    Example:
+    Examples:
         >>> get_protocol("paper", ssim="wang").name
         'paper with ssim=wang'
     """

@@ -88,7 +88,7 @@ def network_class(target: str, *, trust: Trust = ()) -> type[SRNetwork] | None:
     Raises:
         ConfigError: If something trusted cannot be imported or is no `SRNetwork`.
 
-    Example:
+    Examples:
         >>> network_class("prosr_lightning.networks.MSLapSRN").title, network_class("os.system")
         ('MS-LapSRN', None)
     """

@@ -66,7 +66,7 @@ def import_by_path(path: str) -> Any:  # noqa: ANN401  # a class or a function
     Raises:
         ImportError: If there is no such module, or nothing of that name in it.
 
-    Example:
+    Examples:
         >>> import_by_path("math.floor")(1.5)
         1
     """
@@ -83,7 +83,7 @@ def normalised(architecture: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         architecture: Of a file; earlier versions wrote the name of one of our classes under "name".
 
-    Example:
+    Examples:
         >>> normalised({"name": "Generator", "depth": 4})
         {'_target_': 'prosr_lightning.networks.Generator', 'depth': 4}
     """
@@ -96,7 +96,7 @@ def normalised(architecture: Mapping[str, Any]) -> dict[str, Any]:
 def describe(architecture: Mapping[str, Any]) -> str:
     """Return an architecture as one would write it in Python.
 
-    Example:
+    Examples:
         >>> describe({"_target_": "prosr_lightning.networks.Generator", "depth": 4})
         'Generator(depth=4)'
     """

@@ -212,7 +212,7 @@ class ConvFusion(nn.Conv2d):
 def bilinear_kernel() -> Tensor:
     """Return the 4x4 kernel with which a stride-2 transposed convolution enlarges bilinearly (LapSRN's start).
 
-    Example:
+    Examples:
         >>> bilinear_kernel()[0]
         tensor([0.0625, 0.1875, 0.1875, 0.0625])
     """

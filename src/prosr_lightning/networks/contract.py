@@ -169,7 +169,7 @@ def levels_up_to(scale: int) -> tuple[int, ...]:
     Raises:
         ConfigError: If `scale` is anything else.
 
-    Example:
+    Examples:
         >>> levels_up_to(8)
         (2, 4, 8)
     """
@@ -181,7 +181,7 @@ def levels_up_to(scale: int) -> tuple[int, ...]:
 def power_of_two(factor: float) -> int:
     """Return what a network has to enlarge by so that a factor above 1 can be had by shrinking: 2, 4, 8, ...
 
-    Example:
+    Examples:
         >>> [power_of_two(factor) for factor in (1.5, 2, 3, 4.1)]
         [2, 2, 4, 8]
     """

@@ -35,7 +35,7 @@ class Discriminator(Rebuildable):
     Raises:
         ConfigError: If an argument is outside its range.
 
-    Example:
+    Examples:
         >>> Discriminator(channels=4).receptive_field
         93
     """

@@ -45,7 +45,7 @@ class Generator(ProgressiveNetwork):
         The image branch repeats the edge pixel outward where LapSRN pads with zeros: zeros would darken the borders,
         and progressive mode would carry that inward level by level.
 
-    Example:
+    Examples:
         >>> generator = Generator(depth=2, channels=8)
         >>> {factor: tuple(sr.shape) for factor, sr in generator.progressive(torch.zeros(1, 1, 5, 7), 4).items()}
         {2: (1, 1, 10, 14), 4: (1, 1, 20, 28)}

@@ -80,7 +80,7 @@ def stream(
     Yields:
         `(N, 1, h, 2W)` from top to bottom, 2H rows in all.
 
-    Example:
+    Examples:
         >>> from prosr_lightning.networks import Generator
         >>> network = Generator(depth=2, channels=8)
         >>> lr = torch.rand(1, 1, 20, 6)

@@ -47,7 +47,7 @@ class SubPixelGenerator(ProgressiveNetwork):
     Raises:
         ConfigError: If an argument is outside its range.
 
-    Example:
+    Examples:
         >>> network = SubPixelGenerator()
         >>> sum(parameter.numel() for parameter in network.parameters())
         103220

@@ -1,4 +1,4 @@
-"""Write the README's table of the released weights: `python -m prosr_lightning.document`, or `make docs`.
+"""Write the table of the released weights into documents: `python -m prosr_lightning.document`, or `make docs`.
 
 The scores come from the headers of the weights files, the published ones from the paper's tables.
 """
@@ -82,7 +82,7 @@ def _bicubic() -> _Scores:
         }
 
 
-def write_scores(readme: Path) -> None:
+def write_scores(document: Path) -> None:
     """Put the table between its marks.
 
     Raises:
@@ -90,14 +90,16 @@ def write_scores(readme: Path) -> None:
         StorageError: If it cannot be written.
     """
     try:
-        text = readme.read_text(encoding="utf-8")
+        text = document.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{readme} must be a text file, but: {error.strerror}; run it beside the README.") from error
+        raise ConfigError(
+            f"{document} must be a text file, but: {error.strerror}; run it beside the README."
+        ) from error
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ConfigError(f"{readme} must hold the lines {BEGIN!r} and {END!r}, found not both; add them.")
-    write_file(readme, f"{before}{BEGIN}\n{scores_table()}\n{END}{after}")
+        raise ConfigError(f"{document} must hold the lines {BEGIN!r} and {END!r}, found not both; add them.")
+    write_file(document, f"{before}{BEGIN}\n{scores_table()}\n{END}{after}")
 
 
 def _cell(score: tuple[float, float] | None) -> str:
@@ -107,11 +109,12 @@ def _cell(score: tuple[float, float] | None) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m prosr_lightning.document", description=__doc__)
-    parser.add_argument("readme", type=Path, nargs="?", default=_README, help="default: README.md")
+    parser.add_argument("documents", type=Path, nargs="*", default=[_README], help="default: README.md")
     options = parser.parse_args(arguments)
 
     def command() -> None:
-        write_scores(options.readme)
-        answer(f"Wrote the table of scores into {options.readme}")
+        for document in options.documents:
+            write_scores(document)
+            answer(f"Wrote the table of scores into {document}")
 
     return run_reporting(command)

@@ -28,19 +28,29 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from prosr_lightning.console import run_reporting
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.io import write_file
-from prosr_lightning.report.detail import has_measures
-from prosr_lightning.report.figures import FIGURES, draw_figure
-from prosr_lightning.report.page import write_page
-from prosr_lightning.report.tables import TABLES, build_table
-from prosr_lightning.runs.scored import read_runs
 from prosr_lightning.tables import FORMATS, render
 from prosr_lightning.words import WordParser, split_list
 
-__all__ = ["build_table", "draw_figure", "main", "parse_words", "read_runs", "render", "run"]
+if TYPE_CHECKING:
+    from prosr_lightning.report.figures import draw_figure as draw_figure
+    from prosr_lightning.report.tables import build_table as build_table
+    from prosr_lightning.report.task import read_runs as read_runs
+    from prosr_lightning.report.task import run as run
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={"figures": ["draw_figure"], "tables": ["build_table"], "task": ["read_runs", "run"]},
+)
+__all__ += ["main", "parse_words", "render"]
+
+TABLES = ("1", "2", "3", "4", "5", "6", "race", "detail")
+FIGURES = ("7", "8", "9", "race")
 
 
 def parse_words(words: Sequence[str]) -> argparse.Namespace:
@@ -56,7 +66,7 @@ def parse_words(words: Sequence[str]) -> argparse.Namespace:
     Raises:
         ConfigError: If a word has no such form, its key is unknown or given twice, or values do not fit.
 
-    Example:
+    Examples:
         >>> parse_words(["table=4", "runs=[a,ProSRN (2x, 4x)=b]"]).runs
         ('a', 'ProSRN (2x, 4x)=b')
     """
@@ -93,40 +103,17 @@ def parse_words(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def run(options: argparse.Namespace) -> str:
-    """Make the table, the figure or the page.
-
-    Returns:
-        What to print: the table, or where the file is.
-
-    Raises:
-        ConfigError: If the options or the runs do not fit each other.
-        DataError: If a run's folder is missing or cannot be read.
-        StorageError: If the file cannot be written.
-    """
-    if options.sweep:
-        folders = [Path(word).expanduser() for word in options.sweep]
-        pictures = 2 if options.pictures is None else options.pictures
-        page = write_page(folders, options.out, dataset=options.set, scale=options.scale, pictures=pictures)
-        return f"Page: {page}\n"
-    if options.table is None:
-        path = options.out or Path(f"figure_{options.figure}.png")
-        draw_figure(options.figure, options.runs, path, dataset=options.set, scale=options.scale)
-        return f"Figure: {path}\n"
-    runs, style = read_runs(options.runs), options.format or "markdown"
-    text = render(build_table(options.table, runs, dataset=options.set), style)
-    if options.table == "5" and any(map(has_measures, runs)):
-        text += "\n" + render(build_table("detail", runs), style)
-    if options.out is None:
-        return text
-    write_file(options.out, text)
-    return f"Table: {options.out}\n"
-
-
 def main() -> int:
     """Report as the command line says, and return the exit code."""
     words = sys.argv[1:]
     if not words or set(words) & {"-h", "--help"}:
         sys.stdout.write(f"{__doc__}")
         return 0 if words else 1
-    return run_reporting(lambda: sys.stdout.write(run(parse_words(words))))
+
+    def command() -> None:
+        options = parse_words(words)
+        from prosr_lightning.report.task import run  # noqa: PLC0415  # imports torch and matplotlib
+
+        sys.stdout.write(run(options))
+
+    return run_reporting(command)

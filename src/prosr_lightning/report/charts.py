@@ -92,7 +92,7 @@ class Point:
 def metric_title(metric: str) -> str:
     """Return what an axis says of a column of the log.
 
-    Example:
+    Examples:
         >>> metric_title("val/Kodak24/x2/psnr")
         'Validation PSNR on Kodak24 at 2x (dB)'
     """

@@ -29,7 +29,7 @@ def network_of(method: str, scale: int) -> SRNetwork | None:
 def parameters_of(method: str, scale: int) -> int | None:
     """Return the number of learned values of a method's network, or None where this package has no such network.
 
-    Example:
+    Examples:
         >>> parameters_of("ProSRN (Ours 2x)", 8)
         436113
     """

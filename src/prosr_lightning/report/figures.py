@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.report import FIGURES
 from prosr_lightning.report.charts import (
     COSTS,
     Chart,
@@ -21,7 +22,6 @@ from prosr_lightning.report.protocols import describe_protocol
 from prosr_lightning.runs.log import read_curves
 from prosr_lightning.runs.scored import read_runs
 
-FIGURES = ("7", "8", "9", "race")
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 

@@ -15,7 +15,7 @@ _TABLE3_ROWS = {"plain": "LapSRN", "residual": "Residual", "memory": "Memory"}
 def same_row(name: str, other: str) -> bool:
     """Compare names of rows: "ProSRN (Ours 2x,4x)", "ProSRN (2x, 4x)" and "ProSRN (train 2x)" differ by table only.
 
-    Example:
+    Examples:
         >>> same_row("ProSRN (Ours 2x,4x)", "prosrn (2x, 4x)")
         True
     """

@@ -41,7 +41,7 @@ def published_scores(table: int) -> tuple[PublishedScore, ...]:
     Returns:
         One score for each method, scale and set; empty for any other table.
 
-    Example:
+    Examples:
         >>> published_scores(5)[0].psnr_db
         28.43
     """

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import count_layers, longest_path
+from prosr_lightning.report import TABLES
 from prosr_lightning.report.costs import network_of, parameters_of
 from prosr_lightning.report.detail import detail_table
 from prosr_lightning.report.published import structure_rows
@@ -15,7 +16,6 @@ from prosr_lightning.report.scores import NOT_PUBLISHED, score_table
 from prosr_lightning.runs.scored import Run
 from prosr_lightning.tables import Table
 
-TABLES = ("1", "2", "3", "4", "5", "6", "race", "detail")
 _TABLE1_SCALE = 4  # its caption: "[4x upscaling]"
 
 

@@ -11,18 +11,19 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from prosr_lightning import __version__
 from prosr_lightning.errors import CheckpointError, DataError
-from prosr_lightning.imaging.degradation import Bicubic
 from prosr_lightning.imaging.io import write_json
-from prosr_lightning.networks import SRNetwork, build_network
+
+if TYPE_CHECKING:  # they import torch, and a record is read by commands that need none
+    import torch
+
+    from prosr_lightning.networks import SRNetwork
 
 FILE_NAME = "record.json"
-_BICUBIC = f"{Bicubic.__module__}.{Bicubic.__name__}"
+_BICUBIC = "prosr_lightning.imaging.degradation.Bicubic"
 _PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 
@@ -99,6 +100,8 @@ class RunRecord:
 
     def build(self) -> SRNetwork | None:
         """Return the network with fresh weights; None where it is not of this package."""
+        from prosr_lightning.networks import build_network  # noqa: PLC0415  # as above
+
         try:
             return build_network(self.architecture)
         except CheckpointError:
@@ -176,10 +179,12 @@ def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
     Args:
         device: Where the network computes.
 
-    Example:
+    Examples:
         >>> sorted(describe_hardware())
         ['cores', 'cpu', 'device', 'memory', 'threads', 'torch']
     """
+    import torch  # noqa: PLC0415  # as above
+
     device = torch.device(device)
     return {
         "cpu": _cpu_name(),

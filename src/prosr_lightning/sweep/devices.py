@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -46,8 +45,9 @@ def own_gpu(cfg: DictConfig, sweep: Path) -> Iterator[None]:
         sweep: Folder of the sweep, which holds a lock for each GPU.
     """
     hydra = HydraConfig.get()
-    count = torch.cuda.device_count() if str(cfg.trainer.accelerator) in ("auto", "gpu", "cuda") else 0
-    if count < 2 or "joblib" not in str(hydra.launcher._target_) or cfg.trainer.devices != 1:
+    beside = "joblib" in str(hydra.launcher._target_) and cfg.trainer.devices == 1
+    count = _gpus() if beside and str(cfg.trainer.accelerator) in ("auto", "gpu", "cuda") else 0
+    if count < 2:
         yield
         return
     lock = _free(sweep, count)
@@ -57,6 +57,12 @@ def own_gpu(cfg: DictConfig, sweep: Path) -> Iterator[None]:
     finally:
         if lock is not None:
             lock[1].release()
+
+
+def _gpus() -> int:
+    import torch  # noqa: PLC0415  # takes seconds, and is needed beside other jobs only
+
+    return torch.cuda.device_count()
 
 
 def _free(sweep: Path, count: int) -> tuple[int, FileLock] | None:

@@ -24,7 +24,6 @@ from prosr_lightning.config.messages import user_message
 from prosr_lightning.console import exit_code_of_stop, run_reporting, say
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.imaging.io import write_json
-from prosr_lightning.networks.weights import load_network
 from prosr_lightning.runs import sweeps
 from prosr_lightning.runs.folder import LAST, clear_attempt
 from prosr_lightning.runs.record import RunRecord, read_record, write_record
@@ -193,6 +192,8 @@ def _hindrance(here: _Here, earlier: sweeps.SweepJob | None, last: Path) -> str 
         return f"{sweeps.JOB} is missing"
     if (differs := resuming.difference(earlier.configuration, here.job.configuration)) is not None:
         return differs
+    from prosr_lightning.networks.weights import load_network  # noqa: PLC0415  # imports torch
+
     try:
         load_network(last, trust=[here.job.configuration["model"]["generator"]["_target_"]])
     except CheckpointError:

@@ -77,7 +77,7 @@ def make_plan(words: Sequence[str]) -> Reproduction:
     Raises:
         ConfigError: If a word has not the form or the value that is needed.
 
-    Example:
+    Examples:
         >>> plan = make_plan(["budget=cpu", "minutes=2", "seeds=0,1"])
         >>> " ".join(plan.trainings["mixed_levels"][2:5])
         'seed=0,1 experiment=mixed_levels levels=x2,x2_x4,x2_x4_x8'

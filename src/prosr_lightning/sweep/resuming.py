@@ -42,7 +42,7 @@ def configuration_of(cfg: DictConfig) -> dict[str, Any]:
 def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """Return the first key that differs, with both values; None if the configurations are the same.
 
-    Example:
+    Examples:
         >>> difference({"depth": 4, "sweep": {"resume": False}}, {"depth": 6, "sweep": {"resume": True}})
         'depth was 4, is 6'
     """
@@ -62,7 +62,7 @@ def command_words(config: DictConfig) -> list[str]:
 def swept_keys(words: Sequence[str]) -> frozenset[str]:
     """Return the keys that get several values in a command.
 
-    Example:
+    Examples:
         >>> swept_keys(["seed=1", "depth=4,6"])
         frozenset({'depth'})
     """

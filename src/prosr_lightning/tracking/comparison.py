@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from prosr_lightning.errors import ConfigError, MissingDependencyError
-from prosr_lightning.tracking.weights_and_biases import AXIS
+from prosr_lightning.tracking import AXIS
 
 _SCALES = (2, 4, 8)
 _GROUPS = {  # what curves are averaged over, by the key of the run's configuration

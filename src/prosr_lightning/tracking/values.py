@@ -35,7 +35,7 @@ def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         A path below one of `paths` begins with that key instead, another absolute one is its last part.
 
-    Example:
+    Examples:
         >>> without_folders({"depth": 4, "data": {"train_dir": "/disk/DIV2K/train"}, "paths": {"data_dir": "/disk"}})
         {'depth': 4, 'data': {'train_dir': 'data_dir/DIV2K/train'}}
     """

@@ -14,11 +14,11 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.tracking import AXIS
 from prosr_lightning.tracking.values import without_folders
 
 log = logging.getLogger(__name__)
 
-AXIS = "steps"  # updates of the generator: the one x axis of everything that is logged
 _WATCHED = ("gradients", "parameters", "all")
 
 

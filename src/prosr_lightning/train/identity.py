@@ -33,7 +33,7 @@ def run_name(
         `memory-d10-x2_x4` of a ProSRN, `gan-...` of a ProSRGAN, `lapsrn-x2_x4` of a compared method; then the last part
         of each further key with its value, `fusion-inception`, and last `s1` where a seed was given.
 
-    Example:
+    Examples:
         >>> from prosr_lightning.networks import Generator
         >>> config = {"model": {"generator": {"structure": "memory", "depth": 10}}, "levels": [2, 4], "seed": 1}
         >>> run_name(config, ["depth=10", "seed=1"], network=Generator)

@@ -21,7 +21,6 @@ from typing import Any, cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback as HydraCallback
 from hydra.utils import get_object
 from lightning import Callback
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -47,20 +46,24 @@ _CONFIG = Path(".hydra") / "config.yaml"
 _REPEATED = ("model.optimizer.", "model.scheduler.", "model.levels", "model.val_scales", "data.levels", "data.seed")
 
 
-class RunFolder(HydraCallback):
-    """Hydra's callback that sends a run which goes on into its own folder, before Hydra makes another."""
+def enter_folder(config: DictConfig) -> None:
+    """Find the checkpoint that `ckpt_path` means, and send the run into its folder, before Hydra makes another.
 
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401  # Hydra's signature
-        """Find the checkpoint that `ckpt_path` means, and the folder."""
-        if "LOCAL_RANK" in os.environ or config.get("ckpt_path") is None:
-            return
-        try:
-            code = run_reporting(lambda: _choose_folder(config), user_message)
-        except Exception:  # noqa: BLE001  # Hydra turns exceptions of a callback into warnings, and would go on
-            traceback.print_exc()
-            code = 1
-        if code:
-            raise SystemExit(code)
+    Args:
+        config: As Hydra composed it, with its own part; both are changed.
+
+    Raises:
+        SystemExit: If there is no such checkpoint; Hydra would turn another exception of a callback into a warning.
+    """
+    if "LOCAL_RANK" in os.environ:
+        return
+    try:
+        code = run_reporting(lambda: _choose_folder(config), user_message)
+    except Exception:  # noqa: BLE001  # or Hydra would go on
+        traceback.print_exc()
+        code = 1
+    if code:
+        raise SystemExit(code)
 
 
 def _choose_folder(config: DictConfig) -> None:
@@ -138,7 +141,7 @@ def find_checkpoint(cfg: DictConfig, own: Path | None = None) -> Path | None:
 def changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what differs between two configurations of what decides a training, by key: then, and now.
 
-    Example:
+    Examples:
         >>> changes({"seed": 0, "data": {"cache_dir": "a"}}, {"seed": 1, "data": {"cache_dir": "b"}})
         {'seed': (0, 1)}
     """

@@ -17,9 +17,10 @@ from prosr_lightning.pictures.formats import FORMATS, write_picture
 from prosr_lightning.pictures.picture import read_picture
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
 from prosr_lightning.upscale.sizes import Enlarged
-from prosr_lightning.upscale.upscaler import ENGINES, Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
+
+ENGINES = ("torch", "onnxruntime", "openvino")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +57,8 @@ class _Batch:
     def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
+        from prosr_lightning.upscale.upscaler import Upscaler  # noqa: PLC0415  # imports torch
+
         options = self.options
         upscaler = Upscaler.from_pretrained(
             options.model,

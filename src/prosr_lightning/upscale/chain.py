@@ -57,7 +57,7 @@ class Chain:
             the engine can (PyTorch on the CPU), else in tiles that fit the free memory. The results are those of whole
             images.
         self_ensemble: Take the mean of the results of the eight flips and quarter turns of the input, each having gone
-            the whole chain and been turned back: 8 times the work (docs/results.md has why not pass by pass).
+            the whole chain and been turned back: 8 times the work (docs/notes.md has why not pass by pass).
         exact: Compute in float32 where the engine would choose half precision by itself.
         on_progress: Called with the share of the work done.
 

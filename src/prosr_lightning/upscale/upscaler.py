@@ -17,14 +17,13 @@ from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import PixelRows, Recoloring, WholePicture
+from prosr_lightning.upscale import ENGINES
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import Engine, TorchEngine
 from prosr_lightning.upscale.runtimes import ExportedEngine
 from prosr_lightning.upscale.sizes import Enlarged
 
 OnProgress = Callable[[float], None]
-
-ENGINES = ("torch", "onnxruntime", "openvino")
 
 
 class Upscaler:

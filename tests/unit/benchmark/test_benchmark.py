@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from prosr_lightning import benchmark
-from prosr_lightning.benchmark import growth, peer
+from prosr_lightning.benchmark import growth, peer, task
 from prosr_lightning.benchmark.comparing import Comparison, Section, compare
 from prosr_lightning.benchmark.patches import Stream, UsualPatches, measure_data
 from prosr_lightning.benchmark.results import assemble, table
@@ -239,11 +239,11 @@ def test_a_result_says_how_it_was_measured_and_the_table_shows_all_of_it():
 def test_quick_means_fewer_rounds_and_smaller_pictures(monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        benchmark, "_upscale", lambda options, *_: seen.update(vars(options)) or Section(name="upscale", settings={})
+        task, "_upscale", lambda options, *_: seen.update(vars(options)) or Section(name="upscale", settings={})
     )
     options = benchmark._parser().parse_args(["upscale", "--quick", "--device", "cpu"])
     options.words = []
-    benchmark.run(options)
+    task.run(options)
     assert (seen["rounds"], seen["megapixels"]) == (3, 2.0)
 
 

@@ -62,7 +62,6 @@ def make_trainer(tmp_path):
             "enable_progress_bar": False,
             "enable_model_summary": False,
             "enable_checkpointing": False,
-            "use_distributed_sampler": False,
             "default_root_dir": tmp_path,
         }
         return Trainer(**(settings | changes))

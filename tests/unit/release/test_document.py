@@ -9,12 +9,13 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network
 from prosr_lightning.release.document import BEGIN, END, main, prosrn_names, scores_table, write_scores
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+REPOSITORY = Path(__file__).resolve().parents[3]
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 
-def test_the_readme_agrees_with_the_released_weights():
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", ["README.md", "docs/results.md"])
+def test_a_document_agrees_with_the_released_weights(document):
+    text = (REPOSITORY / document).read_text(encoding="utf-8")
     written = text.partition(BEGIN)[2].partition(END)[0].strip()
     assert written == scores_table(), "run `make docs`"
 
@@ -52,10 +53,12 @@ def test_bicubic_is_that_of_the_independent_evaluator():
 
 
 def test_only_what_is_between_the_marks_changes(tmp_path):
-    file = tmp_path / "R.md"
-    file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    assert main([str(file)]) == 0
-    assert file.read_text() == f"before\n{BEGIN}\n{scores_table()}\n{END}\nafter\n"
+    files = [tmp_path / "R.md", tmp_path / "S.md"]
+    for file in files:
+        file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter {file}\n")
+    assert main([str(file) for file in files]) == 0
+    for file in files:
+        assert file.read_text() == f"before\n{BEGIN}\n{scores_table()}\n{END}\nafter {file}\n"
 
 
 @pytest.mark.parametrize(("text", "message"), [(None, "must be a text file"), (f"{END}{BEGIN}", "must hold the lines")])

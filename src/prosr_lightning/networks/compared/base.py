@@ -16,7 +16,7 @@ def radius_before_bicubic(radius: int, scale: int) -> int:
     four `lr` pixels around `(u + 0.5) / scale - 0.5`, all with weights other than zero where `scale` is even. The worst
     case is j = 0.
 
-    Example:
+    Examples:
         >>> radius_before_bicubic(6, 2)  # SRCNN: 9-1-5
         5
     """

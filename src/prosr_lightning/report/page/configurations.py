@@ -27,7 +27,7 @@ class Spread:
     def around(self, digits: int) -> str:
         """Return "± 0.04", or nothing where there is one value alone.
 
-        Example:
+        Examples:
             >>> Spread(mean=33.516, half_range=0.04, count=3).around(2)
             '± 0.04'
         """
@@ -88,7 +88,7 @@ def convention(job: TrainedRun) -> tuple[str, str, str]:
 def spread(numbers: Iterable[float | None]) -> Spread | None:
     """Return mean and half range of the numbers that are there; None if none is.
 
-    Example:
+    Examples:
         >>> spread([30.0, None, 31.0])
         Spread(mean=30.5, half_range=0.5, count=2)
     """
@@ -139,7 +139,7 @@ def group_jobs(jobs: Sequence[TrainedRun], keys: Sequence[str]) -> list[Configur
 def short_keys(keys: Sequence[str]) -> list[str]:
     """Return the last part of each key, or all of it where that is not unique.
 
-    Example:
+    Examples:
         >>> short_keys(["model.generator.fusion", "data.crop", "levels"])
         ['fusion', 'crop', 'levels']
     """
