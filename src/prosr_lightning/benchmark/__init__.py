@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting, say
 from prosr_lightning.imaging.io import write_json
 from prosr_lightning.tables import terminal
@@ -27,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m prosr_lightning.benchmark", description=__doc__)
     parser.add_argument("part", nargs="?", choices=(*PARTS, NETWORKS, "all"), default="all")
     parser.add_argument("-o", "--output", type=Path, help="JSON file; default: logs/benchmark/TIME.json")
-    parser.add_argument("-n", "--name", default="prosrn", help="2x network to enlarge with; default: prosrn")
+    parser.add_argument("-n", "--name", default=DEFAULT_MODEL, help="2x network to enlarge with; default: %(default)s")
     parser.add_argument(
         "--beside", nargs="+", default=[], metavar="NAME", help="of networks: others to compare with it"
     )

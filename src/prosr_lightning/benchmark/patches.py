@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from prosr_lightning.benchmark.comparing import Section, compare
 from prosr_lightning.data.benchmarks import Benchmark
-from prosr_lightning.data.cache import CachedImage, Progress, load_luminance
+from prosr_lightning.data.cache import CachedImage, Progress, load_photographs
 from prosr_lightning.data.datamodule import PatchDataModule
 
 _SCALE = 2
@@ -148,7 +148,7 @@ def _open_cache(
 ) -> list[CachedImage]:
     def load(progress: Progress | None) -> tuple[list[CachedImage], float]:
         begun = time.perf_counter()
-        images = load_luminance(cache_dir, photographs, min_side=crop, on_bad_image="skip", progress=progress)
+        images = load_photographs(cache_dir, photographs, min_side=crop, on_bad_image="skip", progress=progress)
         return images, time.perf_counter() - begun
 
     if not cache_dir.is_dir() or not any(cache_dir.iterdir()):

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the drawing")
     parser.add_argument("-s", "--scale", type=int, nargs="+", default=[4], help="one row each; default: 4")
     parser.add_argument(
-        "-n", "--model", nargs="+", default=["prosrn"], metavar="[CAPTION=]WEIGHTS", help="released names or files"
+        "-n", "--model", nargs="+", default=[DEFAULT_MODEL], metavar="[CAPTION=]WEIGHTS", help="released names or files"
     )
     parser.add_argument("--window", type=int, nargs=2, metavar=("TOP", "LEFT"), help="where to crop")
     add_trust(parser)

@@ -55,6 +55,11 @@ class LoadedNetwork:
     network: SRNetwork
     metadata: dict[str, Any]
 
+    @property
+    def adversarial(self) -> bool:
+        """Whether released weights were trained against a discriminator."""
+        return "discriminator" in self.metadata.get("recipe", {}).get("model", {})
+
 
 def released_names() -> tuple[str, ...]:
     """Return the names of the weights that ship inside the package, sorted."""

@@ -138,10 +138,11 @@ def write_picture(
     height, width = pictures[0].pixels.shape[:2]
     check_fits(path, width, height, frames=len(pictures))
     fitting = [_fitting(path, one, chosen) for one in pictures]
-    options = chosen.options | ({"quality": quality or QUALITY} if chosen.lossy else {})
     kind, arguments = pictures[0].encoding or ("", {})
     if as_read and kind == chosen.name and quality is None:
-        options |= arguments
+        options = chosen.options | arguments
+    else:
+        options = chosen.options | ({"quality": quality or QUALITY} if chosen.lossy else {})
     with atomic_path(path) as temporary:
         _write(temporary, fitting, chosen, options, str(path))
 
@@ -228,7 +229,7 @@ def _save(path: Path, pictures: Sequence[Picture], chosen: Format, arguments: di
     for image in images:
         image.info.clear()  # the arguments alone decide
     if len(images) > 1:
-        durations = [picture.duration or 0 for picture in pictures]
+        durations = [round(picture.duration or 0) for picture in pictures]
         loop = {} if pictures[0].loop is None else {"loop": pictures[0].loop}
         arguments |= {"save_all": True, "append_images": images[1:], "duration": durations, **loop}
         arguments |= {"disposal": 2} if chosen.name == "GIF" else {}

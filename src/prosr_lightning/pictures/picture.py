@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 import warnings
@@ -103,12 +104,13 @@ def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
         return next(_frames(Path(path), str(path)))
 
 
-def read_frames(path: Path | str, *, allow_huge: bool = False) -> list[Picture]:
+def read_frames(path: Path | str, *, allow_huge: bool = False, first: bool = False) -> list[Picture]:
     """Read every frame of an animation or every page of a TIFF, all with the same channels.
 
     Args:
         path: As for `read_picture`.
         allow_huge: Likewise.
+        first: Read the first alone.
 
     Returns:
         At least one picture.
@@ -117,7 +119,7 @@ def read_frames(path: Path | str, *, allow_huge: bool = False) -> list[Picture]:
         ImageError, MissingDependencyError: As `read_picture`.
     """
     with _reading(str(path), allow_huge=allow_huge):
-        frames = list(_frames(Path(path), str(path)))
+        frames = list(itertools.islice(_frames(Path(path), str(path)), 1 if first else None))
     channels = max(frame.pixels.shape[-1] for frame in frames)
     channels = 4 if channels == 3 and any(frame.has_alpha for frame in frames) else channels
     return [replace(frame, pixels=_widened(frame.pixels, channels)) for frame in frames]

@@ -59,10 +59,10 @@ def scores_table(names: Sequence[str] | None = None) -> str:
 
 def prosrn_names() -> list[str]:
     """Return the released names of networks trained for PSNR, smallest first."""
-    headers = {name: load_network(name).metadata for name in released_names()}
+    released = {name: load_network(name) for name in released_names()}
     return sorted(
-        (name for name, header in headers.items() if "discriminator" not in header["recipe"].get("model", {})),
-        key=lambda name: headers[name]["parameters"],
+        (name for name, loaded in released.items() if not loaded.adversarial),
+        key=lambda name: released[name].metadata["parameters"],
     )
 
 

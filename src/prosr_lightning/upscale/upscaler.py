@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import Engine, TorchEngine
 from prosr_lightning.upscale.runtimes import ExportedEngine
 from prosr_lightning.upscale.sizes import Enlarged
+
+log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float], None]
 
@@ -76,8 +79,13 @@ class Upscaler:
             raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
         if engine != "torch":
             return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile)
-        network = load_network(name_or_path, trust=trust).network
-        return cls.from_network(network, device=device, precision=precision, tile=tile)
+        loaded = load_network(name_or_path, trust=trust)
+        if loaded.adversarial:
+            log.warning(
+                "%s is experimental: it draws detail that was not there, with dark rims on edges; look at the result.",
+                name_or_path,
+            )
+        return cls.from_network(loaded.network, device=device, precision=precision, tile=tile)
 
     @classmethod
     def from_network(

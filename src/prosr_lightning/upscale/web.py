@@ -21,10 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.weights import released_names
+from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.pictures.formats import write_picture
 from prosr_lightning.pictures.picture import read_picture, read_size
 from prosr_lightning.upscale.upscaler import Upscaler
@@ -119,12 +120,12 @@ def choices(model: str | None = None) -> dict[str, str]:
     """Return what the page offers: what to call each network, and where to load it from; the first is preselected.
 
     Args:
-        model: Released name or weights file, offered first; without one, prosrn is.
+        model: Released name or weights file, offered first; without one, the default of all commands is.
 
     Raises:
         CheckpointError: If there is nothing to offer.
     """
-    names = sorted(released_names(), key=lambda name: name != "prosrn")
+    names = sorted(released_names(), key=lambda name: name != DEFAULT_MODEL)
     offered = {} if model is None else {Path(model).name: model}
     offered.update({name: name for name in names if name not in offered})
     if not offered:
@@ -147,7 +148,7 @@ def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upsc
                 # gradio would open the file; read_picture reads more formats and has clearer messages
                 picture.preprocess = lambda payload: payload.path if payload else None
                 scale = gr.Radio([(f"{scale}x", scale) for scale in SCALES], value=4, label="Scale")
-                model = gr.Dropdown(list(models), value=next(iter(models)), label="Model")
+                model = gr.Dropdown([(_label(name), name) for name in models], value=next(iter(models)), label="Model")
                 button = gr.Button("Enlarge", variant="primary")
             with gr.Column(scale=2, min_width=300):
                 slider = gr.ImageSlider(
@@ -157,6 +158,10 @@ def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upsc
                 download = gr.DownloadButton("Download PNG", interactive=False)
         button.click(_handler(gr, models, load), [picture, scale, model], [slider, download, facts], api_name="enlarge")
     return page
+
+
+def _label(name: str) -> str:
+    return f"{name} (experimental)" if name in released_names() and load_network(name).adversarial else name
 
 
 def _handler(gr: Any, models: Mapping[str, str], load: Callable[[str], Upscaler]) -> _Enlarge:  # noqa: ANN401
@@ -237,6 +242,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; default: this machine only")
     add("--port", type=int, default=7860, help="default: 7860")
-    add("--model", metavar="NAME", help="released weights or a file, offered first; default: prosrn")
+    add("--model", metavar="NAME", help=f"released weights or a file, offered first; default: {DEFAULT_MODEL}")
     add_trust(parser)
     return parser

@@ -296,3 +296,10 @@ def test_an_error_in_bands_that_is_not_about_memory_is_raised(monkeypatch: pytes
     monkeypatch.setattr(upscaler.engine, "streamed", lambda *_, **__: Streamed(broken, rows=9, ahead=0))
     with pytest.raises(RuntimeError, match="size mismatch"):
         upscaler.upscale(np.zeros((9, 9), np.uint8), 2)
+
+
+def test_only_the_experimental_network_comes_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    Upscaler.from_pretrained("prosrn_light")
+    assert not caplog.records
+    Upscaler.from_pretrained("prosrgan")
+    assert "prosrgan is experimental" in caplog.text

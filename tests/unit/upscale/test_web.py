@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.errors import CheckpointError, ImageError, MissingDependencyError
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks import Generator
@@ -92,13 +93,19 @@ def test_a_file_that_is_no_picture_is_named(upscaler: Upscaler, tmp_path: Path) 
 
 
 def test_what_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "released_names", lambda: ("abc", "prosrgan", "prosrn"))
-    assert list(web.choices()) == ["prosrn", "abc", "prosrgan"]
-    assert list(web.choices("prosrgan")) == ["prosrgan", "prosrn", "abc"]
+    monkeypatch.setattr(web, "released_names", lambda: ("abc", "prosrgan", DEFAULT_MODEL))
+    assert list(web.choices()) == [DEFAULT_MODEL, "abc", "prosrgan"]
+    assert list(web.choices("prosrgan")) == ["prosrgan", DEFAULT_MODEL, "abc"]
     assert next(iter(web.choices("runs/best.ckpt").items())) == ("best.ckpt", "runs/best.ckpt")
     monkeypatch.setattr(web, "released_names", lambda: ())
     with pytest.raises(CheckpointError, match="name a file with --model"):
         web.choices()
+
+
+def test_the_experimental_network_is_offered_as_such() -> None:
+    labels = {name: web._label(name) for name in web.choices()}
+    assert labels.pop("prosrgan") == "prosrgan (experimental)"
+    assert all(label == name for name, label in labels.items())
 
 
 def test_without_gradio_the_remedy_is_named(
