@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
+from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.imaging.io import write_file
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.architecture import describe
@@ -20,7 +21,7 @@ from prosr_lightning.tables import fill_in
 
 _CARD = "MODEL_CARD.md"
 # Settings of a run that make it repeatable; paths stay out.
-_RECIPE = ("seed", "levels", "optimizer", "scheduler", "data", "trainer", "model")
+_RECIPE = ("seed", "levels", "optimizer", "scheduler", "data", "degradation", "trainer", "model")
 _PRIVATE = frozenset({"train_dir", "data_dir", "cache_dir", "val_sets", "default_root_dir", "generator", "_partial_"})
 
 
@@ -85,8 +86,8 @@ def write_card(folder: Path = RELEASED_FOLDER, *, trust: Trust = ()) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
-    headers = [load_network(path, trust=trust).metadata for path in sorted(folder.glob("*.safetensors"))]
-    write_file(folder / _CARD, fill_in("model_card.md.j2", headers=headers, describe=describe))
+    weights = [load_network(path, trust=trust) for path in sorted(folder.glob("*.safetensors"))]
+    write_file(folder / _CARD, fill_in("model_card.md.j2", weights=weights, describe=describe, bicubic=BICUBIC))
 
 
 def _public(node: Any) -> Any:  # noqa: ANN401  # YAML
@@ -121,4 +122,4 @@ def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
             f"`scores` must be those of {checkpoint}, got those of {source or run.info.method}; "
             "evaluate that checkpoint."
         )
-    return {"scores": rows, "protocol": run.info.protocol.name}
+    return {"scores": rows, "protocol": run.info.protocol.name, "scored_degradation": run.info.degradation}
