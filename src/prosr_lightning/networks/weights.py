@@ -60,6 +60,12 @@ class LoadedNetwork:
         """Whether released weights were trained against a discriminator."""
         return "discriminator" in self.metadata.get("recipe", {}).get("model", {})
 
+    @property
+    def degradation(self) -> dict[str, Any] | None:
+        """What released weights undo, as `conf/degradation` names it; None for bicubic shrinking alone."""
+        node = self.metadata.get("recipe", {}).get("degradation")
+        return None if node is None or node["_target_"].endswith(".Bicubic") else node
+
 
 def released_names() -> tuple[str, ...]:
     """Return the names of the weights that ship inside the package, sorted."""

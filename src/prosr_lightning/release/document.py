@@ -58,10 +58,10 @@ def scores_table(names: Sequence[str] | None = None) -> str:
 
 
 def prosrn_names() -> list[str]:
-    """Return the released names of networks trained for PSNR, smallest first."""
+    """Return the released names of networks trained for PSNR on clean pictures, smallest first."""
     released = {name: load_network(name) for name in released_names()}
     return sorted(
-        (name for name, loaded in released.items() if not loaded.adversarial),
+        (name for name, loaded in released.items() if not loaded.adversarial and loaded.degradation is None),
         key=lambda name: released[name].metadata["parameters"],
     )
 

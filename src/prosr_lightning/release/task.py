@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
+from prosr_lightning.imaging.degradation import BICUBIC
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.contract import count_parameters
-from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.networks.weights import RELEASED_FOLDER, LoadedNetwork, load_network, save_network
 from prosr_lightning.runs.scored import read_run
 from prosr_lightning.runs.scores import INFO, SUMMARY
 from prosr_lightning.tables import Table, render
 
 _CARD = "MODEL_CARD.md"
 # Settings of a run that make it repeatable; paths stay out.
-_RECIPE = ("seed", "levels", "optimizer", "scheduler", "data", "trainer", "model")
+_RECIPE = ("seed", "levels", "optimizer", "scheduler", "data", "degradation", "trainer", "model")
 _PRIVATE = frozenset({"train_dir", "data_dir", "cache_dir", "val_sets", "default_root_dir", "generator", "_partial_"})
 
 
@@ -89,11 +90,12 @@ def write_card(folder: Path = RELEASED_FOLDER, *, trust: Trust = ()) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
-    sections = [_section(load_network(path, trust=trust).metadata) for path in sorted(folder.glob("*.safetensors"))]
+    sections = [_section(load_network(path, trust=trust)) for path in sorted(folder.glob("*.safetensors"))]
     head = (
         "# Released weights\n\nWritten by `python -m prosr_lightning.release` from the headers of the files beside it. "
-        "Scores are PSNR in dB / SSIM on luminance.\nThe networks undo bicubic downscaling of photographs; noise, "
-        "compression and blur of another kind are outside their\ntraining. No pickled code: safetensors only.\n"
+        "Scores are PSNR in dB / SSIM on luminance.\nThe networks undo bicubic downscaling of photographs, and what "
+        'else their line "Degradation" names;\nnoise, compression and blur of another kind are outside their training. '
+        "No pickled code: safetensors only.\n"
     )
     with atomic_path(folder / _CARD) as temporary:
         temporary.write_text("\n".join([head, *sections]), encoding="utf-8")
@@ -131,12 +133,14 @@ def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
             f"`scores` must be those of {checkpoint}, got those of {source or run.info.method}; "
             "evaluate that checkpoint."
         )
-    return {"scores": rows, "protocol": run.info.protocol.name}
+    return {"scores": rows, "protocol": run.info.protocol.name, "scored_degradation": run.info.degradation}
 
 
-def _section(metadata: Mapping[str, Any]) -> str:
+def _section(loaded: LoadedNetwork) -> str:
+    metadata = loaded.metadata
     recipe = metadata.get("recipe", {})
     data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
+    protocol, lr = metadata.get("protocol", "not recorded"), metadata.get("scored_degradation")
     started = f"from {metadata['start']}, " if metadata.get("start") else ""
     rate = recipe.get("optimizer", {}).get("lr")
     copies = f" from the photographs and copies shrunk by {data['shrink']}" if data.get("shrink") else ""
@@ -149,8 +153,10 @@ def _section(metadata: Mapping[str, Any]) -> str:
         f"rate {rate}, time limit {trainer.get('max_time')}, on {trainer.get('accelerator')} "
         f"in {trainer.get('precision') or '32-true'}, seed {recipe.get('seed')}",
         f"- Licence: {metadata.get('licence', 'not recorded')}",
-        f"- Protocol of the scores: {metadata.get('protocol', 'not recorded')}\n",
+        f"- Protocol of the scores: {protocol}{'' if lr in (None, BICUBIC) else f', LR images by {lr}'}\n",
     ]
+    if loaded.degradation is not None:
+        lines.insert(2, f"- Degradation: {describe(loaded.degradation)}, after bicubic shrinking")
     scores = [
         (row["dataset"], f"{row['scale']}x", f"{row['psnr_db']:.2f} / {row['ssim']:.4f}")
         for row in metadata.get("scores", [])
