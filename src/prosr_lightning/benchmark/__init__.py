@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import logging
 import os
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting, say
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_json
 from prosr_lightning.tables import terminal
 
 PARTS = ("train", "data", "upscale")
@@ -75,8 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         result = run(options, announce=say)
         path = options.output or Path("logs") / "benchmark" / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}.json"
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(path, result)
         answer(terminal(table(result)))
         answer(f"Written to {path}")
 

@@ -33,10 +33,6 @@ log = logging.getLogger(__name__)
 def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.info) -> dict[str, Any]:
     """Measure what the options name.
 
-    Args:
-        options: As `_parser` reads them.
-        announce: Called with each part before it is measured.
-
     Returns:
         Plain values: `command`, `date`, `hardware`, `versions`, and a section for each part.
 
