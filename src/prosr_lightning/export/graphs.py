@@ -40,9 +40,6 @@ class RgbChain(nn.Module):
     Args:
         network: Any.
         scale: Total factor.
-
-    Note:
-        The edges of the chroma are mirrored over two pixels, so H and W must be at least 2.
     """
 
     kernel: Tensor
@@ -70,9 +67,8 @@ class RgbChain(nn.Module):
 
     def chroma(self, chroma: Tensor) -> Tensor:
         """Enlarge `(N, 2, H, W)` as `imaging.resize.bicubic_upscale` does."""
-        mirrored = _mirrored(_mirrored(chroma, -2), -1)
         margin = 7 * self.scale // 2  # two mirrored pixels and the kernel's start, 1.5 pixels before its own
-        return F.conv_transpose2d(mirrored, self.kernel, stride=self.scale, padding=margin, groups=2)
+        return F.conv_transpose2d(_mirrored(chroma), self.kernel, stride=self.scale, padding=margin, groups=2)
 
 
 def bicubic_kernel(scale: int) -> Tensor:
@@ -85,8 +81,11 @@ def bicubic_kernel(scale: int) -> Tensor:
     return keys((torch.arange(4 * scale, dtype=torch.float64) + 0.5) / scale - _REACH).float()
 
 
-def _mirrored(image: Tensor, axis: int) -> Tensor:
-    """Repeat the two outermost pixels in mirrored order, the edge pixel first."""
-    last = image.shape[axis] - 1
-    before, after = (image.narrow(axis, at, 1) for at in (1, 0)), (image.narrow(axis, at, 1) for at in (last, last - 1))
-    return torch.cat([*before, image, *after], dim=axis)
+def _mirrored(image: Tensor) -> Tensor:
+    """Repeat the two outermost rows and columns in mirrored order, the edge first, also where there is but one.
+
+    Written so that no size is asked for: OpenCV's importer and pnnx know neither Shape nor indices computed from it.
+    """
+    image = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    image = torch.cat([image[..., 2:3, :], image, image[..., -3:-2, :]], dim=-2)
+    return torch.cat([image[..., 2:3], image, image[..., -3:-2]], dim=-1)

@@ -21,10 +21,10 @@ from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.imaging.io import atomic_path, write_file
 from prosr_lightning.networks import SRNetwork, Trust
 from prosr_lightning.networks.weights import load_network
-from prosr_lightning.upscale.engines import TorchEngine
-from prosr_lightning.upscale.runtimes import RADIUS_KEY, WIDEST_KEY
 
 TOLERANCE = 1e-4  # a fortieth of an 8-bit level; float32 kernels of different runtimes differ by some 1e-6
+RADIUS_KEY = "prosr_receptive_radius"
+WIDEST_KEY = "prosr_widest"
 _OPSET = 18
 _SIZES = ((1, 17, 26), (3, 40, 9))  # N, H, W to verify with: none is the size that is traced
 
@@ -65,7 +65,7 @@ def export_network(
         StorageError: If the folder cannot be written.
     """
     network = load_network(name_or_path, trust=trust).network.requires_grad_(False).folded()
-    factor = TorchEngine(network, device="cpu").passes(scale)[0][0]
+    factor = network.passes(scale)[0][0]
     written: list[Exported] = []
     for graph in graphs:
         step = graph == "step"

@@ -90,7 +90,7 @@ def load_network(source: str | Path, *, device: str | torch.device = "cpu", trus
         CheckpointError: If the name is unknown, or the file is missing, empty, damaged, not a weights file, holds
             anything but tensors and plain values, or belongs to a network that is neither ours nor trusted.
     """
-    path = _find(source)
+    path = find_weights(source)
     state, header = _read(path)
     architecture = header.get("architecture")
     if not isinstance(architecture, dict):
@@ -122,7 +122,12 @@ def save_network(path: str | Path, network: SRNetwork, metadata: Mapping[str, An
     write_file(path, save(tensors, metadata={HEADER_KEY: header, "format": "pt"}))
 
 
-def _find(source: str | Path) -> Path:
+def find_weights(source: str | Path) -> Path:
+    """Return the file of a released name, or of a path.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
     path, names = Path(source).expanduser(), released_names()
     if isinstance(source, str) and source in names:
         return RELEASED_FOLDER / f"{source}.safetensors"

@@ -63,8 +63,8 @@ class Upscaler:
         """Load released weights, a file, or a checkpoint.
 
         Args:
-            name_or_path: For engine="torch" a released name such as "prosrn", a `.safetensors` file or a Lightning
-                checkpoint; for the others a `.onnx` or `.xml` file that `prosr_lightning.export` wrote.
+            name_or_path: A released name such as "prosrn", a `.safetensors` file or a Lightning checkpoint; for the
+                other engines also a `.onnx` or `.xml` file that `prosr_lightning.export` wrote.
             device: "auto", or a name that PyTorch knows; the other engines run on the CPU.
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.
@@ -79,7 +79,7 @@ class Upscaler:
         if engine not in ENGINES:
             raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
         if engine != "torch":
-            return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile)
+            return cls(ExportedEngine(name_or_path, runtime=engine, trust=trust), tile=tile)
         loaded = load_network(name_or_path, trust=trust)
         if loaded.adversarial:
             log.warning(
