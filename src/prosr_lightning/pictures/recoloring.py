@@ -9,7 +9,7 @@ the picture is to the last bit the one that the tables score.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -36,34 +36,39 @@ class Recoloring:
         picture: Its rows are read as they are needed.
         sizes: Height and width of every enlarged picture that will be merged.
         chroma: "bicubic" or "network".
+        alpha: Likewise.
 
     Attributes:
         planes: What the network enlarges, float32: luminance `(N, 1, H, W)`; in colour, with chroma="network", Cb and
-            Cr behind it; and alpha behind these unless all is opaque.
+            Cr behind it; and with alpha="network" alpha behind these unless all is opaque.
 
     Raises:
         ConfigError: If `chroma` is neither.
     """
 
-    def __init__(self, picture: PixelRows, sizes: Sequence[tuple[int, int]], *, chroma: str = "bicubic") -> None:
-        if chroma not in CHROMA:
-            raise ConfigError(f"`chroma` must be {' or '.join(CHROMA)}, got {chroma!r}; choose one of them.")
+    def __init__(
+        self, picture: PixelRows, sizes: Sequence[tuple[int, int]], *, chroma: str = "bicubic", alpha: str = "network"
+    ) -> None:
+        require_chroma(chroma)
         height, width, channels = picture.shape
         self._dtype = picture.dtype
         self._top = float(np.iinfo(self._dtype.name).max) if self._dtype.kind == "u" else 1.0
         self._colour, self._has_alpha = channels >= 3, channels in (2, 4)
         self._opaque = not self._has_alpha or all(bool((rows[..., -1] == self._top).all()) for rows in picture.bands())
-        self._by_network = self._colour and chroma == "network"
-        bands, *others = itertools.tee(_parts(picture), 1 + 2 * len(sizes))
+        self._chroma_by_network, self._alpha_by_network = self._colour and chroma == "network", alpha == "network"
+        bands, *others = itertools.tee(_parts(picture), 1 + 3 * len(sizes))
         self.planes = Rows(map(self._split, bands), height=height, width=width)
-        self._chroma, self._alpha = dict[tuple[int, int], _Chroma](), dict[tuple[int, int], _AlphaRange]()
-        for target in sizes:
-            if self._colour and not self._by_network:
-                self._chroma[target] = _Chroma(Rows(map(self._ycbcr, others.pop()), height=height, width=width), target)
-            if not self._opaque:
-                self._alpha[target] = _AlphaRange(
-                    Rows(map(self._alpha_of, others.pop()), height=height, width=width), target
-                )
+
+        def beside(split: Callable[[Pixels], Tensor]) -> Rows[Tensor]:
+            return Rows(map(split, others.pop()), height=height, width=width)
+
+        # only what is used, since rows are kept until each of these has had them
+        coloured = sizes if self._colour and not self._chroma_by_network else []
+        translucent = [] if self._opaque else sizes
+        masked = [] if self._alpha_by_network else translucent
+        self._chroma = {size: _Bicubic(beside(self._ycbcr), size) for size in coloured}
+        self._alpha = {size: _Bicubic(beside(self._alpha_of), size) for size in masked}
+        self._alpha_range = {size: _AlphaRange(beside(self._alpha_of), size) for size in translucent}
 
     def merge(self, planes: Tensor, size: tuple[int, int]) -> Iterator[Pixels]:
         """Yield the next rows `(h, W, C)` of an enlarged picture, in the depth of the original.
@@ -79,17 +84,18 @@ class Recoloring:
 
     def _split(self, pixels: Pixels) -> Tensor:
         colour, alpha = self._unit(pixels)
-        if self._by_network:
+        if self._chroma_by_network:
             planes = rgb_to_ycbcr(colour)
         else:
             planes = rgb_to_luminance(colour) if self._colour else _to_studio(colour)
-        planes = planes if alpha is None else torch.cat([planes, _to_studio(alpha)])
+        if alpha is not None and self._alpha_by_network:
+            planes = torch.cat([planes, _to_studio(alpha)])
         return planes[:, None].float()
 
     def _merged(self, planes: Tensor, size: tuple[int, int]) -> Tensor:
         """Return `(C, rows, W)` in `[0, 1]`."""
         count = planes.shape[-2]
-        if self._by_network:
+        if self._chroma_by_network:
             colour = ycbcr_to_rgb(planes[:3])
         elif self._colour:
             colour = ycbcr_to_rgb(torch.cat([planes[:1], self._chroma[size](count)]))
@@ -99,7 +105,8 @@ class Recoloring:
             return colour.clamp_(0, 1)
         if self._opaque:
             return torch.cat([colour, torch.ones_like(colour[:1])]).clamp_(0, 1)
-        alpha = _from_studio(planes[-1:]).clamp_(*self._alpha[size](count))
+        alpha = _from_studio(planes[-1:]) if self._alpha_by_network else self._alpha[size](count)
+        alpha = alpha.clamp_(*self._alpha_range[size](count))
         straight = torch.where(alpha > 0, colour / alpha.clamp(min=1 / 65535), 0.0)  # one 16-bit step
         return torch.cat([straight, alpha]).clamp_(0, 1)
 
@@ -113,7 +120,7 @@ class Recoloring:
         return rgb_to_ycbcr(self._unit(pixels)[0])[1:]
 
     def _alpha_of(self, pixels: Pixels) -> Tensor:
-        return torch.from_numpy(pixels[..., -1] / self._top)[None]
+        return torch.from_numpy(pixels[..., -1].astype(np.float64) / self._top)[None]
 
     def _quantised(self, image: Tensor) -> Pixels:
         values = image.permute(1, 2, 0)
@@ -122,15 +129,21 @@ class Recoloring:
         return values.numpy().astype(self._dtype)
 
 
-class _Chroma:
-    """Cb and Cr by bicubic, from top to bottom."""
+def require_chroma(chroma: str) -> None:
+    """Raise ConfigError unless it is one of `CHROMA`."""
+    if chroma not in CHROMA:
+        raise ConfigError(f"`chroma` must be {' or '.join(CHROMA)}, got {chroma!r}; choose one of them.")
 
-    def __init__(self, chroma: Rows[Tensor], target: tuple[int, int]) -> None:
-        self._resizer = Resizer((chroma.height, chroma.width), target, dtype=torch.float64)
-        self._rows, self._done = chroma, 0
+
+class _Bicubic:
+    """Planes by bicubic, from top to bottom."""
+
+    def __init__(self, planes: Rows[Tensor], target: tuple[int, int]) -> None:
+        self._resizer = Resizer((planes.height, planes.width), target, dtype=torch.float64)
+        self._rows, self._done = planes, 0
 
     def __call__(self, count: int) -> Tensor:
-        """Return the next rows, `(2, count, W)`."""
+        """Return the next rows, `(C, count, W)`."""
         begin, self._done = self._done, self._done + count
         return self._resizer.rows(self._rows, begin, self._done)
 
