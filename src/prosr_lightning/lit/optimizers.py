@@ -22,6 +22,7 @@ class AdjustablyClippedSGD(SGD):
         params: The parameters.
         lr: The rate; VDSR starts at 0.1, which needs the clipping.
         clip: theta, the largest change of a weight in a step without momentum.
+        whole: Clip the length of the whole gradient instead, as Caffe does: DRRN's code.
         momentum: Of the gradient.
         weight_decay: Added to the clipped gradient.
         fused: As in `torch.optim.SGD`.
@@ -36,6 +37,7 @@ class AdjustablyClippedSGD(SGD):
         *,
         lr: float = 0.1,
         clip: float = 0.01,
+        whole: bool = False,
         momentum: float = 0.9,
         weight_decay: float = 1e-4,
         fused: bool = False,
@@ -43,7 +45,7 @@ class AdjustablyClippedSGD(SGD):
         if not clip > 0:
             raise ConfigError(f"`clip` must be positive, got {clip}; VDSR's is 0.01.")
         super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
-        self.clip = clip
+        self.clip, self.whole = clip, whole
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -59,9 +61,10 @@ class AdjustablyClippedSGD(SGD):
         scale = float(getattr(self, "grad_scale", None) or 1)  # in float16, a fused step undoes it after the clipping
         for group in self.param_groups:
             limit = scale * self.clip / max(float(group["lr"]), 1e-12)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.grad.clamp_(-limit, limit)
+            if self.whole:
+                nn.utils.clip_grad_norm_(group["params"], limit)
+            else:
+                nn.utils.clip_grad_value_(group["params"], limit)
         super().step()
         return loss
 
