@@ -58,20 +58,20 @@ def folder_images(folders: Sequence[Path], *, include: Sequence[str] = (), exclu
     Raises:
         DataError: If a folder is missing or nothing is left.
     """
-    found, taken, left_out = set[Path](), set[Path](), set[Path]()
+    seen, taken, left_out = set[Path](), set[Path](), set[Path]()
     for folder in folders:
         if not folder.is_dir():
             raise DataError(
                 f"data.train_dir must be a folder of images, got {folder}, which is not one; check the path."
             )
         images = find_images(folder, recursive=True)
-        found |= set(images)
+        seen |= set(images)
         taken |= {image for image in images if not include or _matches(image, folder, include)}
         left_out |= {image for image in images if _matches(image, folder, exclude)}
     kept = sorted(taken - left_out)
     if not kept:
         raise DataError(
-            f"data.train_dir must hold images, found {len(found)} in {', '.join(map(str, folders))} and none that "
+            f"data.train_dir must hold images, found {len(seen)} in {', '.join(map(str, folders))} and none that "
             "data.include and data.exclude leave; check them."
         )
     return kept
@@ -91,15 +91,15 @@ def sample_photographs(held_out: str) -> tuple[list[Path], Benchmark]:
     """
     package = find_spec("skimage")
     folder = Path(package.origin).parent / "data" if package and package.origin else Path("skimage/data")
-    photographs = [folder / name for name in _SAMPLE]
-    missing = [path.name for path in photographs if not path.is_file()]
+    seen = [folder / name for name in _SAMPLE]
+    missing = [path.name for path in seen if not path.is_file()]
     if missing:
         raise DataError(f"scikit-image must ship {', '.join(missing)}, found none in {folder}; reinstall scikit-image.")
-    validation = tuple(path for path in photographs if path.stem == held_out)
+    validation = tuple(path for path in seen if path.stem == held_out)
     if not validation:
-        stems = ", ".join(path.stem for path in photographs)
+        stems = ", ".join(path.stem for path in seen)
         raise DataError(f"`held_out` must be one of {stems}, got {held_out!r}; choose one of them.")
-    return [path for path in photographs if path.stem != held_out], Benchmark(name="sample", images=validation)
+    return [path for path in seen if path.stem != held_out], Benchmark(name="sample", images=validation)
 
 
 def _matches(image: Path, root: Path, patterns: Sequence[str]) -> bool:

@@ -97,8 +97,8 @@ def sgd_by_layer(
     last: list[nn.Parameter] = []
     if last_lr is not None:
         layers, last = layers[:-2], layers[-2:]
-    weights = [one for one in layers if bias_lr is None or one.ndim > 1]
-    biases = [one for one in layers if bias_lr is not None and one.ndim == 1]
+    weights = [parameter for parameter in layers if bias_lr is None or parameter.ndim > 1]
+    biases = [parameter for parameter in layers if bias_lr is not None and parameter.ndim == 1]
     rates = ((weights, lr), (biases, bias_lr), (last, last_lr))
     groups: list[dict[str, Any]] = [{"params": group, "lr": rate} for group, rate in rates if group]
     return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
@@ -169,8 +169,8 @@ def muon(
     from pytorch_optimizer import Muon  # noqa: PLC0415  # as above
 
     everything = list(parameters)
-    kernels = [one for one in everything if one.ndim == 4 and min(one.shape[:2]) > _IMAGE_SIDE]
-    others = [one for one in everything if not any(one is kernel for kernel in kernels)]
+    kernels = [parameter for parameter in everything if parameter.ndim == 4 and min(parameter.shape[:2]) > _IMAGE_SIDE]
+    others = [parameter for parameter in everything if not any(parameter is kernel for kernel in kernels)]
     groups: list[dict[str, Any]] = [{"params": others, "use_muon": False, "lr": adamw_lr}]
     if kernels:
         groups.insert(0, {"params": kernels, "use_muon": True, "lr": lr})
@@ -192,7 +192,7 @@ def average_of(optimizer: Optimizer) -> Callable[[nn.Parameter], Tensor] | None:
     """
     if not _averages(optimizer.param_groups):
         return None
-    groups = {id(one): group for group in optimizer.param_groups for one in group["params"]}
+    groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
 
     def average(parameter: nn.Parameter) -> Tensor:
         z = optimizer.state[parameter].get("z")
