@@ -91,15 +91,15 @@ def sample_photographs(held_out: str) -> tuple[list[Path], Benchmark]:
     """
     package = find_spec("skimage")
     folder = Path(package.origin).parent / "data" if package and package.origin else Path("skimage/data")
-    seen = [folder / name for name in _SAMPLE]
-    missing = [path.name for path in seen if not path.is_file()]
+    photographs = [folder / name for name in _SAMPLE]
+    missing = [path.name for path in photographs if not path.is_file()]
     if missing:
         raise DataError(f"scikit-image must ship {', '.join(missing)}, found none in {folder}; reinstall scikit-image.")
-    validation = tuple(path for path in seen if path.stem == held_out)
+    validation = tuple(path for path in photographs if path.stem == held_out)
     if not validation:
-        stems = ", ".join(path.stem for path in seen)
+        stems = ", ".join(path.stem for path in photographs)
         raise DataError(f"`held_out` must be one of {stems}, got {held_out!r}; choose one of them.")
-    return [path for path in seen if path.stem != held_out], Benchmark(name="sample", images=validation)
+    return [path for path in photographs if path.stem != held_out], Benchmark(name="sample", images=validation)
 
 
 def _matches(image: Path, root: Path, patterns: Sequence[str]) -> bool:
