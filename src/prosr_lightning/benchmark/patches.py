@@ -30,11 +30,7 @@ _AHEAD = 2  # batches that each process of a DataLoader loads before they are as
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GivenPhotographs(PatchDataModule):
-    """Train on given files.
-
-    Args:
-        photographs: The files.
-    """
+    """Train on given files."""
 
     photographs: Sequence[Path]
 
@@ -94,12 +90,7 @@ class UsualPatches(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Stream:
-    """Batches of a loader whose processes do not work ahead of the clock.
-
-    Args:
-        make: Makes the loader.
-        workers: Its processes.
-    """
+    """Batches of a loader whose processes do not work ahead of the clock."""
 
     def __init__(self, make: Callable[[], DataLoader[Any]], *, workers: int) -> None:
         self.make, self.ahead = make, _AHEAD * workers
