@@ -109,7 +109,7 @@ def test_defects_are_named_and_the_batch_goes_on(run: Run, monkeypatch: pytest.M
     def fails(*_: object, **__: object) -> None:
         raise next(calls)
 
-    monkeypatch.setattr("prosr_lightning.upscale.read_frames", fails)
+    monkeypatch.setattr("prosr_lightning.upscale.read_rows", fails)
     code, _, errors = run("-i", "a.png", "b.png")
     assert code == 1
     assert "a.png: unexpected ValueError: a defect" in errors

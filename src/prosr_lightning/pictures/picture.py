@@ -27,6 +27,7 @@ from prosr_lightning.errors import ImageError, MissingDependencyError
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures import decoding
 from prosr_lightning.pictures.metadata import Metadata, fitted_exif, of_image, of_page, orientation, oriented
+from prosr_lightning.pictures.rows import PixelRows, TiffRows, WholePicture, in_rows
 from prosr_lightning.pictures.tiff import full_pages, is_tiff, read_page
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,36 @@ def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
         log.warning("%s holds %d frames or pages; only the first is taken.", path, frames)
     with _reading(str(path), allow_huge=allow_huge):
         return next(_frames(Path(path), str(path)))
+
+
+def read_rows(path: Path | str, *, allow_huge: bool = False, first: bool = False) -> list[tuple[Picture, PixelRows]]:
+    """Read every frame or page as `read_frames`, but a large TIFF of a plain layout row by row, while they are taken.
+
+    Args:
+        path: As for `read_picture`.
+        allow_huge: Likewise.
+        first: Read the first alone.
+
+    Returns:
+        Of each frame what belongs to it, with pixels `(0, W, C)`; and the pixels.
+
+    Raises:
+        ImageError, MissingDependencyError: As `read_picture`.
+    """
+    with _reading(str(path), allow_huge=allow_huge):
+        if _is_tiff(Path(path)):
+            with tifffile.TiffFile(path) as tiff:
+                page, *others = full_pages(tiff, str(path))
+                width, height = _safe_size(page)
+                alone = page is tiff.pages.first and (first or not others)
+                if alone and width * height > _COMPARED and in_rows(page):
+                    rows = TiffRows(Path(path), page)
+                    empty = np.empty((0, *rows.shape[1:]), rows.dtype)
+                    return [(Picture(empty, page.iccprofile, of_page(page)), rows)]
+    return [
+        (replace(frame, pixels=np.empty((0, *frame.pixels.shape[1:]), frame.pixels.dtype)), WholePicture(frame.pixels))
+        for frame in read_frames(path, allow_huge=allow_huge, first=first)
+    ]
 
 
 def read_frames(path: Path | str, *, allow_huge: bool = False, first: bool = False) -> list[Picture]:

@@ -10,14 +10,14 @@ from typing import Any
 
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.imaging.degradation import BICUBIC
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.contract import count_parameters
-from prosr_lightning.networks.weights import RELEASED_FOLDER, LoadedNetwork, load_network, save_network
+from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
 from prosr_lightning.runs.scored import read_run
 from prosr_lightning.runs.scores import INFO, SUMMARY
-from prosr_lightning.tables import Table, render
+from prosr_lightning.tables import fill_in
 
 _CARD = "MODEL_CARD.md"
 # Settings of a run that make it repeatable; paths stay out.
@@ -83,22 +83,11 @@ def release(
 def write_card(folder: Path = RELEASED_FOLDER, *, trust: Trust = ()) -> None:
     """Write the model card of every weights file in a folder, from what the files say of themselves.
 
-    Args:
-        folder: The folder; gets `MODEL_CARD.md`.
-        trust: As `weights.load_network`.
-
     Raises:
         StorageError: If it cannot be written.
     """
-    sections = [_section(load_network(path, trust=trust)) for path in sorted(folder.glob("*.safetensors"))]
-    head = (
-        "# Released weights\n\nWritten by `python -m prosr_lightning.release` from the headers of the files beside it. "
-        "Scores are PSNR in dB / SSIM on luminance.\nThe networks undo bicubic downscaling of photographs, and what "
-        'else their line "Degradation" names;\nnoise, compression and blur of another kind are outside their training. '
-        "No pickled code: safetensors only.\n"
-    )
-    with atomic_path(folder / _CARD) as temporary:
-        temporary.write_text("\n".join([head, *sections]), encoding="utf-8")
+    weights = [load_network(path, trust=trust) for path in sorted(folder.glob("*.safetensors"))]
+    write_file(folder / _CARD, fill_in("model_card.md.j2", weights=weights, describe=describe, bicubic=BICUBIC))
 
 
 def _public(node: Any) -> Any:  # noqa: ANN401  # YAML
@@ -134,31 +123,3 @@ def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
             "evaluate that checkpoint."
         )
     return {"scores": rows, "protocol": run.info.protocol.name, "scored_degradation": run.info.degradation}
-
-
-def _section(loaded: LoadedNetwork) -> str:
-    metadata = loaded.metadata
-    recipe = metadata.get("recipe", {})
-    data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
-    protocol, lr = metadata.get("protocol", "not recorded"), metadata.get("scored_degradation")
-    started = f"from {metadata['start']}, " if metadata.get("start") else ""
-    rate = recipe.get("optimizer", {}).get("lr")
-    copies = f" from the photographs and copies shrunk by {data['shrink']}" if data.get("shrink") else ""
-    lines = [
-        f"## {metadata.get('name', '?')}\n",
-        f"- Network: {describe(metadata['architecture'])}, {metadata.get('parameters', 0):,} parameters",
-        f"- Training data: {metadata.get('training_data', 'not recorded')}",
-        f"- Training: {started}levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
-        f"{data.get('batch_size')} HR crops of {data.get('crop')}{copies}, "
-        f"rate {rate}, time limit {trainer.get('max_time')}, on {trainer.get('accelerator')} "
-        f"in {trainer.get('precision') or '32-true'}, seed {recipe.get('seed')}",
-        f"- Licence: {metadata.get('licence', 'not recorded')}",
-        f"- Protocol of the scores: {protocol}{'' if lr in (None, BICUBIC) else f', LR images by {lr}'}\n",
-    ]
-    if loaded.degradation is not None:
-        lines.insert(2, f"- Degradation: {describe(loaded.degradation)}, after bicubic shrinking")
-    scores = [
-        (row["dataset"], f"{row['scale']}x", f"{row['psnr_db']:.2f} / {row['ssim']:.4f}")
-        for row in metadata.get("scores", [])
-    ]
-    return "\n".join([*lines, render(Table.of_text(("set", "scale", "PSNR / SSIM"), scores))])

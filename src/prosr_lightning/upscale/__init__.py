@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
-from prosr_lightning.pictures.formats import FORMATS, write_picture
-from prosr_lightning.pictures.picture import read_frames
+from prosr_lightning.pictures.formats import FORMATS, write_rows
+from prosr_lightning.pictures.picture import read_rows
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
+from prosr_lightning.upscale.beside import Part, enlarge_all
 from prosr_lightning.upscale.pipes import PIPE, piped
 from prosr_lightning.upscale.sizes import Enlarged
-
-if TYPE_CHECKING:
-    from prosr_lightning.upscale.upscaler import Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
 
@@ -81,36 +80,27 @@ class _Batch:
             engine=options.engine,
             trust=options.trust,
         )
-        pending = list(self.checked(jobs))
-        total = sum(width * height for _, (width, height) in pending)
+        sizes = dict(self.checked(jobs))
+        total, done = sum(width * height for width, height in sizes.values()), 0
         with progress_bars() as bar:
-            before = 0
-            for job, (width, height) in pending:
-                area = width * height
 
-                def show(share: float, before: int = before, area: int = area) -> None:
-                    done = before + share * area
-                    bar("enlarging", done, total, f"{done / total:.0%}")
+            def show(job: Enlargement, part: Part, share: float) -> None:
+                ready = (part[0] + share) / part[1] * math.prod(sizes[job])
+                bar("enlarging", done + ready, total, f"{self.done + 1}/{len(sizes)}")
 
+            for job, error in enlarge_all(
+                sizes,
+                read=partial(read_rows, allow_huge=options.allow_huge, first=options.first),
+                enlarge=lambda job, part, rows: upscaler.rows(
+                    rows, options.wanted, self_ensemble=options.tta, on_progress=partial(show, job, part)
+                ),
+                write=partial(write_rows, quality=options.quality, as_read=options.ext == "same"),
+            ):
                 with self.guarded(job.source):
-                    self.enlarge(upscaler, job, show)
+                    if error is not None:
+                        raise error
                     self.done += 1
-                show(1.0)
-                before += area
-
-    def enlarge(self, upscaler: Upscaler, job: Enlargement, show: Callable[[float], None]) -> None:
-        """Enlarge every frame of a picture."""
-        options = self.options
-        frames = read_frames(job.source, allow_huge=options.allow_huge, first=options.first)
-        results = []
-        for number, frame in enumerate(frames):
-
-            def show_part(share: float, number: int = number) -> None:
-                show((number + share) / len(frames))
-
-            arguments = {"self_ensemble": options.tta, "on_progress": show_part}
-            results.append(upscaler.enlarge(frame, options.wanted, **arguments)[-1])
-        write_picture(job.target, results, quality=options.quality, as_read=options.ext == "same")
+                done += math.prod(sizes[job])
 
     def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
         """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
