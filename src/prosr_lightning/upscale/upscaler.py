@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from prosr_lightning.errors import ConfigError, ImageError, OutOfMemoryError
+from prosr_lightning.export.task import cached_step
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.networks import SRNetwork, Trust, power_of_two
 from prosr_lightning.networks.weights import load_network
@@ -29,25 +30,29 @@ log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float], None]
 
+_EXPORTED = (".onnx", ".xml")
+
 
 class Upscaler:
     """Enlarge pictures to any size up to 16 times their own.
 
     The network enlarges by the next power of two, and an antialiased bicubic brings the result to its size. Luminance
-    goes through the network and Cb, Cr through bicubic; alpha goes through the same network, with the colour
-    premultiplied. Large pictures are done in bands of rows or in tiles, with the result of doing them whole.
+    goes through the network and Cb, Cr through bicubic, visible colours having been spread under transparent pixels;
+    alpha goes through the same network, or through bicubic where it is on or off alone. Large pictures are done in
+    bands of rows or in tiles, with the result of doing them whole.
 
     Args:
         engine: What runs the network; `from_pretrained` and `from_network` make one.
         tile: See `chain.Chain`.
+        alpha: "network", or "bicubic" for networks that draw detail of their own, which a mask must not have.
 
     Raises:
         ConfigError: If `tile` is neither "auto" nor 0 nor at least 16.
     """
 
-    def __init__(self, engine: Engine, *, tile: int | str = "auto") -> None:
+    def __init__(self, engine: Engine, *, tile: int | str = "auto", alpha: str = "network") -> None:
         require_tile(tile)
-        self.engine, self.tile = engine, tile
+        self.engine, self.tile, self.alpha = engine, tile, alpha
 
     @classmethod
     def from_pretrained(
@@ -63,8 +68,9 @@ class Upscaler:
         """Load released weights, a file, or a checkpoint.
 
         Args:
-            name_or_path: For engine="torch" a released name such as "prosrn", a `.safetensors` file or a Lightning
-                checkpoint; for the others a `.onnx` or `.xml` file that `prosr_lightning.export` wrote.
+            name_or_path: A released name such as "prosrn", a `.safetensors` file or a Lightning checkpoint; for other
+                engines than torch also a `.onnx` or `.xml` file that `prosr_lightning.export` wrote: they export the
+                others by themselves, once, into the user's cache.
             device: "auto", or a name that PyTorch knows; the other engines run on the CPU.
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.
@@ -78,7 +84,7 @@ class Upscaler:
         """
         if engine not in ENGINES:
             raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
-        if engine != "torch":
+        if engine != "torch" and Path(name_or_path).suffix in _EXPORTED:
             return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile)
         loaded = load_network(name_or_path, trust=trust)
         if loaded.adversarial:
@@ -86,7 +92,10 @@ class Upscaler:
                 "%s is experimental: it draws detail that was not there, with dark rims on edges; look at the result.",
                 name_or_path,
             )
-        return cls.from_network(loaded.network, device=device, precision=precision, tile=tile)
+        alpha = "bicubic" if loaded.adversarial else "network"
+        if engine != "torch":
+            return cls(ExportedEngine(cached_step(name_or_path, trust=trust), runtime=engine), tile=tile, alpha=alpha)
+        return cls(TorchEngine(loaded.network, device=device, precision=precision), tile=tile, alpha=alpha)
 
     @classmethod
     def from_network(
@@ -234,14 +243,14 @@ class Upscaler:
             on_progress=on_progress,
         )
         sizes = {scale: (height * scale, width * scale) for scale in chain.scales[:-1]} if levels else {}
-        return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)})
+        return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)}, alpha=self.alpha)
 
 
 class _Rows:
     """A picture that is enlarged while its rows are taken; follows `PixelRows`."""
 
-    def __init__(self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]]) -> None:
-        self.sizes = sizes
+    def __init__(self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]], *, alpha: str) -> None:
+        self.sizes, self._alpha = sizes, alpha
         self.shape, self.dtype = (*sizes[chain.scales[-1]], picture.shape[-1]), picture.dtype
         self._chain, self._picture = chain, picture
 
@@ -260,7 +269,7 @@ class _Rows:
             yield following
 
     def _merged(self) -> Iterator[tuple[int, Pixels]]:
-        recoloring = Recoloring(self._picture, list(self.sizes.values()))
+        recoloring = Recoloring(self._picture, list(self.sizes.values()), alpha=self._alpha)
         for band in self._chain.bands(recoloring.planes, every_level=len(self.sizes) > 1):
             for rows in recoloring.merge(band.rows, self.sizes[band.scale]):
                 yield band.scale, rows
