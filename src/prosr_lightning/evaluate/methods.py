@@ -19,7 +19,7 @@ from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import quantize_8bit
 from prosr_lightning.metrics.protocol import Rounding
 from prosr_lightning.networks import SRNetwork, power_of_two
-from prosr_lightning.pictures.recoloring import require_chroma
+from prosr_lightning.pictures.recoloring import require_ways
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import TorchEngine
 
@@ -128,7 +128,7 @@ class NetworkMethod:
         chroma: str = "bicubic",
     ) -> None:
         require_tile(tile)
-        require_chroma(chroma)
+        require_ways(chroma=chroma)
         precision = "bfloat16" if bf16 else "float32"
         self.engine = TorchEngine(network, device=device, precision=precision)
         self.self_ensemble, self.tile, self.chroma = self_ensemble, tile, chroma

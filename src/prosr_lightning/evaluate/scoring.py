@@ -116,7 +116,7 @@ class Scorer:
             rounded = round_result(sr, self.rounding, colour=True) if colour else luminance
             truth = ycbcr_to_rgb(sample.hr) if colour else sample.hr[:, :1]
             psnr_db, ssim = score(rounded, truth, scale=scale, protocol=self.protocol)
-            extra = {one.name: one.compute(sr, luminance, sample).item() for one in self.measures}
+            extra = {measure.name: measure.compute(sr, luminance, sample).item() for measure in self.measures}
         except ImageError as error:
             raise ImageError(f"{sample.path} cannot be scored at {scale}x: {error}") from error
         return ImageScore(

@@ -40,6 +40,7 @@ class RgbChain(nn.Module):
     Args:
         network: Any.
         scale: Total factor.
+
     """
 
     kernel: Tensor
@@ -67,8 +68,9 @@ class RgbChain(nn.Module):
 
     def chroma(self, chroma: Tensor) -> Tensor:
         """Enlarge `(N, 2, H, W)` as `imaging.resize.bicubic_upscale` does."""
+        mirrored = _mirrored(_mirrored(chroma.mT).mT)
         margin = 7 * self.scale // 2  # two mirrored pixels and the kernel's start, 1.5 pixels before its own
-        return F.conv_transpose2d(_mirrored(chroma), self.kernel, stride=self.scale, padding=margin, groups=2)
+        return F.conv_transpose2d(mirrored, self.kernel, stride=self.scale, padding=margin, groups=2)
 
 
 def bicubic_kernel(scale: int) -> Tensor:
@@ -82,10 +84,9 @@ def bicubic_kernel(scale: int) -> Tensor:
 
 
 def _mirrored(image: Tensor) -> Tensor:
-    """Repeat the two outermost rows and columns in mirrored order, the edge first, also where there is but one.
+    """Repeat the two outermost columns in mirrored order, the edge first; in slices that every importer knows.
 
-    Written so that no size is asked for: OpenCV's importer and pnnx know neither Shape nor indices computed from it.
+    With the edges repeated once, column 2 is the second one, or the only one.
     """
-    image = F.pad(image, (1, 1, 1, 1), mode="replicate")
-    image = torch.cat([image[..., 2:3, :], image, image[..., -3:-2, :]], dim=-2)
-    return torch.cat([image[..., 2:3], image, image[..., -3:-2]], dim=-1)
+    once = torch.cat([image[..., :1], image, image[..., -1:]], dim=-1)
+    return torch.cat([once[..., 2:3], once, once[..., -3:-2]], dim=-1)

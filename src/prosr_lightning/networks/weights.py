@@ -90,7 +90,7 @@ def load_network(source: str | Path, *, device: str | torch.device = "cpu", trus
         CheckpointError: If the name is unknown, or the file is missing, empty, damaged, not a weights file, holds
             anything but tensors and plain values, or belongs to a network that is neither ours nor trusted.
     """
-    path = find_weights(source)
+    path = _find(source)
     state, header = _read(path)
     architecture = header.get("architecture")
     if not isinstance(architecture, dict):
@@ -122,12 +122,7 @@ def save_network(path: str | Path, network: SRNetwork, metadata: Mapping[str, An
     write_file(path, save(tensors, metadata={HEADER_KEY: header, "format": "pt"}))
 
 
-def find_weights(source: str | Path) -> Path:
-    """Return the file of a released name, or of a path.
-
-    Raises:
-        CheckpointError: If there is none.
-    """
+def _find(source: str | Path) -> Path:
     path, names = Path(source).expanduser(), released_names()
     if isinstance(source, str) and source in names:
         return RELEASED_FOLDER / f"{source}.safetensors"
@@ -180,11 +175,11 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|operand) (\S+)", str(error))
-        if found is None:
+        refused = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|operand) (\S+)", str(error))
+        if refused is None:
             raise CheckpointError(f"{path} is damaged or no checkpoint; copy or download it again.") from error
         raise CheckpointError(
-            f"{path} must hold tensors and plain values only, but asks for {found[1] or found[2]}, which could run "
+            f"{path} must hold tensors and plain values only, but asks for {refused[1] or refused[2]}, which could run "
             "code; it was not loaded: ask for safetensors."
         ) from error
     except Exception as error:  # RuntimeError, EOFError, KeyError, ... depending on where it is damaged

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,17 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prosr_lightning import __version__
 from prosr_lightning.errors import CheckpointError, MissingDependencyError
-from prosr_lightning.export import FORMATS
-from prosr_lightning.export.task import RADIUS_KEY, WIDEST_KEY, export_network
-from prosr_lightning.networks import Trust
-from prosr_lightning.networks.weights import find_weights
+from prosr_lightning.export import RADIUS_KEY, WIDEST_KEY
 from prosr_lightning.upscale.engines import bytes_per_pixel
-
-_FORMATS = {"onnxruntime": "onnx", "openvino": "openvino"}  # that each runtime needs no other to verify
-
-log = logging.getLogger(__name__)
 
 Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
@@ -32,19 +21,16 @@ class ExportedEngine:
     """Run an exported 2x step; follows `engines.Engine`.
 
     Args:
-        path: The `.onnx` (for openvino also `.xml`) that `prosr_lightning.export` wrote with `--graph step`; or
-            weights as `load_network` takes them, which are exported to the cache first.
+        path: The `.onnx` (for openvino also `.xml`) that `prosr_lightning.export` wrote with `--graph step`.
         runtime: "onnxruntime" or "openvino".
-        trust: See `load_network`.
 
     Raises:
         MissingDependencyError: If the runtime is not installed.
         CheckpointError: If the file is no export of ours.
     """
 
-    def __init__(self, path: str | Path, *, runtime: str, trust: Trust = ()) -> None:
+    def __init__(self, path: Path, *, runtime: str) -> None:
         self.device = torch.device("cpu")
-        path = Path(path) if Path(path).suffix in (".onnx", ".xml") else _exported(path, runtime, trust)
         self._run, metadata = _open_onnxruntime(path) if runtime == "onnxruntime" else _open_openvino(path)
         try:
             self._radius, self._widest = int(metadata[RADIUS_KEY]), int(metadata[WIDEST_KEY])
@@ -68,18 +54,6 @@ class ExportedEngine:
     def bytes_per_pixel(self, factor: int) -> int:
         """Return a generous estimate of the memory for one pixel of the window."""
         return bytes_per_pixel(self._widest, factor)
-
-
-def _exported(source: str | Path, runtime: str, trust: Trust) -> Path:
-    """Return the 2x step of weights as a file in the cache, which is written on first use."""
-    digest = hashlib.sha256(find_weights(source).read_bytes() + f"{__version__} {torch.__version__}".encode())
-    cache = Path(os.environ.get("PROSR_CACHE_DIR", "~/.cache/prosr_lightning")).expanduser()
-    folder, target = cache / "exports" / digest.hexdigest()[:16], _FORMATS[runtime]
-    path = folder / f"{Path(source).stem}_step_x2{FORMATS[target]}"
-    if not path.is_file():
-        log.warning("%s is exported to %s, once.", source, path)
-        path = export_network(str(source), folder, target=target, graphs=("step",), scale=2, trust=trust)[0].path
-    return path
 
 
 def _open_onnxruntime(path: Path) -> tuple[Run, Mapping[str, str]]:
