@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 __version__ = "0.1.0"
+DEFAULT_MODEL = "prosrn_large"  # the best released weights, in less time than the paper's network; docs/results.md
 
 if TYPE_CHECKING:
     from prosr_lightning.networks import Generator as Generator

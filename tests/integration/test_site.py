@@ -65,14 +65,15 @@ def demo(chromium, site):
     window.context.close()
 
 
-def photograph(width: int, height: int, *, alpha: bool = False) -> Image.Image:
-    """Return edges and noise, opaque or with transparent, half transparent and opaque parts."""
+def photograph(width: int, height: int, *, alpha: str = "") -> Image.Image:
+    """Return soft edges, opaque or with transparent and opaque parts, and with "soft" half transparent ones."""
     random = np.random.default_rng(1)
     coarse = Image.fromarray(random.integers(0, 256, (height // 6, width // 6, 3), dtype=np.uint8))
     picture = coarse.resize((width, height), Image.Resampling.BICUBIC)
     if alpha:
         mask = random.integers(0, 256, (height, width), dtype=np.uint8)
         mask[: height // 3], mask[-height // 3 :] = 0, 255
+        mask = mask if alpha == "soft" else (mask > 127) * np.uint8(255)
         picture.putalpha(Image.fromarray(mask))
     return picture
 
@@ -107,8 +108,8 @@ def result(window, folder: Path) -> tuple[str, Image.Image]:
 
 @pytest.mark.parametrize(
     ("size", "alpha", "scale"),
-    [((402, 30), False, 2), ((60, 48), True, 4), ((36, 30), False, 8), ((5, 3), False, 16)],
-    ids=["two tiles", "transparency", "8x", "smaller than the kernels"],
+    [((402, 30), "", 2), ((60, 48), "soft", 4), ((60, 48), "hard", 2), ((36, 30), "", 8), ((5, 3), "", 16)],
+    ids=["two tiles", "transparency", "a mask", "8x", "smaller than the kernels"],
 )
 def test_a_dropped_picture_is_that_of_the_command(demo, tmp_path, size, alpha, scale):
     picture = photograph(*size, alpha=alpha) if min(size) >= 12 else photograph(12, 12).resize(size)
@@ -121,12 +122,8 @@ def test_a_dropped_picture_is_that_of_the_command(demo, tmp_path, size, alpha, s
     expected = Upscaler.from_pretrained("prosrn_light", device="cpu").upscale(picture, scale)
     assert enlarged.mode == expected.mode
     ours, theirs = np.asarray(expected).astype(int), np.asarray(enlarged).astype(int)
-    if alpha:  # where alpha vanishes, colour has no meaning
-        assert np.abs(ours[..., 3] - theirs[..., 3]).max() <= 1
-        seen = ours[..., 3] > 16
-        ours, theirs = ours[seen], theirs[seen]
     assert np.abs(ours - theirs).max() <= 1
-    assert (ours != theirs).mean() < 1e-3
+    assert (ours != theirs).mean() < (1e-2 if alpha else 1e-3)  # means under transparent pixels are often ties
     shown = demo.evaluate("() => [document.querySelector('#after').width, document.querySelector('#after').height]")
     assert tuple(shown) == enlarged.size
     assert f"{enlarged.width} x {enlarged.height} pixels in" in demo.inner_text("#status")

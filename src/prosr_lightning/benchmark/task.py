@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from prosr_lightning.benchmark import NETWORKS, PARTS
+from prosr_lightning.benchmark import FILES, NETWORKS, PARTS
 from prosr_lightning.benchmark.comparing import Section
+from prosr_lightning.benchmark.files import measure_files
 from prosr_lightning.benchmark.growth import SMALLEST
 from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble
 from prosr_lightning.benchmark.training import measure_training
 from prosr_lightning.benchmark.upscaling import measure_networks, measure_upscaling
+from prosr_lightning.config import conf_dir
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.engines import choose_device
@@ -31,10 +36,6 @@ log = logging.getLogger(__name__)
 
 def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.info) -> dict[str, Any]:
     """Measure what the options name.
-
-    Args:
-        options: As `_parser` reads them.
-        announce: Called with each part before it is measured.
 
     Returns:
         Plain values: `command`, `date`, `hardware`, `versions`, and a section for each part.
@@ -59,6 +60,16 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
             sections.append(_train(options, device))
         elif part == "data":
             sections += _data(options)
+        elif part == FILES:
+            sections.append(
+                measure_files(
+                    options.name,
+                    megapixels=options.megapixels,
+                    scale=options.scale,
+                    extension=options.ext,
+                    threads=options.threads,
+                )
+            )
         elif part == NETWORKS:
             sections.append(measure_networks(networks, device=device, size=options.size, rounds=options.rounds))
         else:
@@ -121,7 +132,16 @@ def _train(options: argparse.Namespace, device: torch.device) -> Section:
     )
 
 
+def _degradation(name: str) -> Degradation:
+    files = {file.stem: file for file in (conf_dir() / "degradation").glob("*.yaml")}
+    if name not in files:
+        raise ConfigError(f"--degradation must be one of {', '.join(sorted(files))}, got {name}; choose one of them.")
+    degradation: Degradation = instantiate(OmegaConf.load(files[name]), _convert_="all")
+    return degradation
+
+
 def _data(options: argparse.Namespace) -> list[Section]:
+    degradation = _degradation(options.degradation)
     if options.photographs is None:
         photographs, held_out = sample_photographs("astronaut")
         photographs += list(held_out.images)
@@ -135,6 +155,7 @@ def _data(options: argparse.Namespace) -> list[Section]:
                 Path(folder) / "cache",
                 crop=options.data_crop,
                 workers=workers,
+                degradation=degradation,
                 rounds=options.rounds,
                 progress=progress,
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="prosr-export", description="Export a network for other programs.")
     add = parser.add_argument
-    add("-n", "--model", default="prosrn", metavar="NAME", help="released weights or a file; default: prosrn")
+    add("-n", "--model", default=DEFAULT_MODEL, metavar="NAME", help="released weights or a file; default: %(default)s")
     add_trust(parser)
     add("-f", "--format", default="onnx", choices=tuple(FORMATS), help="default: onnx")
     add("-g", "--graph", default="both", choices=("both", *GRAPHS), help="step: luminance; rgb: the whole way")

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from prosr_lightning.config import user_message
 from prosr_lightning.console import exit_code_of_stop
 from prosr_lightning.errors import StorageError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.networks.contract import count_layers, count_parameters
 from prosr_lightning.runs.record import (
@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 def save_configuration(cfg: DictConfig) -> None:
     """Write `.hydra/config.yaml`, resolved, and beside it how Hydra composed it; drop the record of an earlier part.
 
-    Args:
-        cfg: The configuration of the run, derived; nothing changes it after this.
-
     Raises:
         StorageError: If the place cannot be written.
     """
@@ -50,8 +47,7 @@ def save_configuration(cfg: DictConfig) -> None:
         texts["hydra.yaml"] = OmegaConf.to_yaml(hydra)
         texts["overrides.yaml"] = OmegaConf.to_yaml(HydraConfig.get().overrides.task)
     for name, text in texts.items():
-        with atomic_path(folder / ".hydra" / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(folder / ".hydra" / name, text)
     (folder / FILE_NAME).unlink(missing_ok=True)
 
 
