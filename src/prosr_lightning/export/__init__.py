@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"task
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml", "web": ".onnx"}
 GRAPHS = ("step", "rgb")
+RADIUS_KEY, WIDEST_KEY = "prosr_receptive_radius", "prosr_widest"  # facts of the step that engines need
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

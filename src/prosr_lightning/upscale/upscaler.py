@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from prosr_lightning.errors import ConfigError, ImageError, OutOfMemoryError
+from prosr_lightning.export.task import cached_step
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.networks import SRNetwork, Trust, power_of_two
 from prosr_lightning.networks.weights import load_network
@@ -28,6 +29,8 @@ from prosr_lightning.upscale.sizes import Enlarged
 log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float], None]
+
+_EXPORTED = (".onnx", ".xml")
 
 
 class Upscaler:
@@ -65,8 +68,9 @@ class Upscaler:
         """Load released weights, a file, or a checkpoint.
 
         Args:
-            name_or_path: For engine="torch" a released name such as "prosrn", a `.safetensors` file or a Lightning
-                checkpoint; for the others a `.onnx` or `.xml` file that `prosr_lightning.export` wrote.
+            name_or_path: A released name such as "prosrn", a `.safetensors` file or a Lightning checkpoint; for other
+                engines than torch also a `.onnx` or `.xml` file that `prosr_lightning.export` wrote: they export the
+                others by themselves, once, into the user's cache.
             device: "auto", or a name that PyTorch knows; the other engines run on the CPU.
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.
@@ -80,7 +84,7 @@ class Upscaler:
         """
         if engine not in ENGINES:
             raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
-        if engine != "torch":
+        if engine != "torch" and Path(name_or_path).suffix in _EXPORTED:
             return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile)
         loaded = load_network(name_or_path, trust=trust)
         if loaded.adversarial:
@@ -89,6 +93,8 @@ class Upscaler:
                 name_or_path,
             )
         alpha = "bicubic" if loaded.adversarial else "network"
+        if engine != "torch":
+            return cls(ExportedEngine(cached_step(name_or_path, trust=trust), runtime=engine), tile=tile, alpha=alpha)
         return cls(TorchEngine(loaded.network, device=device, precision=precision), tile=tile, alpha=alpha)
 
     @classmethod
