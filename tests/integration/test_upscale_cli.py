@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -158,6 +159,27 @@ def test_a_stop_ends_all_devices(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert 2 <= len(results) < 10
     assert {path.suffix for path in results} == {".png"}
     assert {size_of(path) for path in results} == {(2 * SIZE[0], 2 * SIZE[1])}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_what_is_finished_and_nothing_half_written(
+    weights: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    saved(str(tmp_path / "a.png"), size=(20, 20))()
+    saved(str(tmp_path / "b.png"), size=(3000, 3000))()
+    command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "a.png", "b.png", "-s", "16", "-n", str(weights)]
+    with subprocess.Popen([*command, "--device", "cpu"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        deadline = time.monotonic() + 100
+        while not (any(path.stat().st_size for path in tmp_path.glob(".b*")) and (tmp_path / "a_x16.png").exists()):
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=100)
+    assert running.returncode == code
+    assert "finished pictures are kept, nothing is half-written" in errors
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".png") == ["a.png", "a_x16.png", "b.png"]
+    assert size_of(str(tmp_path / "a_x16.png")) == (320, 320)
 
 
 def test_a_bad_picture_does_not_stop_the_batch(run: Run) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,12 +46,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for _, failure in plan.failures:
                     batch.fail(failure)
                 batch.run(plan.jobs[options.shard[0] - 1 :: options.shard[1]])
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             text = "Interrupted; finished pictures are kept, nothing is half-written."
-            raise StoppedError(text, number=signal.SIGINT) from None
+            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+            raise StoppedError(text, number=number) from None
 
-    with _logging(verbose=options.verbose):
+    with _logging(verbose=options.verbose), _stopped_by_sigterm():
         return run_reporting(command) or batch.summarise()
+
+
+class _Terminated(KeyboardInterrupt):
+    """A scheduler wants the process to end."""
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """End as after Ctrl-C, with nothing half-written, when a scheduler ends the process."""
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
