@@ -34,20 +34,22 @@ class Upscaler:
     """Enlarge pictures to any size up to 16 times their own.
 
     The network enlarges by the next power of two, and an antialiased bicubic brings the result to its size. Luminance
-    goes through the network and Cb, Cr through bicubic; alpha goes through the same network, with the colour
-    premultiplied. Large pictures are done in bands of rows or in tiles, with the result of doing them whole.
+    goes through the network and Cb, Cr through bicubic, visible colours having been spread under transparent pixels;
+    alpha goes through the same network, or through bicubic where it is on or off alone. Large pictures are done in
+    bands of rows or in tiles, with the result of doing them whole.
 
     Args:
         engine: What runs the network; `from_pretrained` and `from_network` make one.
         tile: See `chain.Chain`.
+        alpha: "network", or "bicubic" for networks that draw detail of their own, which a mask must not have.
 
     Raises:
         ConfigError: If `tile` is neither "auto" nor 0 nor at least 16.
     """
 
-    def __init__(self, engine: Engine, *, tile: int | str = "auto") -> None:
+    def __init__(self, engine: Engine, *, tile: int | str = "auto", alpha: str = "network") -> None:
         require_tile(tile)
-        self.engine, self.tile = engine, tile
+        self.engine, self.tile, self.alpha = engine, tile, alpha
 
     @classmethod
     def from_pretrained(
@@ -86,7 +88,8 @@ class Upscaler:
                 "%s is experimental: it draws detail that was not there, with dark rims on edges; look at the result.",
                 name_or_path,
             )
-        return cls.from_network(loaded.network, device=device, precision=precision, tile=tile)
+        alpha = "bicubic" if loaded.adversarial else "network"
+        return cls(TorchEngine(loaded.network, device=device, precision=precision), tile=tile, alpha=alpha)
 
     @classmethod
     def from_network(
@@ -234,14 +237,14 @@ class Upscaler:
             on_progress=on_progress,
         )
         sizes = {scale: (height * scale, width * scale) for scale in chain.scales[:-1]} if levels else {}
-        return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)})
+        return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)}, alpha=self.alpha)
 
 
 class _Rows:
     """A picture that is enlarged while its rows are taken; follows `PixelRows`."""
 
-    def __init__(self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]]) -> None:
-        self.sizes = sizes
+    def __init__(self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]], *, alpha: str) -> None:
+        self.sizes, self._alpha = sizes, alpha
         self.shape, self.dtype = (*sizes[chain.scales[-1]], picture.shape[-1]), picture.dtype
         self._chain, self._picture = chain, picture
 
@@ -260,7 +263,7 @@ class _Rows:
             yield following
 
     def _merged(self) -> Iterator[tuple[int, Pixels]]:
-        recoloring = Recoloring(self._picture, list(self.sizes.values()))
+        recoloring = Recoloring(self._picture, list(self.sizes.values()), alpha=self._alpha)
         for band in self._chain.bands(recoloring.planes, every_level=len(self.sizes) > 1):
             for rows in recoloring.merge(band.rows, self.sizes[band.scale]):
                 yield band.scale, rows

@@ -91,7 +91,7 @@ def test_a_stream_is_the_whole_picture_in_rows(upscaler: Upscaler) -> None:
     assert read == []
     first = next(rows)
     assert read[0] == 0  # not all is opaque
-    assert read[1:] == list(range(0, 21, 7))  # as many rows as the first tile sees
+    assert read[1:] == list(range(0, 28, 7))  # what the first tile sees, and 8 rows from which colours spread
     assert np.array_equal(np.concatenate([first, *rows]), upscaler.upscale(image, 4))
 
 
