@@ -113,7 +113,7 @@ class Scorer:
         luminance = round_result(sr, self.rounding)
         try:
             psnr_db, ssim = score(luminance, sample.hr[:, :1], scale=scale, protocol=self.protocol)
-            extra = {one.name: one.compute(sr, luminance, sample).item() for one in self.measures}
+            extra = {measure.name: measure.compute(sr, luminance, sample).item() for measure in self.measures}
         except ImageError as error:
             raise ImageError(f"{sample.path} cannot be scored at {scale}x: {error}") from error
         return ImageScore(

@@ -104,9 +104,9 @@ def scored_folders(folder: Path) -> list[Path]:
     if (folder / SUMMARY).is_file():
         return [folder]
     for patterns in ((f"test/*/{SUMMARY}",), (f"*/test/*/{SUMMARY}", f"*/{SUMMARY}")):
-        found = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=_by_number)
-        if found:
-            return found
+        folders = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=_by_number)
+        if folders:
+            return folders
     return []
 
 

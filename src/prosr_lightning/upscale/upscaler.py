@@ -159,7 +159,7 @@ class Upscaler:
         """
         pictures, pack = unpack(image)
         wanted = Enlarged(scale=2 if scale is None and size is None else scale, size=size)
-        enlarged = [self.enlarge(one, wanted, levels=levels, self_ensemble=self_ensemble) for one in pictures]
+        enlarged = [self.enlarge(picture, wanted, levels=levels, self_ensemble=self_ensemble) for picture in pictures]
         results = [pack(level) for level in zip(*enlarged, strict=True)]
         return results if levels else results[-1]
 
