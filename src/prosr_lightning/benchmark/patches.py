@@ -72,7 +72,7 @@ class UsualPatches(Dataset[tuple[Tensor, Tensor]]):
         hr = luminance.crop((left, top, left + self.crop, top + self.crop))
         side = self.crop // _SCALE
         lr = hr.resize((side, side), Image.Resampling.BICUBIC)
-        small, large = (torch.from_numpy(np.asarray(one, np.float32)[None] / 255) for one in (lr, hr))
+        small, large = (torch.from_numpy(np.asarray(plane, np.float32)[None] / 255) for plane in (lr, hr))
         return small, large
 
     def _degraded(self, number: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -189,8 +189,8 @@ def _open_cache(
         section.values["seconds to build the cache"] = load(progress)[1]
     images, section.values["seconds to open it again"] = load(None)
     section.values["photographs used"] = len(images)
-    section.values["megapixels of photographs"] = sum(one.height * one.width for one in images) / 1e6
-    section.values["megabytes of the cache"] = sum(one.file.stat().st_size for one in images) / 1e6
+    section.values["megapixels of photographs"] = sum(image.height * image.width for image in images) / 1e6
+    section.values["megabytes of the cache"] = sum(image.file.stat().st_size for image in images) / 1e6
     return images
 
 

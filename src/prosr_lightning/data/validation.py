@@ -44,7 +44,9 @@ class ValidationImages(Dataset[dict[str, Any]]):
     ) -> None:
         self.color = color
         self.lr = {} if lr_scale is None else given_lr(sets, lr_scale)
-        self.items = [(one.name, number, path) for one in sets for number, path in enumerate(one.images[:limit])]
+        self.items = [
+            (benchmark.name, number, path) for benchmark in sets for number, path in enumerate(benchmark.images[:limit])
+        ]
 
     def __len__(self) -> int:
         return len(self.items)
