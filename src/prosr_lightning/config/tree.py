@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.text import Text
+from rich.tree import Tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,9 @@ class TreePart:
 
 TREE: Mapping[str, TreePart] = {
     "task_name": TreePart(spoken=True),
+    "tags": TreePart(spoken=True),
+    "notes": TreePart(spoken=True),
+    "print_config": TreePart(spoken=True),
     "seed": TreePart(course=True),
     "depth": TreePart(course=True, spoken=True),
     "scale": TreePart(course=True, spoken=True),
@@ -70,6 +78,9 @@ COMPARED = ("val_scales", "data.val_sets", "data.val_limit", "data.held_out", "d
 REPEATED = (
     "paths",
     "sweep",
+    "tags",
+    "notes",
+    "print_config",
     "trainer.enable_progress_bar",
 )  # what the repetition of a job may change
 PORTABLE: Mapping[str, str | None] = {  # keys that name a place, and what a portable checkpoint has there
@@ -81,7 +92,34 @@ PORTABLE: Mapping[str, str | None] = {  # keys that name a place, and what a por
     "default_root_dir": "run",
     "save_dir": "run",
     "dirpath": "run/checkpoints",
+    "tracking_uri": None,
+    "artifact_location": None,
     "init_from": None,
     "ckpt_path": None,
 }
-EXTRAS = {"hydra/launcher/joblib": "joblib", "hydra/launcher/submitit": "slurm", "hydra/sweeper/optuna": "optuna"}
+EXTRAS = {  # what options of groups need
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit": "slurm",
+    "hydra/sweeper/optuna": "optuna",
+    "logger/tensorboard": "tensorboard",
+    "logger/mlflow": "mlflow",
+}
+
+
+def as_tree(cfg: Any) -> Tree:  # noqa: ANN401  # a DictConfig, or plain values
+    """Return a configuration as a tree to print, resolved.
+
+    Args:
+        cfg: The whole, or a part.
+    """
+    tree = Tree(Text("config"))
+    _grow(tree, OmegaConf.to_container(cfg, resolve=True))
+    return tree
+
+
+def _grow(tree: Tree, node: Any) -> None:  # noqa: ANN401  # plain values
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            _grow(tree.add(Text(str(key))), value)
+        else:
+            tree.add(Text(f"{key}: {'null' if value is None else value}", overflow="fold"))
