@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from prosr_lightning.config import user_message
-from prosr_lightning.config.tree import as_tree
+from prosr_lightning.config.printing import as_tree
 from prosr_lightning.console import answer, exit_code_of_stop
 from prosr_lightning.errors import StorageError
 from prosr_lightning.imaging.io import atomic_path
