@@ -2,7 +2,5 @@
 
 from prosr_lightning.tracking.dashboard import main
 
-__all__ = ["main"]
-
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import Literal
 
 from rich.table import Table as TerminalTable
@@ -180,90 +181,41 @@ def csv_text(records: Sequence[Mapping[str, str]]) -> str:
     return file.getvalue()
 
 
-def _markdown(table: Table) -> str:
-    titles = [_escape_markdown(str(column)) for column in table.columns]
-    lines = [f"**{table.title}.** {_escape_markdown(table.caption)}", ""] if table.title else []
-    lines.append(_markdown_row(titles))
-    lines.append(_markdown_row(["---:" if column.numeric else "---" for column in table.columns]))
-    lines += [_markdown_row([_MARKDOWN.cell(cell) for cell in row]) for block in table.blocks for row in block]
-    for letter, note in table.notes:
-        lines += ["", f"<sup>{letter}</sup> {_escape_markdown(note)}"]
-    return "\n".join(lines) + "\n"
+def groups(columns: Sequence[Column]) -> list[tuple[str, list[Column]]]:
+    """Return each group with its columns, in order; "" for columns without one."""
+    return [(name, list(members)) for name, members in groupby(columns, key=lambda column: column.group)]
 
 
-def _markdown_row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def fill_in(template: str, **values: object) -> str:
+    """Fill in a template of `templates/`, whose signs are `<< >>` and `<% %>`, since LaTeX has the usual ones."""
+    from jinja2 import Environment, FileSystemLoader  # noqa: PLC0415  # not needed for the help of a command
+
+    environment = Environment(  # noqa: S701  # Markdown and LaTeX have escapes of their own
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"md": _escape_markdown, "tex": _escape_latex, "groups": groups}
+    return environment.get_template(template).render(values)
 
 
 def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\|*_`<\[\]])", r"\\\1", text)
 
 
-def _latex(table: Table) -> str:
-    columns = "".join("r" if column.numeric else "l" for column in table.columns)
-    lines = [
-        r"% \usepackage{booktabs,graphicx}",
-        r"\begin{table*}",
-        r"\centering",
-        rf"\caption{{{_escape_latex(f'{table.title}. {table.caption}')}}}",  # LaTeX numbers tables itself
-        r"\resizebox{\textwidth}{!}{%",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        *_latex_head(table.columns),
-    ]
-    for block in table.blocks:
-        lines.append(r"\midrule")
-        lines += [" & ".join(map(_LATEX.cell, row)) + r" \\" for row in block]
-    lines += [r"\bottomrule", r"\end{tabular}}"]
-    lines += [
-        rf"\\ {{\footnotesize \textsuperscript{{{letter}}} {_escape_latex(note)}}}" for letter, note in table.notes
-    ]
-    return "\n".join([*lines, r"\end{table*}"]) + "\n"
-
-
-def _latex_head(columns: tuple[Column, ...]) -> list[str]:
-    titles = " & ".join(_escape_latex(column.title) for column in columns) + r" \\"
-    if not any(column.group for column in columns):
-        return [titles]
-    heads, rules, first = [], [], 1
-    for group, members in groupby(columns, key=lambda column: column.group):
-        count = len(list(members))
-        heads.append(rf"\multicolumn{{{count}}}{{c}}{{{_escape_latex(group)}}}" if group else " & ".join([""] * count))
-        if group:
-            rules.append(rf"\cmidrule(lr){{{first}-{first + count - 1}}}")
-        first += count
-    return [" & ".join(heads) + r" \\", "".join(rules), titles]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Markup:
-    """How a renderer writes a cell: what it escapes, and the words around a marked value and a note."""
-
-    escape: Callable[[str], str]
-    best: str
-    second: str
-    note: str
-
-    def cell(self, cell: Cell) -> str:
-        return " / ".join(map(self._value, cell.values)) + self.escape(cell.suffix)
-
-    def _value(self, value: Value) -> str:
-        text = self.escape(value.text)
-        text = {"best": self.best, "second": self.second}.get(value.mark, "{}").format(text)
-        return text + (self.note.format(value.note) if value.note else "")
-
-
 def _escape_latex(text: str) -> str:
     return "".join(_LATEX_ESCAPES.get(sign, sign) for sign in text)
 
 
-_MARKDOWN = _Markup(escape=_escape_markdown, best="**{}**", second="<u>{}</u>", note="<sup>{}</sup>")
-_LATEX = _Markup(
-    escape=_escape_latex, best=r"\textbf{{{}}}", second=r"\underline{{{}}}", note=r"\textsuperscript{{{}}}"
-)
-
 FORMATS: dict[str, Callable[[Table], str]] = {
-    "markdown": _markdown,
-    "latex": _latex,
+    "markdown": lambda table: fill_in("table.md.j2", table=table),
+    "latex": lambda table: fill_in("table.tex.j2", table=table),
     "csv": lambda table: csv_text(table.records) if table.records else "",
 }

@@ -29,10 +29,6 @@ class WordParser(argparse.ArgumentParser):
     def parse_words(self, words: Sequence[str], *, others: bool = False) -> tuple[argparse.Namespace, list[str]]:
         """Parse the words of a command line.
 
-        Args:
-            words: The words.
-            others: Whether words of other keys may stand among them.
-
         Returns:
             The values, and the words of other keys.
 

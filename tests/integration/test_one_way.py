@@ -15,7 +15,8 @@ from prosr_lightning.evaluate.methods import NetworkMethod, Sample, read_ycbcr
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
-from prosr_lightning.pictures.recoloring import Recoloring, WholePicture
+from prosr_lightning.pictures.recoloring import Recoloring
+from prosr_lightning.pictures.rows import WholePicture
 from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.upscaler import Upscaler
 

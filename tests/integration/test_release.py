@@ -64,6 +64,24 @@ def test_released_weights_carry_their_story_and_no_paths(tmp_path, checkpoint, s
         assert "somebody" not in text
 
 
+def test_what_else_the_network_undoes_is_in_the_header_and_on_the_card(tmp_path, checkpoint):
+    path, _ = checkpoint
+    content = torch.load(path, weights_only=True)
+    node = {"_target_": "prosr_lightning.imaging.degradation.Jpeg", "quality": [30, 95], "clean": 0.2}
+    content["prosr"]["config"]["degradation"] = node
+    torch.save(content, path)
+    score = ImageScore(dataset="Kodak24", scale=2, image="a", psnr_db=30.1, ssim=0.8)
+    info = RunInfo(method="mine", protocol=PAPER, source=str(path), degradation="JPEG q50")
+    write_results(tmp_path / "compressed", [score], info)
+    folder = tmp_path / "out"
+    released = release(path, "mine", scores=tmp_path / "compressed", training_data="", licence="MIT", folder=folder)
+
+    assert load_network(released).degradation == node
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "- Degradation: Jpeg(clean=0.2, quality=[30, 95]), after bicubic shrinking" in card
+    assert "- Protocol of the scores: paper, LR images by JPEG q50" in card
+
+
 def test_missing_scores_are_refused_before_anything_is_written(tmp_path, checkpoint):
     with pytest.raises(ConfigError, match="summary.csv"):
         release(checkpoint[0], "mine", scores=tmp_path, training_data="", licence="MIT", folder=tmp_path / "out")

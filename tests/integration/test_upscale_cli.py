@@ -109,7 +109,7 @@ def test_defects_are_named_and_the_batch_goes_on(run: Run, monkeypatch: pytest.M
     def fails(*_: object, **__: object) -> None:
         raise next(calls)
 
-    monkeypatch.setattr("prosr_lightning.upscale.read_picture", fails)
+    monkeypatch.setattr("prosr_lightning.upscale.read_rows", fails)
     code, _, errors = run("-i", "a.png", "b.png")
     assert code == 1
     assert "a.png: unexpected ValueError: a defect" in errors
@@ -159,33 +159,27 @@ def test_own_results_are_not_enlarged_again(run: Run) -> None:
     assert run("-i", ".", "-s", "2")[0] == 0
     code, out, _ = run("-i", ".", "-s", "2", "--skip-existing")
     assert code == 0
-    assert out == "0 enlarged, 2 skipped, their results exist\n"
+    assert out == "0 enlarged, 2 skipped, their results exist, passed over: 2 results of an earlier run\n"
     assert sorted(path.name for path in Path().glob("*.png")) == ["a_x2.png", "scan_x2_x2.png"]
 
 
 def test_an_output_folder_inside_the_input_is_not_an_input(run: Run) -> None:
     saved("a.png")()
     for _ in range(2):
-        assert run("-i", ".", "-r", "-o", "out", "-s", "2", "--suffix", "")[0] == 0
+        assert run("-i", ".", "-r", "-o", "out", "-s", "2", "--suffix", "", "--overwrite")[0] == 0
     assert [str(path) for path in sorted(Path("out").rglob("*"))] == ["out/a.png"]
 
 
-def test_existing_results_are_replaced_unless_told_otherwise(run: Run) -> None:
+def test_existing_files_are_replaced_only_when_told_so(run: Run) -> None:
     saved("a.png")()
     Path("a_x2.png").write_bytes(b"old")
     assert run("-i", "a.png", "-s", "2", "--skip-existing")[1] == "0 enlarged, 1 skipped, their results exist\n"
-    assert Path("a_x2.png").read_bytes() == b"old"
-    assert run("-i", "a.png", "-s", "2")[0] == 0
-    assert size_of("a_x2.png") == (18, 14)
-
-
-def test_two_pictures_never_share_a_result(run: Run) -> None:
-    saved("a.png")()
-    saved("a.jpg")()
-    code, _, errors = run("-i", "a.png", "a.jpg", "-s", "2")
+    code, _, errors = run("-i", "a.png", "-s", "2")
     assert code == 1
-    assert "a.jpg would be written over the result of a.png" in errors
-    assert Path("a_x2.png").is_file()
+    assert "a_x2.png must not be there yet; allow --overwrite" in errors
+    assert Path("a_x2.png").read_bytes() == b"old"
+    assert run("-i", "a.png", "-s", "2", "--overwrite")[0] == 0
+    assert size_of("a_x2.png") == (18, 14)
 
 
 def test_one_output_file_for_several_pictures_is_refused(run: Run) -> None:

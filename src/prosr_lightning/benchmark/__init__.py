@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import logging
 import os
 import sys
@@ -18,16 +17,17 @@ from pathlib import Path
 
 from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting, say
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_json
 from prosr_lightning.tables import terminal
 
 PARTS = ("train", "data", "upscale")
 NETWORKS = "networks"  # no part of "all": it is asked for with what to compare
+FILES = "files"  # no part of "all": it takes minutes and gigabytes of a disk
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m prosr_lightning.benchmark", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=(*PARTS, NETWORKS, "all"), default="all")
+    parser.add_argument("part", nargs="?", choices=(*PARTS, NETWORKS, FILES, "all"), default="all")
     parser.add_argument("-o", "--output", type=Path, help="JSON file; default: logs/benchmark/TIME.json")
     parser.add_argument("-n", "--name", default=DEFAULT_MODEL, help="2x network to enlarge with; default: %(default)s")
     parser.add_argument(
@@ -48,7 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         "--workers", type=int, help="loading processes; default: 0 to train, 0 and one for each core for data"
     )
     parser.add_argument("--size", type=int, default=512, help="side of the window to enlarge; default: 512")
-    parser.add_argument("--megapixels", type=float, default=24.0, help="largest result; default: 24")
+    parser.add_argument("--megapixels", type=float, default=24.0, help="largest result; of files: picture; default: 24")
+    parser.add_argument("--scale", type=float, default=4, help="of files; default: 4")
+    parser.add_argument("--ext", default="png", choices=("png", "tif"), help="of files; default: png")
+    parser.add_argument("--threads", type=int, help="of files; default: those of PyTorch")
     parser.add_argument("--quick", action="store_true", help="three rounds, and pictures of up to 2 megapixels")
     parser.add_argument(
         "--opencv-model", type=Path, help="LapSRN_x4.pb for OpenCV's dnn_superres; default: its layers, untrained"
@@ -71,8 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         result = run(options, announce=say)
         path = options.output or Path("logs") / "benchmark" / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}.json"
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(path, result)
         answer(terminal(table(result)))
         answer(f"Written to {path}")
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from prosr_lightning.benchmark.comparing import Section, compare
 from prosr_lightning.data.benchmarks import Benchmark
-from prosr_lightning.data.cache import CachedImage, Progress, load_luminance
+from prosr_lightning.data.cache import CachedImage, Progress, load_photographs
 from prosr_lightning.data.datamodule import PatchDataModule
 
 _SCALE = 2
@@ -26,11 +26,7 @@ _AHEAD = 2  # batches that each process of a DataLoader loads before they are as
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GivenPhotographs(PatchDataModule):
-    """Train on given files.
-
-    Args:
-        photographs: The files.
-    """
+    """Train on given files."""
 
     photographs: Sequence[Path]
 
@@ -72,12 +68,7 @@ class UsualPatches(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Stream:
-    """Batches of a loader whose processes do not work ahead of the clock.
-
-    Args:
-        make: Makes the loader.
-        workers: Its processes.
-    """
+    """Batches of a loader whose processes do not work ahead of the clock."""
 
     def __init__(self, make: Callable[[], DataLoader[Any]], *, workers: int) -> None:
         self.make, self.ahead = make, _AHEAD * workers
@@ -157,7 +148,7 @@ def _open_cache(
 ) -> list[CachedImage]:
     def load(progress: Progress | None) -> tuple[list[CachedImage], float]:
         begun = time.perf_counter()
-        images = load_luminance(cache_dir, photographs, min_side=crop, on_bad_image="skip", progress=progress)
+        images = load_photographs(cache_dir, photographs, min_side=crop, on_bad_image="skip", progress=progress)
         return images, time.perf_counter() - begun
 
     if not cache_dir.is_dir() or not any(cache_dir.iterdir()):

@@ -20,13 +20,7 @@ _PACKAGES = ("torch", "lightning", "numpy", "pillow", "onnxruntime", "openvino",
 
 
 def assemble(sections: Iterable[Section], *, command: str, device: torch.device) -> dict[str, Any]:
-    """Return plain values: how it was measured, and each section below its name.
-
-    Args:
-        sections: What was measured.
-        command: That a reader can run again.
-        device: Where the networks ran.
-    """
+    """Return plain values: how it was measured, and each section below its name."""
     return {
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

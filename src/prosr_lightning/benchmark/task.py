@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from prosr_lightning.benchmark import NETWORKS, PARTS
+from prosr_lightning.benchmark import FILES, NETWORKS, PARTS
 from prosr_lightning.benchmark.comparing import Section
+from prosr_lightning.benchmark.files import measure_files
 from prosr_lightning.benchmark.growth import SMALLEST
 from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble
@@ -31,10 +32,6 @@ log = logging.getLogger(__name__)
 
 def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.info) -> dict[str, Any]:
     """Measure what the options name.
-
-    Args:
-        options: As `_parser` reads them.
-        announce: Called with each part before it is measured.
 
     Returns:
         Plain values: `command`, `date`, `hardware`, `versions`, and a section for each part.
@@ -59,6 +56,16 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
             sections.append(_train(options, device))
         elif part == "data":
             sections += _data(options)
+        elif part == FILES:
+            sections.append(
+                measure_files(
+                    options.name,
+                    megapixels=options.megapixels,
+                    scale=options.scale,
+                    extension=options.ext,
+                    threads=options.threads,
+                )
+            )
         elif part == NETWORKS:
             sections.append(measure_networks(networks, device=device, size=options.size, rounds=options.rounds))
         else:

@@ -115,9 +115,6 @@ def _unwrap(cfg: DictConfig) -> None:
 def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
     """Refuse `levels=[2,4]`, `budget=null`, `logger=false` and the like, on which Hydra itself stumbles.
 
-    Args:
-        overrides: The words of the command line.
-
     Raises:
         ConfigError: With the options of the group.
     """

@@ -27,10 +27,6 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     A node with `_target_` may hold what its constructor takes; any other node what the primary configuration or the
     chosen group file spelled out. Below `callbacks` and `logger` any name may hold a node with `_target_`.
 
-    Args:
-        cfg: The composed configuration.
-        config_name: The primary configuration it comes from.
-
     Raises:
         ConfigError: With the path of the wrong key and the nearest valid one.
     """
@@ -70,11 +66,7 @@ def _require_parts(plain: Mapping[str, Any], primary: DictConfig, paths: Collect
 
 
 def make_lists(cfg: DictConfig) -> None:
-    """Put a single value into a list where every file of the tree has one: `data.include=gb82` means `[gb82]`.
-
-    Args:
-        cfg: The composed configuration; it is changed.
-    """
+    """Put a single value into a list where every file of the tree has one: `data.include=gb82` means `[gb82]`."""
     for path, values in known_values().items():
         if values and all(isinstance(value, list) for value in values):
             value = OmegaConf.select(cfg, path)
@@ -156,10 +148,6 @@ def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: A
 
 def parameters(target: str, path: str) -> Mapping[str, inspect.Parameter] | None:
     """Return the arguments a target takes, by name; None if it takes any.
-
-    Args:
-        target: Where the class or function is.
-        path: The node that names it, for the message.
 
     Raises:
         ConfigError: If it cannot be imported.

@@ -43,10 +43,6 @@ class Benchmark:
 def find_images(folder: Path | str, *, recursive: bool = True) -> list[Path]:
     """List the image files of a folder, sorted by path; hidden files and folders are passed over.
 
-    Args:
-        folder: The folder.
-        recursive: Look into sub-folders too.
-
     Returns:
         At least one path.
 

@@ -1,4 +1,4 @@
-"""Decode each training photograph once: 8-bit luminance in memory-mapped files."""
+"""Decode each training photograph once: 8-bit luminance, or RGB, in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from prosr_lightning.imaging.io import atomic_path, read_rgb
 log = logging.getLogger(__name__)
 
 _VERSION = 1  # raise when the stored pixels would change
-Luminance = npt.NDArray[np.uint8]
+Planes = npt.NDArray[np.uint8]  # (C, H, W): luminance rounded to whole steps of 16..235, or R, G and B
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedImage:
-    """A photograph's luminance on disk.
+    """A photograph's planes on disk.
 
     Attributes:
         source: The photograph.
-        file: Its cache entry, `(H, W)` `uint8`, Y rounded to whole steps of 16..235.
+        file: Its cache entry, `Planes` or luminance without its first axis.
         height: H.
         width: W.
     """
@@ -43,15 +43,17 @@ class CachedImage:
     height: int
     width: int
 
-    def open(self) -> Luminance:
+    def open(self) -> Planes:
         """Map the pixels read-only; nothing is read before it is used."""
-        return np.load(self.file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]  # numpy returns Any
+        pixels: Planes = np.load(self.file, mmap_mode="r", allow_pickle=False)
+        return pixels.reshape(-1, self.height, self.width)
 
 
-def load_luminance(
+def load_photographs(
     folder: Path | str,
     paths: Sequence[Path],
     *,
+    color: bool = False,
     min_side: int = 1,
     shrink: Sequence[float] = (),
     on_bad_image: str = "stop",
@@ -65,6 +67,7 @@ def load_luminance(
     Args:
         folder: Where the entries are; made when the first is written.
         paths: Photographs.
+        color: Keep R, G and B instead of luminance, in three times the space.
         min_side: Smallest side, in pixels, that can be used.
         shrink: Factors, each in (0, 1), of copies to give as well; those that become smaller than `min_side` are
             left out.
@@ -80,7 +83,7 @@ def load_luminance(
             if none is left.
         StorageError: If the cache cannot be written.
     """
-    entry = partial(_entry, Path(folder).expanduser())
+    entry = partial(_entry, Path(folder).expanduser(), color)
     entries: list[CachedImage] = []
     problems: list[str] = []
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
@@ -102,12 +105,12 @@ def load_luminance(
     return entries
 
 
-def _entry(folder: Path, path: Path) -> CachedImage | ImageError:
+def _entry(folder: Path, color: bool, path: Path) -> CachedImage | ImageError:
     try:
-        file = folder / f"{_key(path)}.npy"
+        file = folder / f"{_key(path)}{'_rgb' if color else ''}.npy"
         shape = _shape(file)
         if shape is None:  # new, or damaged
-            _write(file, _decode(path))
+            _write(file, _decode(path, color))
             shape = _shape(file)
         if shape is None:
             return ImageError(f"{file} cannot be read back; check the disk or set paths.cache_dir.")
@@ -117,7 +120,7 @@ def _entry(folder: Path, path: Path) -> CachedImage | ImageError:
 
 
 def _copy(entry: CachedImage, factor: float) -> CachedImage:
-    """Return the entry of a shrunk copy, made from the luminance of the photograph."""
+    """Return the entry of a shrunk copy, made from the planes of the photograph."""
     height, width = _size(entry, factor)
     copy = replace(entry, file=entry.file.with_name(f"{entry.file.stem}_{factor:g}.npy"), height=height, width=width)
     if _shape(copy.file) != (height, width):
@@ -129,10 +132,10 @@ def _size(entry: CachedImage, factor: float) -> tuple[int, int]:
     return round(entry.height * factor), round(entry.width * factor)
 
 
-def _shrunk(luminance: Luminance, height: int, width: int) -> Luminance:
-    image = torch.from_numpy(np.array(luminance))[None, None].float()
+def _shrunk(planes: Planes, height: int, width: int) -> Planes:
+    image = torch.from_numpy(np.array(planes))[None].float()
     smaller = F.interpolate(image, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
-    return smaller[0, 0].round_().clamp_(0, 255).to(torch.uint8).numpy()
+    return smaller[0].round_().clamp_(0, 255).to(torch.uint8).numpy()
 
 
 def _key(path: Path) -> str:
@@ -144,20 +147,22 @@ def _key(path: Path) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
-def _decode(path: Path) -> Luminance:
-    rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).float().div_(255)
-    return rgb_to_luminance(rgb)[0].mul_(255).round_().to(torch.uint8).numpy()
+def _decode(path: Path, color: bool) -> Planes:
+    rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1)
+    if color:
+        return rgb.contiguous().numpy()
+    return rgb_to_luminance(rgb.float().div_(255)).mul_(255).round_().to(torch.uint8).numpy()
 
 
-def _write(file: Path, luminance: Luminance) -> None:
+def _write(file: Path, planes: Planes) -> None:
     with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.save(stream, luminance, allow_pickle=False)
+        np.save(stream, planes.squeeze(0) if len(planes) == 1 else planes, allow_pickle=False)
 
 
 def _shape(file: Path) -> tuple[int, int] | None:
     """Read height and width from the header alone; None if there is no whole entry."""
     try:
-        height, width = np.load(file, mmap_mode="r", allow_pickle=False).shape
+        height, width = np.load(file, mmap_mode="r", allow_pickle=False).shape[-2:]
     except (ValueError, EOFError, OSError):
         return None
     return height, width

@@ -17,11 +17,13 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from prosr_lightning.data.benchmarks import Benchmark
-from prosr_lightning.data.cache import CachedImage, Progress, load_luminance
-from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, draw_level
+from prosr_lightning.data.cache import CachedImage, Progress, load_photographs
+from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position
+from prosr_lightning.data.shares import PLANES, draw_level, draw_planes, read_shares
 from prosr_lightning.data.sources import several
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.color import rgb_to_ycbcr
 from prosr_lightning.imaging.degradation import Bicubic, Degradation
 from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
 from prosr_lightning.imaging.pyramid import level_pyramid
@@ -47,13 +49,15 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         augment: Apply random flips and quarter turns.
         shrink: Also cut patches from copies of the photographs that are smaller by these factors, each in (0, 1):
             LapSRN's "scaling". Each pixel of the copies counts like one of the photographs.
-        on_bad_image: "stop" or "skip", see `load_luminance`.
+        on_bad_image: "stop" or "skip", see `load_photographs`.
         val_limit: Validate on the first images of each set only; None takes all.
         seed: Seed of the patches; the same seed gives the same batches.
         redraw: Draw new patches in each epoch; False repeats those of the first.
         level_shares: Train one level a batch instead of the sum over all of them, each with its share of the batches,
             such as `{2: 0.7, 4: 0.3}`, or "equal". The LR of a batch has the side `crop / level`.
         supervise: With `level_shares`, supervise the "top" level of a batch alone, or "all" on the way to it as well.
+        planes: Cut each patch from one of the planes y, cb and cr, with shares such as `{y: 0.6, cb: 0.2, cr: 0.2}`, or
+            "equal", so that one network takes chroma as well; None cuts luminance alone.
         degradation: Makes LR, for training and for validation.
 
     Raises:
@@ -75,6 +79,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     redraw: bool = True
     level_shares: Mapping[int, float] | str | None = None
     supervise: str = "top"
+    planes: Mapping[str, float] | str | None = None
     degradation: Degradation = field(default_factory=Bicubic)
 
     def __post_init__(self) -> None:
@@ -98,7 +103,14 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         self.side = self._checked_side()
         if self.on_bad_image not in ("stop", "skip"):
             raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
-        self._shares = self._checked_shares()
+        if self.supervise not in ("top", "all"):
+            raise ConfigError(f"`supervise` must be top or all, got {self.supervise!r}; choose one of them.")
+        self._shares: dict[int, float] | None = None
+        if self.level_shares is not None:
+            self._shares = read_shares("level_shares", self.level_shares, self.levels, example=f"{{{self.scale}: 1}}")
+        planes = {"y": 1} if self.planes is None else self.planes
+        self._planes = read_shares("planes", planes, PLANES, example="{y: 0.6, cb: 0.2, cr: 0.2}")
+        self._color = self.degradation.color or list(self._planes) != ["y"]
         self.progress: Progress | None = None
         self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None
@@ -196,15 +208,18 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         excess = self._margin() - self.degradation.margin(scale)  # patches are cut for the level that needs most
         hr = patches[..., excess : patches.shape[-2] - excess, excess : patches.shape[-1] - excess].float().div_(255)
         draw = (self.seed, key.epoch if self.redraw else 0, key.number)
-        lr, targets = level_pyramid(hr, scale=scale, levels=levels, degradation=self.degradation, draw=draw)
+        planes = None
+        if self._color:
+            hr, planes = rgb_to_ycbcr(hr), draw_planes(self._planes, draw, len(hr))
+        lr, targets = level_pyramid(
+            hr, scale=scale, levels=levels, degradation=self.degradation, draw=draw, planes=planes
+        )
         return {"lr": lr, "hr": targets}
 
     def _with_lr(self, image: dict[str, Any]) -> dict[str, Any]:
-        hr, draw = image["hr"], (image["number"],)
-        return {
-            **image,
-            "lr": {scale: self.degradation(modcrop(hr, scale), scale, draw=draw) for scale in self.val_scales},
-        }
+        hr, draw = image.get("ycbcr", image["hr"]), (image["number"],)
+        lr = {scale: self.degradation(modcrop(hr, scale), scale, draw=draw)[:, :1] for scale in self.val_scales}
+        return {**image, "lr": lr}
 
     def _margin(self) -> int:
         """Return the pixels around each HR patch that the LR of any level may need."""
@@ -234,29 +249,14 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             )
         return side
 
-    def _checked_shares(self) -> dict[int, float] | None:
-        if self.supervise not in ("top", "all"):
-            raise ConfigError(f"`supervise` must be top or all, got {self.supervise!r}; choose one of them.")
-        if self.level_shares is None:
-            return None
-        if self.level_shares == "equal":
-            return dict.fromkeys(self.levels, 1.0)
-        shares = dict(self.level_shares) if isinstance(self.level_shares, Mapping) else {}
-        numbers = all(isinstance(share, int | float) and share > 0 for share in shares.values())
-        if not shares or not numbers or not set(shares) <= set(self.levels):
-            raise ConfigError(
-                f"`level_shares` must be equal, or have positive shares of some of the levels {list(self.levels)}, got "
-                f"{self.level_shares!r}; choose for instance {{{self.scale}: 1}}."
-            )
-        return shares
-
     def _validation_images(self) -> ValidationImages:
-        return ValidationImages(sets=self.validation_sets(), limit=self.val_limit)
+        return ValidationImages(sets=self.validation_sets(), limit=self.val_limit, color=self.degradation.color)
 
     def _load_images(self) -> list[CachedImage]:
-        return load_luminance(
+        return load_photographs(
             self.cache_dir,
             self.training_photographs(),
+            color=self._color,
             min_side=self.side,
             shrink=self.shrink,
             on_bad_image=self.on_bad_image,

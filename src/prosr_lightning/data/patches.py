@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from prosr_lightning.data.cache import CachedImage, Luminance
+from prosr_lightning.data.cache import CachedImage, Planes
 from prosr_lightning.imaging.geometry import NUM_SYMMETRIES
 from prosr_lightning.imaging.resize import symmetric_index
 
@@ -54,19 +54,6 @@ def fit_position(position: Position, batches: int) -> Position:
     return {**position, "batch": position["batch"] * batches // position["batches"], "batches": batches}
 
 
-def draw_level(shares: Mapping[int, float], seed: int, key: BatchKey) -> int:
-    """Return the level that a batch trains, drawn by shares: a function of `(seed, epoch, step)`, alike on all devices.
-
-    Args:
-        shares: The share of the batches that each level gets, up to a common factor.
-        seed: Seed of the run.
-        key: The batch.
-    """
-    random = np.random.default_rng((seed, key.epoch, key.step, 1))  # 1: not the stream that draws the patches
-    weights = np.array(list(shares.values()), dtype=np.float64)
-    return int(random.choice(list(shares), p=weights / weights.sum()))
-
-
 @dataclass(kw_only=True, eq=False, repr=False)
 class PatchBatches(Dataset[RawBatch]):
     """Cut batches of HR patches, with their surroundings, from cached photographs.
@@ -97,24 +84,24 @@ class PatchBatches(Dataset[RawBatch]):
         self._columns = np.array([(image.width // scale * scale - crop) // scale + 1 for image in self.images])
         rows = np.array([(image.height // scale * scale - crop) // scale + 1 for image in self.images])
         self._ends = np.cumsum(rows * self._columns)
-        self._open: dict[int, Luminance] = {}
+        self._open: dict[int, Planes] = {}
 
     def __getitem__(self, key: BatchKey) -> RawBatch:
-        """Return HR patches `(N, 1, S + 2m, S + 2m)` `uint8`, their symmetry codes `(N,)` and the key."""
+        """Return HR patches `(N, C, S + 2m, S + 2m)` `uint8`, their symmetry codes `(N,)` and the key."""
         random = np.random.default_rng((self.seed, key.epoch if self.redraw else 0, key.number))
         positions = random.integers(self._ends[-1], size=self.batch_size)
         codes = random.integers(NUM_SYMMETRIES, size=self.batch_size)
         side = self.crop + 2 * self.margin
-        patches = np.empty((self.batch_size, 1, side, side), dtype=np.uint8)
+        patches = np.empty((self.batch_size, len(self._pixels(0)), side, side), dtype=np.uint8)
         for patch, position in zip(patches, positions, strict=True):
-            self._cut(patch[0], int(position))
+            self._cut(patch, int(position))
         return torch.from_numpy(patches), torch.from_numpy(codes), key
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open memory maps behind: a worker process maps the files itself."""
         return {**self.__dict__, "_open": {}}
 
-    def _cut(self, out: Luminance, position: int) -> None:
+    def _cut(self, out: Planes, position: int) -> None:
         """Copy the patch at a position counted over all photographs, mirrored where its margin leaves the image."""
         number = int(np.searchsorted(self._ends, position, side="right"))
         within = position - (int(self._ends[number - 1]) if number else 0)
@@ -123,15 +110,15 @@ class PatchBatches(Dataset[RawBatch]):
         top, left = row * self.scale - margin, column * self.scale - margin
         height, width = image.height // self.scale * self.scale, image.width // self.scale * self.scale
         pixels = self._pixels(number)
-        bottom, right = top + out.shape[0], left + out.shape[1]
+        bottom, right = top + out.shape[-2], left + out.shape[-1]
         if top >= 0 and left >= 0 and bottom <= height and right <= width:
-            out[:] = pixels[top:bottom, left:right]
+            out[:] = pixels[:, top:bottom, left:right]
         else:
             rows = symmetric_index(height, top, bottom).numpy()
             columns = symmetric_index(width, left, right).numpy()
-            out[:] = pixels[rows[:, None], columns]
+            out[:] = pixels[:, rows[:, None], columns]
 
-    def _pixels(self, number: int) -> Luminance:
+    def _pixels(self, number: int) -> Planes:
         if number not in self._open:
             self._open[number] = np.asarray(self.images[number].open())  # a memmap is slower to slice
         return self._open[number]

@@ -1,4 +1,4 @@
-"""Whole validation images as exact float luminance, each on one device only."""
+"""Whole validation images as exact float YCbCr or luminance, each on one device only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.data.patches import DealingSampler
 from prosr_lightning.errors import DataError, ImageError, listing
-from prosr_lightning.imaging.color import rgb_to_luminance
+from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr
 from prosr_lightning.imaging.io import read_rgb
 
 log = logging.getLogger(__name__)
@@ -28,9 +28,11 @@ class ValidationImages(Dataset[dict[str, Any]]):
     Args:
         sets: The data sets.
         limit: Use only the first images of each set; None takes all.
+        color: Also give `ycbcr`, `(1, 3, H, W)`, for a degradation that needs it.
     """
 
-    def __init__(self, *, sets: Sequence[Benchmark], limit: int | None = None) -> None:
+    def __init__(self, *, sets: Sequence[Benchmark], limit: int | None = None, color: bool = False) -> None:
+        self.color = color
         self.items = [(one.name, number, path) for one in sets for number, path in enumerate(one.images[:limit])]
 
     def __len__(self) -> int:
@@ -45,7 +47,8 @@ class ValidationImages(Dataset[dict[str, Any]]):
         name, number, path = self.items[index]
         rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).double().div_(255)
         hr = rgb_to_luminance(rgb).float()[None]
-        return {"hr": hr, "set": name, "image": path.stem, "number": number, "counts": counts}
+        color = {"ycbcr": rgb_to_ycbcr(rgb).float()[None]} if self.color else {}
+        return {"hr": hr, **color, "set": name, "image": path.stem, "number": number, "counts": counts}
 
 
 def require_readable(images: ValidationImages) -> None:

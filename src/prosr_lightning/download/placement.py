@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pooch
 
 from prosr_lightning.errors import DataError, DownloadError, ProSRError, StorageError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_json
 
 
 @contextmanager
@@ -114,11 +114,6 @@ class Checksums:
     def note(self, key: str, path: Path, *, source: str) -> str:
         """Compare a file with its record, or remember it for `save`.
 
-        Args:
-            key: The file's name in the record.
-            path: The file.
-            source: Where it came from.
-
         Returns:
             Its sha256.
 
@@ -135,14 +130,9 @@ class Checksums:
         return found
 
     def save(self, say: Callable[[str], None]) -> None:
-        """Write what was noted and new, and say so in one line.
-
-        Args:
-            say: Called with the line.
-        """
+        """Write what was noted and new, and say so in one line."""
         if not self._new:
             return
-        with atomic_path(self._path) as temporary:
-            temporary.write_text(json.dumps(self._known | self._new, indent=1, sort_keys=True) + "\n")
+        write_json(self._path, dict(sorted((self._known | self._new).items())))
         what = next(iter(self._new)) if len(self._new) == 1 else f"{len(self._new)} files"
         say(f"No checksum is published: recorded that of {what} in {self._path}, it is compared from now on.")

@@ -3,4 +3,4 @@
 from prosr_lightning.evaluate import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

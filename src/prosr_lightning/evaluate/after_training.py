@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ import torch
 from prosr_lightning.console import answer
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.evaluate.methods import make_sample, read_ycbcr
-from prosr_lightning.evaluate.running import evaluate_network
+from prosr_lightning.evaluate.running import Progress, evaluate_network
 from prosr_lightning.evaluate.scoring import find_measure
 from prosr_lightning.imaging.color import to_rgb8, ycbcr_to_rgb
 from prosr_lightning.imaging.degradation import BICUBIC, Degradation
@@ -41,7 +40,7 @@ def score_run(
     measures: Sequence[str] = (),
     picture: bool = False,
     degradation: Degradation | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, list[ImageScore]]:
     """Score networks beside bicubic, write the results below `output_dir`, and print the table.
 
@@ -56,7 +55,7 @@ def score_run(
         measures: Perceptual values wanted besides, see `evaluate_network`.
         picture: Draw crops of the first image of the first set.
         degradation: Makes the LR images; None for bicubic.
-        progress: Called with (method, images done, images in all) after each image.
+        progress: Called after every image, for each method anew.
 
     Returns:
         The scores of bicubic and of every network.
@@ -74,7 +73,7 @@ def score_run(
             save_dir=folder / "images" if picture else None,
             measures=measures,
             degradation=degradation,
-            progress=None if progress is None else functools.partial(_advance, progress, method),
+            progress=progress,
         )
         parameters = 0 if module is None else count_parameters(module)
         info = RunInfo(
@@ -95,10 +94,6 @@ def score_run(
         write_rgb(path, draw_comparison(scores, benchmarks[0], scales, output_dir / "test", degradation=degradation))
         answer(f"Comparison picture: {path}")
     return scores
-
-
-def _advance(progress: Callable[[str, int, int], None], method: str, _: ImageScore, done: int, total: int) -> None:
-    progress(method, done, total)
 
 
 def _table(scores: Mapping[str, list[ImageScore]], protocol: ScoringProtocol, lr_images: str) -> Table:

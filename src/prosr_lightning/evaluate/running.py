@@ -25,8 +25,7 @@ from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol
 from prosr_lightning.networks import SRNetwork, power_of_two
 from prosr_lightning.runs.scores import ImageScore
 
-# Called after every image with its score, the number of images done and the number in all.
-Progress = Callable[[ImageScore, int, int], None]
+Progress = Callable[[int, int], None]  # called after every image with the number of images done and the number in all
 
 
 def evaluate_network(
@@ -157,7 +156,7 @@ def _run(
             of_set.append(scorer(benchmark.name, sample))
             done += 1
             if progress is not None:
-                progress(of_set[-1], done, total)
+                progress(done, total)
         scores += sorted(of_set, key=lambda one: scales.index(one.scale))  # stable: the images stay in order
     return scores
 

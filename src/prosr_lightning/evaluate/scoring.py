@@ -95,10 +95,6 @@ class Scorer:
     def __call__(self, dataset: str, sample: Sample) -> ImageScore:
         """Score one sample.
 
-        Args:
-            dataset: Name of the set.
-            sample: The image.
-
         Returns:
             Its scores.
 

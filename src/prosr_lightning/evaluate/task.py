@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.console import answer, progress_bar
-from prosr_lightning.data.benchmarks import Benchmark, find_benchmarks
+from prosr_lightning.data.benchmarks import find_benchmarks
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.running import Progress, evaluate_folder, evaluate_network
+from prosr_lightning.evaluate.running import evaluate_folder, evaluate_network
 from prosr_lightning.imaging.degradation import BICUBIC, Bicubic, Degradation
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
 from prosr_lightning.networks.weights import load_network, released_names
-from prosr_lightning.runs.scores import ImageScore, RunInfo, SummaryRow, summarise, write_results
+from prosr_lightning.runs.scores import RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.tables import Table, terminal
 from prosr_lightning.upscale.chain import require_tile
 from prosr_lightning.upscale.engines import choose_device
@@ -56,9 +56,6 @@ class EvaluateOptions:
 def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
     """Score what the options name and write the results to `options.output_dir`.
 
-    Args:
-        options: What to score, and how.
-
     Returns:
         The means, and what the run was.
 
@@ -87,25 +84,22 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         device=device if network is not None else "cpu",
     )
     with progress_bar(f"Scoring {info.method}") as advance:
-        scores = _score(
-            options,
-            network,
-            benchmarks=benchmarks,
-            scales=scales,
-            info=info,
-            progress=lambda _, done, total: advance(done, total),
-        )
+        settings: dict[str, Any] = {"progress": advance, "measures": options.perceptual}
+        if options.sr_dir is not None:
+            scores = evaluate_folder(options.sr_dir, benchmarks, scales, protocol, **settings)
+        else:
+            for key in ("self_ensemble", "bf16", "tile", "degradation"):
+                settings[key] = getattr(options, key)
+            save_dir = options.output_dir / "images" if options.save_images else None
+            scores = evaluate_network(
+                network, benchmarks, scales, protocol, device=info.device, save_dir=save_dir, **settings
+            )
     write_results(options.output_dir, scores, info)
     return summarise(scores), info
 
 
 def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
-    """Lay the means out, with the protocol in the caption.
-
-    Args:
-        rows: The means.
-        info: What the run was.
-    """
+    """Lay the means out, with the protocol in the caption."""
     extra = list(rows[0].perceptual) if rows else []
     lines = [
         (
@@ -121,35 +115,6 @@ def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
     ]
     titles = ("Set", "Scale", "PSNR (dB)", "SSIM", *extra, "Images", "s / image")
     return Table.of_text(titles, lines, caption=info.caption)
-
-
-def _score(
-    options: EvaluateOptions,
-    network: SRNetwork | None,
-    *,
-    benchmarks: Sequence[Benchmark],
-    scales: Sequence[int],
-    info: RunInfo,
-    progress: Progress,
-) -> list[ImageScore]:
-    if options.sr_dir is not None:
-        return evaluate_folder(
-            options.sr_dir, benchmarks, scales, info.protocol, progress=progress, measures=options.perceptual
-        )
-    return evaluate_network(
-        network,
-        benchmarks,
-        scales,
-        info.protocol,
-        self_ensemble=options.self_ensemble,
-        bf16=options.bf16,
-        device=info.device,
-        progress=progress,
-        save_dir=options.output_dir / "images" if options.save_images else None,
-        tile=options.tile,
-        measures=options.perceptual,
-        degradation=options.degradation,
-    )
 
 
 def _check_source(options: EvaluateOptions) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.export import FORMATS, GRAPHS
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import atomic_path, write_file
 from prosr_lightning.networks import SRNetwork, Trust
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.engines import TorchEngine
@@ -138,8 +138,7 @@ def _write_openvino(module: nn.Module, channels: int, path: Path, facts: dict[st
         # two files: the weights first, so that a readable .xml always has its .bin
         openvino.save_model(model, str(Path(folder) / path.name), compress_to_fp16=False)
         for suffix in (".bin", ".xml"):
-            with atomic_path(path.with_suffix(suffix)) as temporary:
-                temporary.write_bytes((Path(folder) / path.name).with_suffix(suffix).read_bytes())
+            write_file(path.with_suffix(suffix), (Path(folder) / path.name).with_suffix(suffix).read_bytes())
     compiled = core.compile_model(core.read_model(str(path)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda image: torch.from_numpy(compiled(image.numpy())[0].copy())
 

@@ -55,8 +55,8 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
         ConfigError: If the channel count is not 3.
     """
     _check_channels("rgb", rgb)
-    matrix, offset = _studio(rgb)
-    return torch.einsum("dc,...chw->...dhw", matrix, rgb) + offset
+    matrix, offset = _studio()
+    return mix_planes(matrix, rgb) + offset.to(rgb)
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
@@ -72,9 +72,45 @@ def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
         ConfigError: If the channel count is not 3.
     """
     _check_channels("ycbcr", ycbcr)
-    matrix, offset = _studio(ycbcr)
-    inverse = torch.linalg.inv(matrix.double()).to(matrix.dtype)
-    return torch.einsum("dc,...chw->...dhw", inverse, ycbcr - offset)
+    matrix, offset = _studio()
+    return mix_planes(torch.linalg.inv(matrix), ycbcr - offset.to(ycbcr))
+
+
+def luma(pixels: Tensor) -> Tensor:
+    """Return the full-range luma of R'G'B', or gray as it is, `(..., 1, H, W)` in the range of the pixels."""
+    if pixels.shape[-3] == 1:
+        return pixels
+    return mix_planes(torch.tensor([(0.299, 0.587, 0.114)], dtype=torch.float64), pixels)  # BT.601
+
+
+def to_pixels(planes: Tensor) -> Tensor:
+    """Turn luminance `(..., 1, H, W)` into gray, or YCbCr `(..., 3, H, W)` into RGB, in `[0, 255]`, not rounded."""
+    if planes.shape[-3] == 3:
+        return ycbcr_to_rgb(planes) * 255
+    return (planes * 255 - 16) * (255 / 219)  # the studio range's black and span
+
+
+def from_pixels(pixels: Tensor) -> Tensor:
+    """Invert `to_pixels`, the pixels rounded to 8 bits first."""
+    pixels = pixels.round().clamp(0, 255)
+    if pixels.shape[-3] == 3:
+        return rgb_to_ycbcr(pixels / 255)
+    return (pixels * (219 / 255) + 16) / 255
+
+
+def mix_planes(matrix: Tensor, image: Tensor) -> Tensor:
+    """Multiply the planes of each pixel by a matrix, in full precision also under autocast and where TF32 is allowed.
+
+    Args:
+        matrix: `(D, C)` float64.
+        image: `(..., C, H, W)`, floating point.
+
+    Returns:
+        `(..., D, H, W)` of the same dtype and device.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        working = image.double() if image.is_cuda else image  # TF32 is of float32 alone
+        return torch.einsum("dc,...chw->...dhw", matrix.to(working), working).to(image.dtype)
 
 
 def to_rgb8(image: Tensor) -> RGB8:
@@ -90,9 +126,8 @@ def to_rgb8(image: Tensor) -> RGB8:
     return np.ascontiguousarray(rounded.expand(3, -1, -1).permute(1, 2, 0).numpy())
 
 
-def _studio(like: Tensor) -> tuple[Tensor, Tensor]:
-    matrix = torch.tensor(_STUDIO_MATRIX, dtype=torch.float64).div(255).to(like.device, like.dtype)
-    offset = torch.tensor(_STUDIO_OFFSET, dtype=torch.float64).div(255).to(like.device, like.dtype)
+def _studio() -> tuple[Tensor, Tensor]:
+    matrix, offset = (torch.tensor(one, dtype=torch.float64) / 255 for one in (_STUDIO_MATRIX, _STUDIO_OFFSET))
     return matrix, offset[:, None, None]
 
 

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.color import rgb_to_ycbcr, ycbcr_to_rgb
-from prosr_lightning.imaging.jpeg import BLOCK, jpeg
+from prosr_lightning.imaging.chance import (
+    draw_mask,
+    draw_qualities,
+    random_of,
+    read_qualities,
+    read_range,
+    read_share,
+    settings_name,
+)
+from prosr_lightning.imaging.color import from_pixels, to_pixels
+from prosr_lightning.imaging.jpeg import BLOCK, jpeg, jpeg_anywhere
+from prosr_lightning.imaging.noise import add_noise
 from prosr_lightning.imaging.resize import bicubic_downscale
 
 BICUBIC = "bicubic"  # the name of the usual one
@@ -70,6 +80,11 @@ class Degradation(ABC):
         return patch_margin(scale)
 
     @property
+    def color(self) -> bool:
+        """Whether it needs all three planes, also where luminance alone is used of what it makes."""
+        return False
+
+    @property
     def name(self) -> str:
         """What tables call it."""
         return type(self).__name__
@@ -93,8 +108,10 @@ class Bicubic(Degradation):
 class Jpeg(Degradation):
     """Bicubic, then a JPEG file of random quality: 8-bit codes, as it is decoded.
 
-    A whole image is compressed as a file is; of the training patches a share stays clean, and the 8x8 grid of each
-    begins anywhere, as in the middle of a picture, so that a network cannot learn where to expect it.
+    Luminance alone is compressed as a gray file, whose pixels are those of a colour file but for the rounding of R, G
+    and B; three planes in 4:2:0. A whole image is compressed as a file is; of the training patches a share stays clean,
+    and the grid of each begins anywhere, as in the middle of a picture, so that a network cannot learn where to expect
+    it.
 
     Args:
         quality: The qualities to draw from, lowest and highest, or a single one; 1 to 100, as Pillow counts them.
@@ -106,60 +123,76 @@ class Jpeg(Degradation):
     """
 
     def __init__(self, *, quality: int | Sequence[int] = (30, 95), clean: float = 0.2) -> None:
-        ends = [quality] if isinstance(quality, int | float) else list(quality)
-        whole = all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
-        if len(ends) not in (1, 2) or not whole or not 1 <= ends[0] <= ends[-1] <= 100:
-            raise ConfigError(
-                "`quality` must be a whole number from 1 to 100, or two of them with the lower first, got "
-                f"{quality!r}; choose for instance 40 or [30,95]."
-            )
-        if isinstance(clean, bool) or not isinstance(clean, int | float) or not 0 <= clean <= 1:
-            raise ConfigError(f"`clean` must be a share from 0 to 1, got {clean!r}; 0.2 keeps clean pictures sharp.")
-        self.lowest, self.highest, self.clean = ends[0], ends[-1], clean
+        self.quality = read_qualities(quality)
+        self.clean = read_share("clean", clean)
 
     def __call__(self, hr: Tensor, scale: int, *, draw: Draw) -> Tensor:
         """Shrink by `scale` and compress, with the grid in the upper left corner."""
         lr = bicubic_downscale(hr, scale)
-        return _compressed(lr, self._qualities(random_of(draw), len(lr)))
+        return from_pixels(jpeg(to_pixels(lr), draw_qualities(self.quality, random_of(draw), len(lr))))
 
     def of_patches(self, hr: Tensor, scale: int, *, draw: Draw) -> Tensor:
         """Shrink by `scale`, and compress all but the clean share with the grid anywhere."""
         lr, random = bicubic_downscale(hr, scale), random_of(draw)
-        qualities = self._qualities(random, len(lr))
-        begin = torch.from_numpy(random.integers(BLOCK, size=(2, len(lr), 1)))  # of each patch within the first block
-        clean = torch.from_numpy(random.random(len(lr)) < self.clean).to(lr.device)
-        around = torch.arange(lr.shape[-1] + BLOCK - 1) - begin
-        lossy = _compressed(_windows(lr, around.clamp(0, lr.shape[-1] - 1)), qualities)
-        return torch.where(clean[:, None, None, None], lr, _windows(lossy, torch.arange(lr.shape[-1]) + begin))
+        lossy = jpeg_anywhere(to_pixels(lr), draw_qualities(self.quality, random, len(lr)), random)
+        clean = draw_mask(self.clean, random, lr)
+        return torch.where(clean, lr, from_pixels(lossy))
 
     def margin(self, scale: int) -> int:
-        """Return bicubic's and a block."""
+        """Return bicubic's and a block; of chroma, whose blocks are twice as large, the last is as at an edge."""
         return super().margin(scale) + BLOCK * scale
 
     @property
     def name(self) -> str:
         """What tables call it, with its quality."""
-        return f"JPEG q{self.lowest}" + (f"-{self.highest}" if self.highest > self.lowest else "")
-
-    def _qualities(self, random: np.random.Generator, count: int) -> Tensor:
-        return torch.from_numpy(random.integers(self.lowest, self.highest, size=count, endpoint=True))
+        lowest, highest = self.quality
+        return f"JPEG q{lowest}" + (f"-{highest}" if highest > lowest else "")
 
 
-def random_of(draw: Draw) -> np.random.Generator:
-    """Return the generator of a degradation's random values, which is not the one that draws the patches."""
-    return np.random.default_rng((*draw, 2))
+@dataclass(kw_only=True, eq=False)
+class Noise(Degradation):
+    """Bicubic, then the noise of a sensor, rounded to 8 bits.
 
+    Args:
+        sigma: Standard deviations to draw from, lowest and highest, or a single one, in 8-bit codes, see `add_noise`.
+        poisson: Share of the images with Poisson noise and not Gaussian.
+        gray: Share of the images with the same noise in R, G and B.
+        clean: As of `Jpeg`.
 
-def _compressed(lr: Tensor, quality: Tensor) -> Tensor:
-    """Compress luminance as a gray file, or YCbCr as a colour file."""
-    if lr.shape[1] == 3:
-        return rgb_to_ycbcr(jpeg(ycbcr_to_rgb(lr) * 255, quality) / 255)
-    full_range = (lr * 255 - 16) * (255 / 219)  # the luma of JPEG's own YCbCr
-    return (jpeg(full_range, quality) * (219 / 255) + 16) / 255
+    Raises:
+        ConfigError: If a value is outside its range.
+    """
 
+    sigma: float | Sequence[float] = (0, 25)
+    poisson: float = 0.4
+    gray: float = 0.4
+    clean: float = 0.2
 
-def _windows(images: Tensor, positions: Tensor) -> Tensor:
-    """Read from each image its own rows and columns, `positions` being `(2, N, S)`."""
-    rows, columns = positions.to(images.device)
-    batch, plane = (torch.arange(size, device=images.device) for size in images.shape[:2])
-    return images[batch[:, None, None, None], plane[:, None, None], rows[:, None, :, None], columns[:, None, None]]
+    def __post_init__(self) -> None:
+        self.sigmas = read_range("sigma", self.sigma, 0, 255)
+        for name in ("poisson", "gray", "clean"):
+            read_share(name, getattr(self, name))
+
+    def __call__(self, hr: Tensor, scale: int, *, draw: Draw) -> Tensor:
+        """Shrink by `scale` and add noise."""
+        return self._noisy(bicubic_downscale(hr, scale), random_of(draw))
+
+    def of_patches(self, hr: Tensor, scale: int, *, draw: Draw) -> Tensor:
+        """Shrink by `scale`, and add noise to all but the clean share."""
+        lr, random = bicubic_downscale(hr, scale), random_of(draw)
+        return torch.where(draw_mask(self.clean, random, lr), lr, self._noisy(lr, random))
+
+    def _noisy(self, lr: Tensor, random: np.random.Generator) -> Tensor:
+        sigma = torch.from_numpy(random.uniform(*self.sigmas, size=len(lr)).astype(np.float32))
+        poisson, gray = (draw_mask(share, random, lr) for share in (self.poisson, self.gray))
+        return from_pixels(add_noise(to_pixels(lr), sigma, poisson=poisson, gray=gray, random=random))
+
+    @property
+    def color(self) -> bool:
+        """True: R, G and B have noise of their own."""
+        return True
+
+    @property
+    def name(self) -> str:
+        """What tables call it, with what was set."""
+        return settings_name("noise", self)

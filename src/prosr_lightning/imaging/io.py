@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import tempfile
 import warnings
@@ -121,6 +122,17 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_file(path: Path | str, content: str | bytes) -> None:
+    """Write a file, whole or not at all; text in UTF-8, its line ends as they are. Raises as `atomic_path` does."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path | str, content: object) -> None:
+    """Write plain values as JSON, whole or not at all; what is none, such as a path, as text."""
+    write_file(path, json.dumps(content, indent=1, default=str) + "\n")
+
+
 def write_rgb(path: Path | str, rgb: RGB8) -> None:
     """Write 8-bit RGB or gray in the format of the suffix, whole or not at all.
 
@@ -136,5 +148,4 @@ def write_rgb(path: Path | str, rgb: RGB8) -> None:
         Image.fromarray(rgb).save(encoded, format=Image.registered_extensions()[Path(path).suffix.lower()])
     except KeyError:
         raise ImageError(f"{path} must end in the suffix of an image format, such as .png; choose one.") from None
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.getvalue())
+    write_file(path, encoded.getvalue())

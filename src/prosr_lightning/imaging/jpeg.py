@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.color import mix_planes
 
 BLOCK = 8
 
@@ -71,11 +73,25 @@ def jpeg(image: Tensor, quality: Tensor) -> Tensor:
     return decoded.to(image.dtype)
 
 
+def jpeg_anywhere(pixels: Tensor, quality: Tensor, random: np.random.Generator) -> Tensor:
+    """Compress square patches as `jpeg` does, the grid of each beginning anywhere.
+
+    Args:
+        pixels: As of `jpeg`, H = W.
+        quality: As of `jpeg`.
+        random: Draws where the grids begin.
+    """
+    side, grid = pixels.shape[-1], BLOCK if pixels.shape[1] == 1 else 2 * BLOCK
+    begin = torch.from_numpy(random.integers(grid, size=(2, len(pixels), 1)))  # of each patch within the first block
+    around = (torch.arange(side + grid - 1) - begin).clamp(0, side - 1)
+    return _windows(jpeg(_windows(pixels, around), quality), torch.arange(side) + begin)
+
+
 def _color(rgb: Tensor, luma_table: Tensor, chroma_table: Tensor) -> Tensor:
     height, width = rgb.shape[-2:]
     matrix = torch.tensor(_RGB_TO_YCC, dtype=torch.float64)
     gray = torch.tensor([0.0, 128, 128]).to(rgb)[:, None, None]
-    ycc = _rounded(torch.einsum("dc,nchw->ndhw", matrix.to(rgb), rgb) + gray)
+    ycc = _rounded(mix_planes(matrix, rgb) + gray)
     even = F.pad(ycc[:, 1:], (0, width % 2, 0, height % 2), mode="replicate")
     fourth = F.avg_pool2d(even, 2).flatten(0, 1)[:, None]
     bias = torch.arange(fourth.shape[-1], device=rgb.device) % 2 / 4 + 0.25  # libjpeg rounds by 1 and 2 in turn
@@ -83,7 +99,7 @@ def _color(rgb: Tensor, luma_table: Tensor, chroma_table: Tensor) -> Tensor:
     # libjpeg's "fancy upsampling": 3/4 of the nearest and 1/4 of the next
     chroma = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
     decoded = torch.cat([_plane(ycc[:, :1], luma_table), _rounded(chroma).reshape(len(rgb), 2, height, width)], 1)
-    return _rounded(torch.einsum("dc,nchw->ndhw", torch.linalg.inv(matrix).to(rgb), decoded - gray))
+    return _rounded(mix_planes(torch.linalg.inv(matrix), decoded - gray))
 
 
 def _plane(plane: Tensor, table: Tensor) -> Tensor:
@@ -119,3 +135,10 @@ def _table(base: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
 
 def _rounded(codes: Tensor) -> Tensor:
     return codes.round().clamp(0, 255)
+
+
+def _windows(images: Tensor, positions: Tensor) -> Tensor:
+    """Read from each image its own rows and columns, `positions` being `(2, N, S)`."""
+    rows, columns = positions.to(images.device)
+    batch, plane = (torch.arange(size, device=images.device) for size in images.shape[:2])
+    return images[batch[:, None, None, None], plane[:, None, None], rows[:, None, :, None], columns[:, None, None]]

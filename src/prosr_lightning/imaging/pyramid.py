@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,17 +13,24 @@ from prosr_lightning.imaging.degradation import Bicubic, Degradation, Draw, patc
 
 
 def level_pyramid(
-    patches: Tensor, *, scale: int, levels: Sequence[int], degradation: Degradation | None = None, draw: Draw = ()
+    patches: Tensor,
+    *,
+    scale: int,
+    levels: Sequence[int],
+    degradation: Degradation | None = None,
+    draw: Draw = (),
+    planes: Tensor | None = None,
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """Make the network's input and the ground truth of its levels (docs/paper-notes.md, entry 8).
 
     Args:
-        patches: HR luminance `(N, 1, S + 2m, S + 2m)` with `m = degradation.margin(scale)` pixels of surroundings on
-            every side; floating point, S a multiple of `scale`, cut at positions that are multiples of `scale`.
+        patches: HR luminance or YCbCr `(N, C, S + 2m, S + 2m)` with `m = degradation.margin(scale)` pixels of
+            surroundings on every side; floating point, S a multiple of `scale`, cut at multiples of `scale`.
         scale: Total factor between LR and HR.
         levels: Factors of the supervised levels, each a divisor of `scale`.
         degradation: Makes LR; None for bicubic. The levels are clean whatever it is.
         draw: See `Degradation`.
+        planes: `(N,)`, which plane of each patch to return, once all of them are degraded; None for the first.
 
     Returns:
         LR `(N, 1, S / scale, S / scale)` and for each level f the bicubic downscale of HR to `(N, 1, S f / scale, ..)`,
@@ -44,16 +52,23 @@ def level_pyramid(
     wrong = [level for level in levels if level < 1 or scale % level]
     if wrong:
         raise ConfigError(f"`levels` must divide scale={scale}, got {wrong}; choose powers of two up to it.")
-    targets = {level: _shrink(patches, scale // level, margin) for level in levels}
+    kept = _plane(patches, planes)
+    targets = {level: _shrink(kept, scale // level, margin) for level in levels}
     if type(degradation) is Bicubic:  # the margin takes the place of the mirrored edges of a whole image
-        return _shrink(patches, scale, margin), targets
+        return _shrink(kept, scale, margin), targets
     lr, expected = degradation.of_patches(patches, scale, draw=draw), patches.shape[-1] // scale
     if lr.shape != (*patches.shape[:2], expected, expected):
         raise ConfigError(
             f"The degradation {degradation.name} must shrink {tuple(patches.shape)} by {scale} to "
             f"{(*patches.shape[:2], expected, expected)}, got {tuple(lr.shape)}; let it keep N and C."
         )
-    return _inner(lr, margin // scale), targets
+    return _inner(_plane(lr, planes), margin // scale), targets
+
+
+def _plane(images: Tensor, planes: Tensor | None) -> Tensor:
+    if planes is None:
+        return images[:, :1]
+    return images[torch.arange(len(images), device=images.device), planes.to(images.device)][:, None]
 
 
 def _shrink(patches: Tensor, factor: int, margin: int) -> Tensor:

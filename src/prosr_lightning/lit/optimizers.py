@@ -186,9 +186,6 @@ def average_of(optimizer: Optimizer) -> Callable[[nn.Parameter], Tensor] | None:
     """Return what gives the average x of a parameter y that a schedule-free optimizer follows; None for another.
 
     It is `x = y + (1 - 1 / beta1) (z - y)`, with the base iterate z of the optimizer's state.
-
-    Args:
-        optimizer: Any optimizer.
     """
     if not _averages(optimizer.param_groups):
         return None
@@ -244,11 +241,7 @@ def compact_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def expand_state(checkpoint: dict[str, Any]) -> None:
-    """Restore in place what `compact_state` left out; a whole state stays as it is.
-
-    Args:
-        checkpoint: As it was loaded.
-    """
+    """Restore in place what `compact_state` left out; a whole state stays as it is."""
     weights = checkpoint["state_dict"]
     names = [name.removeprefix(_AVERAGE) for name in weights if name.startswith(_AVERAGE)]
     if not names or any(name.startswith(_OWN) for name in weights):

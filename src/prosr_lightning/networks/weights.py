@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from prosr_lightning.errors import CheckpointError, ConfigError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.networks import SRNetwork, Trust, build_network
 from prosr_lightning.networks.architecture import describe
 
@@ -54,6 +54,17 @@ class LoadedNetwork:
 
     network: SRNetwork
     metadata: dict[str, Any]
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether released weights were trained against a discriminator."""
+        return "discriminator" in self.metadata.get("recipe", {}).get("model", {})
+
+    @property
+    def degradation(self) -> dict[str, Any] | None:
+        """What released weights undo, as `conf/degradation` names it; None for bicubic shrinking alone."""
+        node = self.metadata.get("recipe", {}).get("degradation")
+        return None if node is None or node["_target_"].endswith(".Bicubic") else node
 
 
 def released_names() -> tuple[str, ...]:
@@ -108,9 +119,7 @@ def save_network(path: str | Path, network: SRNetwork, metadata: Mapping[str, An
     except (TypeError, ValueError) as error:
         raise ConfigError(f"`metadata` must hold plain JSON values: {error}; convert them first.") from error
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
-    content = save(tensors, metadata={HEADER_KEY: header, "format": "pt"})
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    write_file(path, save(tensors, metadata={HEADER_KEY: header, "format": "pt"}))
 
 
 def _find(source: str | Path) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -15,10 +16,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from prosr_lightning.errors import ImageError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import Pixels, atomic_path
+from prosr_lightning.pictures import decoding
 from prosr_lightning.pictures.inks import to_srgb
 from prosr_lightning.pictures.metadata import fitted_exif, photoshop_segment, tiff_tags
 from prosr_lightning.pictures.picture import Picture, in_8_bits, to_pil
+from prosr_lightning.pictures.png import write_png
+from prosr_lightning.pictures.rows import PixelRows, WholePicture, whole
 from prosr_lightning.pictures.tiff import write_tiff
 
 log = logging.getLogger(__name__)
@@ -138,12 +142,55 @@ def write_picture(
     height, width = pictures[0].pixels.shape[:2]
     check_fits(path, width, height, frames=len(pictures))
     fitting = [_fitting(path, one, chosen) for one in pictures]
-    options = chosen.options | ({"quality": quality or QUALITY} if chosen.lossy else {})
     kind, arguments = pictures[0].encoding or ("", {})
     if as_read and kind == chosen.name and quality is None:
-        options |= arguments
+        options = chosen.options | arguments
+    else:
+        options = chosen.options | ({"quality": quality or QUALITY} if chosen.lossy else {})
     with atomic_path(path) as temporary:
         _write(temporary, fitting, chosen, options, str(path))
+
+
+def write_rows(
+    path: Path | str, frames: Sequence[tuple[Picture, PixelRows]], *, quality: int | None = None, as_read: bool = False
+) -> None:
+    """Write a picture or frames whose rows are made while they are taken, whole or not at all.
+
+    TIFF, and PNG of one frame, are written row by row; for the other formats the picture is put together first.
+
+    Args:
+        path: As for `write_picture`.
+        frames: Of each what belongs to it, its own pixels being left out of account; and the pixels.
+        quality: As for `write_picture`.
+        as_read: Likewise.
+
+    Raises:
+        ImageError, StorageError: As `write_picture`, and whatever making the rows raises.
+        OutOfMemoryError: If memory does not hold a picture that must be put together.
+    """
+    chosen, (head, first) = format_of(path), frames[0]
+    height, width, _ = first.shape
+    check_fits(path, width, height, frames=len(frames))
+    if chosen.name != "TIFF" and (chosen.name != "PNG" or len(frames) > 1):
+        pictures = [replace(head, pixels=whole(rows)) for head, rows in frames]
+        write_picture(path, pictures, quality=quality, as_read=as_read)
+        return
+    pages = [rows for _, rows in frames]
+    if first.dtype.name not in chosen.depths:
+        log.warning("%s holds 8 bits a channel; %s is rounded to that.", chosen.name, path)
+        pages = [_In8Bits(rows) for rows in pages]
+    with atomic_path(path) as temporary:
+        _write_in_rows(temporary, head, pages, chosen, str(path))
+
+
+class _In8Bits:
+    """Rows of any depth, rounded to 8 bits."""
+
+    def __init__(self, rows: PixelRows) -> None:
+        self.shape, self.dtype, self._rows = rows.shape, np.dtype(np.uint8), rows
+
+    def bands(self) -> Iterator[Pixels]:
+        return map(decoding.in_8_bits, self._rows.bands())
 
 
 def _fitting(path: Path | str, picture: Picture, chosen: Format) -> Picture:
@@ -161,20 +208,30 @@ def _fitting(path: Path | str, picture: Picture, chosen: Format) -> Picture:
 
 def _write(path: Path, pictures: Sequence[Picture], chosen: Format, options: dict[str, Any], name: str) -> None:
     first = pictures[0]
-    height, width = first.pixels.shape[:2]
-    _say_what_is_lost(first, chosen, name)
-    if chosen.name == "TIFF":
-        tags = tiff_tags(first.metadata, width, height)
-        write_tiff(path, [one.pixels for one in pictures], icc_profile=first.icc_profile, tags=tags)
+    if chosen.name == "TIFF" or (chosen.name == "PNG" and len(pictures) == 1):
+        _write_in_rows(path, first, [WholePicture(picture.pixels) for picture in pictures], chosen, name)
         return
-    arguments = options | _arguments(first, chosen, name)
+    _say_what_is_lost(first, chosen, name)
+    arguments = options | _arguments(first, first.pixels.shape, chosen, name)
     if chosen.name == "JXL":
         data = _jpeg_xl(first, options["quality"], arguments)
         path.write_bytes(data)
-    elif chosen.name == "PNG" and first.pixels.dtype == np.uint16:
-        _write_deep_png(path, first, arguments)
     else:
         _save(path, pictures, chosen, arguments)
+
+
+def _write_in_rows(path: Path, head: Picture, pages: Sequence[PixelRows], chosen: Format, name: str) -> None:
+    height, width, _ = pages[0].shape
+    _say_what_is_lost(head, chosen, name)
+    if chosen.name == "TIFF":
+        tags = tiff_tags(head.metadata, width, height)
+        write_tiff(path, pages, icc_profile=head.icc_profile, tags=tags)
+        return
+    frame = io.BytesIO()  # the chunks of metadata that Pillow makes
+    Image.new("L", (1, 1)).save(frame, "PNG", **_arguments(head, pages[0].shape, chosen, name))
+    chunks = frame.getvalue()
+    with path.open("wb") as file:  # behind the signature and IHDR
+        write_png(file, pages[0], before=chunks[33 : chunks.rindex(b"IDAT") - 4])
 
 
 def _say_what_is_lost(picture: Picture, chosen: Format, name: str) -> None:
@@ -184,10 +241,10 @@ def _say_what_is_lost(picture: Picture, chosen: Format, name: str) -> None:
         log.warning("%s cannot hold %s; %s is without.", chosen.name, ", ".join(lost), name)
 
 
-def _arguments(picture: Picture, chosen: Format, name: str) -> dict[str, Any]:
-    """Return the metadata as Pillow's arguments."""
+def _arguments(picture: Picture, shape: tuple[int, ...], chosen: Format, name: str) -> dict[str, Any]:
+    """Return the metadata as Pillow's arguments for a picture of that shape."""
     metadata, arguments = picture.metadata, dict[str, Any]()
-    height, width = picture.pixels.shape[:2]
+    height, width = shape[:2]
     jpeg = chosen.name == "JPEG"
     if picture.icc_profile:
         arguments["icc_profile"] = picture.icc_profile
@@ -228,26 +285,12 @@ def _save(path: Path, pictures: Sequence[Picture], chosen: Format, arguments: di
     for image in images:
         image.info.clear()  # the arguments alone decide
     if len(images) > 1:
-        durations = [picture.duration or 0 for picture in pictures]
+        durations = [round(picture.duration or 0) for picture in pictures]
         loop = {} if pictures[0].loop is None else {"loop": pictures[0].loop}
         arguments |= {"save_all": True, "append_images": images[1:], "duration": durations, **loop}
         arguments |= {"disposal": 2} if chosen.name == "GIF" else {}
     with path.open("w+b") as file:
         images[0].save(cast(IO[bytes], _Checked(file)), format=chosen.name, **arguments)
-
-
-def _write_deep_png(path: Path, picture: Picture, arguments: dict[str, Any]) -> None:
-    """Put what Pillow writes between the header and the pixels into what imagecodecs writes."""
-    import io  # noqa: PLC0415
-
-    frame = io.BytesIO()
-    Image.new("L", (1, 1)).save(frame, "PNG", **arguments)
-    chunks = frame.getvalue()
-    pixels = picture.pixels[..., 0] if picture.pixels.shape[-1] == 1 else picture.pixels
-    data = imagecodecs.png_encode(np.ascontiguousarray(pixels), level=6)
-    with path.open("wb") as file:
-        file.write(data[:33] + chunks[33 : chunks.index(b"IDAT") - 4])  # 33 bytes: signature and IHDR
-        file.write(memoryview(data)[33:])
 
 
 def _jpeg_xl(picture: Picture, quality: int, arguments: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 import warnings
@@ -26,6 +27,7 @@ from prosr_lightning.errors import ImageError, MissingDependencyError
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures import decoding
 from prosr_lightning.pictures.metadata import Metadata, fitted_exif, of_image, of_page, orientation, oriented
+from prosr_lightning.pictures.rows import PixelRows, TiffRows, WholePicture, in_rows
 from prosr_lightning.pictures.tiff import full_pages, is_tiff, read_page
 
 log = logging.getLogger(__name__)
@@ -103,12 +105,43 @@ def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
         return next(_frames(Path(path), str(path)))
 
 
-def read_frames(path: Path | str, *, allow_huge: bool = False) -> list[Picture]:
+def read_rows(path: Path | str, *, allow_huge: bool = False, first: bool = False) -> list[tuple[Picture, PixelRows]]:
+    """Read every frame or page as `read_frames`, but a large TIFF of a plain layout row by row, while they are taken.
+
+    Args:
+        path: As for `read_picture`.
+        allow_huge: Likewise.
+        first: Read the first alone.
+
+    Returns:
+        Of each frame what belongs to it, with pixels `(0, W, C)`; and the pixels.
+
+    Raises:
+        ImageError, MissingDependencyError: As `read_picture`.
+    """
+    with _reading(str(path), allow_huge=allow_huge):
+        if _is_tiff(Path(path)):
+            with tifffile.TiffFile(path) as tiff:
+                page, *others = full_pages(tiff, str(path))
+                width, height = _safe_size(page)
+                alone = page is tiff.pages.first and (first or not others)
+                if alone and width * height > _COMPARED and in_rows(page):
+                    rows = TiffRows(Path(path), page)
+                    empty = np.empty((0, *rows.shape[1:]), rows.dtype)
+                    return [(Picture(empty, page.iccprofile, of_page(page)), rows)]
+    return [
+        (replace(frame, pixels=np.empty((0, *frame.pixels.shape[1:]), frame.pixels.dtype)), WholePicture(frame.pixels))
+        for frame in read_frames(path, allow_huge=allow_huge, first=first)
+    ]
+
+
+def read_frames(path: Path | str, *, allow_huge: bool = False, first: bool = False) -> list[Picture]:
     """Read every frame of an animation or every page of a TIFF, all with the same channels.
 
     Args:
         path: As for `read_picture`.
         allow_huge: Likewise.
+        first: Read the first alone.
 
     Returns:
         At least one picture.
@@ -117,7 +150,7 @@ def read_frames(path: Path | str, *, allow_huge: bool = False) -> list[Picture]:
         ImageError, MissingDependencyError: As `read_picture`.
     """
     with _reading(str(path), allow_huge=allow_huge):
-        frames = list(_frames(Path(path), str(path)))
+        frames = list(itertools.islice(_frames(Path(path), str(path)), 1 if first else None))
     channels = max(frame.pixels.shape[-1] for frame in frames)
     channels = 4 if channels == 3 and any(frame.has_alpha for frame in frames) else channels
     return [replace(frame, pixels=_widened(frame.pixels, channels)) for frame in frames]

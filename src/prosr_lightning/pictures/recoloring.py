@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,40 +21,12 @@ from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr, ycbcr_
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.imaging.resize import Resizer
 from prosr_lightning.imaging.rows import Rows
+from prosr_lightning.pictures.rows import PixelRows
 
 CHROMA = ("bicubic", "network")
 
 _BLACK, _SPAN = 16 / 255, 219 / 255  # BT.601 studio range of Y
 _PIXELS_AT_ONCE = 1 << 20  # of either picture; bounds the float temporaries to some tens of megabytes
-
-
-class PixelRows(Protocol):
-    """A picture that is read from top to bottom."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(H, W, C)`, C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """`uint8`, `uint16`, or floating point in `[0, 1]`."""
-        ...
-
-    def bands(self) -> Iterator[Pixels]:
-        """Yield the rows `(h, W, C)`; with alpha this is called twice, the first time to see whether all is opaque."""
-        ...
-
-
-class WholePicture:
-    """Pixels `(H, W, C)` that are there, as `PixelRows`."""
-
-    def __init__(self, pixels: Pixels) -> None:
-        self.shape, self.dtype, self._pixels = pixels.shape, pixels.dtype, pixels
-
-    def bands(self) -> Iterator[Pixels]:
-        """Yield all rows at once."""
-        yield self._pixels
 
 
 class Recoloring:

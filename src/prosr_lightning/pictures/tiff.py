@@ -20,6 +20,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, SAMPLEFORMAT, TiffPage
 from prosr_lightning.errors import ImageError
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures.inks import cmyk_to_rgb, lab_to_rgb
+from prosr_lightning.pictures.rows import PixelRows, is_big, write_page
 
 log = logging.getLogger(__name__)
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else it writes to the terminal
@@ -169,31 +170,19 @@ def _label(value: int, names: type[IntEnum]) -> str:
 
 
 def write_tiff(
-    path: Path, pages: Sequence[Pixels], *, icc_profile: bytes | None, tags: ImageFileDirectory_v2 | None = None
+    path: Path, pages: Sequence[PixelRows], *, icc_profile: bytes | None, tags: ImageFileDirectory_v2 | None = None
 ) -> None:
-    """Write gray or RGB pages in the depth of the arrays, BigTIFF where it must be.
+    """Write gray or RGB pages in their depth, BigTIFF where it must be.
 
     Args:
         path: The file.
-        pages: Each `(H, W, C)`, `uint8`, `uint16` or `float32`.
+        pages: Their rows are compressed as they come.
         icc_profile: Stored as tag 34675.
         tags: More tags for the first page, little-endian; directories in them are dictionaries.
     """
-    big = sum(page.nbytes for page in pages) > 2**32 - 2**25  # tifffile's own margin for the file's structure
-    with tifffile.TiffWriter(path, byteorder="<", bigtiff=big) as file:
-        for pixels in pages:
-            channels = pixels.shape[-1]
-            file.write(
-                pixels if channels > 1 else pixels[..., 0],
-                photometric="rgb" if channels > 2 else "minisblack",
-                planarconfig="contig" if channels > 1 else None,
-                extrasamples=["unassalpha"] if channels in (2, 4) else None,
-                compression="zlib",
-                predictor=True if pixels.dtype.kind == "u" else None,
-                iccprofile=icc_profile,
-                metadata=None,
-                software=False,
-            )
+    with tifffile.TiffWriter(path, byteorder="<", bigtiff=is_big(pages)) as file:
+        for page in pages:
+            write_page(file, page, icc_profile=icc_profile)
     if tags is not None and len(tags):
         with path.open("r+b") as stream:
             _add_tags(stream, tags)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from prosr_lightning.console import answer, run_reporting
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, released_names
 from prosr_lightning.report.published import SETS, published_scores
 from prosr_lightning.tables import Table, render
@@ -58,11 +58,11 @@ def scores_table(names: Sequence[str] | None = None) -> str:
 
 
 def prosrn_names() -> list[str]:
-    """Return the released names of networks trained for PSNR, smallest first."""
-    headers = {name: load_network(name).metadata for name in released_names()}
+    """Return the released names of networks trained for PSNR on clean pictures, smallest first."""
+    released = {name: load_network(name) for name in released_names()}
     return sorted(
-        (name for name, header in headers.items() if "discriminator" not in header["recipe"].get("model", {})),
-        key=lambda name: headers[name]["parameters"],
+        (name for name, loaded in released.items() if not loaded.adversarial and loaded.degradation is None),
+        key=lambda name: released[name].metadata["parameters"],
     )
 
 
@@ -85,9 +85,6 @@ def _bicubic() -> _Scores:
 def write_scores(document: Path) -> None:
     """Put the table between its marks.
 
-    Args:
-        document: A text file with the marks `BEGIN` and `END`.
-
     Raises:
         ConfigError: If the file is missing, or its marks are.
         StorageError: If it cannot be written.
@@ -102,8 +99,7 @@ def write_scores(document: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ConfigError(f"{document} must hold the lines {BEGIN!r} and {END!r}, found not both; add them.")
-    with atomic_path(document) as temporary:
-        temporary.write_text(f"{before}{BEGIN}\n{scores_table()}\n{END}{after}", encoding="utf-8")
+    write_file(document, f"{before}{BEGIN}\n{scores_table()}\n{END}{after}")
 
 
 def _cell(score: tuple[float, float] | None) -> str:

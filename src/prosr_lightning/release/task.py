@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.degradation import BICUBIC
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.contract import count_parameters
 from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
 from prosr_lightning.runs.scored import read_run
 from prosr_lightning.runs.scores import INFO, SUMMARY
-from prosr_lightning.tables import Table, render
+from prosr_lightning.tables import fill_in
 
 _CARD = "MODEL_CARD.md"
 # Settings of a run that make it repeatable; paths stay out.
-_RECIPE = ("seed", "levels", "optimizer", "scheduler", "data", "trainer", "model")
+_RECIPE = ("seed", "levels", "optimizer", "scheduler", "data", "degradation", "trainer", "model")
 _PRIVATE = frozenset({"train_dir", "data_dir", "cache_dir", "val_sets", "default_root_dir", "generator", "_partial_"})
 
 
@@ -82,21 +83,11 @@ def release(
 def write_card(folder: Path = RELEASED_FOLDER, *, trust: Trust = ()) -> None:
     """Write the model card of every weights file in a folder, from what the files say of themselves.
 
-    Args:
-        folder: The folder; gets `MODEL_CARD.md`.
-        trust: As `weights.load_network`.
-
     Raises:
         StorageError: If it cannot be written.
     """
-    sections = [_section(load_network(path, trust=trust).metadata) for path in sorted(folder.glob("*.safetensors"))]
-    head = (
-        "# Released weights\n\nWritten by `python -m prosr_lightning.release` from the headers of the files beside it. "
-        "Scores are PSNR in dB / SSIM on luminance.\nThe networks undo bicubic downscaling of photographs; noise, "
-        "compression and blur of another kind are outside their\ntraining. No pickled code: safetensors only.\n"
-    )
-    with atomic_path(folder / _CARD) as temporary:
-        temporary.write_text("\n".join([head, *sections]), encoding="utf-8")
+    weights = [load_network(path, trust=trust) for path in sorted(folder.glob("*.safetensors"))]
+    write_file(folder / _CARD, fill_in("model_card.md.j2", weights=weights, describe=describe, bicubic=BICUBIC))
 
 
 def _public(node: Any) -> Any:  # noqa: ANN401  # YAML
@@ -131,28 +122,4 @@ def _scores(folder: Path, checkpoint: Path) -> dict[str, Any]:
             f"`scores` must be those of {checkpoint}, got those of {source or run.info.method}; "
             "evaluate that checkpoint."
         )
-    return {"scores": rows, "protocol": run.info.protocol.name}
-
-
-def _section(metadata: Mapping[str, Any]) -> str:
-    recipe = metadata.get("recipe", {})
-    data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
-    started = f"from {metadata['start']}, " if metadata.get("start") else ""
-    rate = recipe.get("optimizer", {}).get("lr")
-    copies = f" from the photographs and copies shrunk by {data['shrink']}" if data.get("shrink") else ""
-    lines = [
-        f"## {metadata.get('name', '?')}\n",
-        f"- Network: {describe(metadata['architecture'])}, {metadata.get('parameters', 0):,} parameters",
-        f"- Training data: {metadata.get('training_data', 'not recorded')}",
-        f"- Training: {started}levels {recipe.get('levels')}, {metadata.get('updates')} updates, batches of "
-        f"{data.get('batch_size')} HR crops of {data.get('crop')}{copies}, "
-        f"rate {rate}, time limit {trainer.get('max_time')}, on {trainer.get('accelerator')} "
-        f"in {trainer.get('precision') or '32-true'}, seed {recipe.get('seed')}",
-        f"- Licence: {metadata.get('licence', 'not recorded')}",
-        f"- Protocol of the scores: {metadata.get('protocol', 'not recorded')}\n",
-    ]
-    scores = [
-        (row["dataset"], f"{row['scale']}x", f"{row['psnr_db']:.2f} / {row['ssim']:.4f}")
-        for row in metadata.get("scores", [])
-    ]
-    return "\n".join([*lines, render(Table.of_text(("set", "scale", "PSNR / SSIM"), scores))])
+    return {"scores": rows, "protocol": run.info.protocol.name, "scored_degradation": run.info.degradation}

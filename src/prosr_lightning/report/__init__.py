@@ -103,12 +103,12 @@ def parse_words(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def main() -> None:
-    """Report as the command line says."""
+def main() -> int:
+    """Report as the command line says, and return the exit code."""
     words = sys.argv[1:]
     if not words or set(words) & {"-h", "--help"}:
         sys.stdout.write(f"{__doc__}")
-        sys.exit(0 if words else 1)
+        return 0 if words else 1
 
     def command() -> None:
         options = parse_words(words)
@@ -116,4 +116,4 @@ def main() -> None:
 
         sys.stdout.write(run(options))
 
-    sys.exit(run_reporting(command))
+    return run_reporting(command)

@@ -3,4 +3,4 @@
 from prosr_lightning.report import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -235,11 +235,6 @@ def scale_chart(ours: Mapping[int, tuple[str, Mapping[int, int]]] | None = None,
 def parameter_points(runs: Sequence[Run], *, dataset: str = "Set14", scale: int = 4) -> list[Point]:
     """Return the points of Fig. 8: printed PSNR over computed parameters, and ours.
 
-    Args:
-        runs: Ours; may be empty.
-        dataset: The set.
-        scale: The factor.
-
     Returns:
         Points of the methods whose network is in this package. Bicubic has no parameters, and what is probably a
         misprint is no result: both are left out.
@@ -259,12 +254,6 @@ def parameter_points(runs: Sequence[Run], *, dataset: str = "Set14", scale: int 
 
 def race_points(runs: Sequence[Run], cost: str, *, dataset: str = "Set14", scale: int = 4) -> list[Point]:
     """Return our runs but bicubic that have a score and whose cost is known.
-
-    Args:
-        runs: Ours.
-        cost: One of `COSTS`.
-        dataset: The set.
-        scale: The factor.
 
     Raises:
         ConfigError: If no run was scored on the set at the scale, or the runs were not scored alike.

@@ -40,9 +40,6 @@ def parameters_of(method: str, scale: int) -> int | None:
 def parameters_by_scale(scales: tuple[int, ...] = (2, 4, 8)) -> dict[str, dict[int, int]]:
     """Return the curves of Fig. 9: the parameters of each progressive method at each scale.
 
-    Args:
-        scales: Total factors.
-
     Returns:
         Counts by method and scale. LapSRN has its authors' ten convolutions in each level; their published 8x network
         has five, and is a curve of its own.

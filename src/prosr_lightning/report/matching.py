@@ -25,11 +25,6 @@ def same_row(name: str, other: str) -> bool:
 def rows_for(run: Run, table: int, scale: int) -> list[str]:
     """Return the names of the rows a run may stand in, the best first.
 
-    Args:
-        run: The run.
-        table: 2 to 6.
-        scale: Of the scores.
-
     Returns:
         Names to compare by `same_row`; empty where the run is not what any printed row is: another depth or width, or
         the mean over eight symmetries, in bfloat16, or from other LR images than bicubic ones.

@@ -83,10 +83,6 @@ def make_figure(charts: Sequence[Chart], caption: str = "") -> Figure:
 def draw(chart: Chart, folder: Path) -> Drawing:
     """Draw a chart three times: for wide and narrow screens, and as a PNG.
 
-    Args:
-        chart: What to draw.
-        folder: Gets the PNG.
-
     Raises:
         StorageError: If the PNG cannot be written.
     """

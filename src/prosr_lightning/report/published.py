@@ -38,9 +38,6 @@ class PublishedScore:
 def published_scores(table: int) -> tuple[PublishedScore, ...]:
     """Return the cells of a printed table in its order.
 
-    Args:
-        table: 2 to 6.
-
     Returns:
         One score for each method, scale and set; empty for any other table.
 

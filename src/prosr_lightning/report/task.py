@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.report.detail import has_measures
 from prosr_lightning.report.figures import draw_figure
 from prosr_lightning.report.page import write_page
@@ -18,9 +18,6 @@ __all__ = ["read_runs", "run"]
 
 def run(options: argparse.Namespace) -> str:
     """Make the table, the figure or the page.
-
-    Args:
-        options: Which, from what, and where to; see `parse_words`.
 
     Returns:
         What to print: the table, or where the file is.
@@ -45,6 +42,5 @@ def run(options: argparse.Namespace) -> str:
         text += "\n" + render(build_table("detail", runs), style)
     if options.out is None:
         return text
-    with atomic_path(options.out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_file(options.out, text)
     return f"Table: {options.out}\n"

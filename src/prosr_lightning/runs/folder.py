@@ -12,7 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
+from prosr_lightning.tables import csv_text
 
 LAST = Path("checkpoints") / "last.ckpt"
 LOCK = ".running.lock"
@@ -151,10 +152,7 @@ def join_logs(folder: Path) -> None:
     earlier, later = _read_log(earlier_path), _read_log(path)
     begins = min((int(row["step"]) for row in later), default=None)
     rows = [row for row in earlier if begins is None or int(row["step"]) < begins] + later
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_file(path, csv_text(rows))
     shutil.rmtree(earlier_path.parent)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from prosr_lightning import __version__
 from prosr_lightning.errors import CheckpointError, DataError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_json
 
 if TYPE_CHECKING:  # they import torch, and a record is read by commands that need none
     import torch
@@ -144,27 +144,18 @@ class RunRecord:
 def write_record(folder: Path, record: RunRecord) -> Path:
     """Write `record.json`, replacing an earlier one only when the new one is complete.
 
-    Args:
-        folder: The run folder; made if missing.
-        record: What to write.
-
     Returns:
         The path of the file.
 
     Raises:
         StorageError: If it cannot be written.
     """
-    path = folder / FILE_NAME
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1, default=str) + "\n", encoding="utf-8")
-    return path
+    write_json(folder / FILE_NAME, asdict(record))
+    return folder / FILE_NAME
 
 
 def read_record(folder: Path) -> RunRecord | None:
     """Read `record.json`.
-
-    Args:
-        folder: The run folder.
 
     Returns:
         None if there is no such file.

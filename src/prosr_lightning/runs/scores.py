@@ -15,7 +15,7 @@ import torch
 
 from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.degradation import BICUBIC
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file, write_json
 from prosr_lightning.metrics.protocol import ScoringProtocol
 from prosr_lightning.tables import csv_text
 
@@ -109,9 +109,6 @@ class RunInfo:
 def summarise(scores: Iterable[ImageScore]) -> list[SummaryRow]:
     """Average per-image scores over each set and scale, in order of appearance.
 
-    Args:
-        scores: Scores of any number of sets and scales.
-
     Returns:
         One row for each set and scale.
     """
@@ -149,11 +146,8 @@ def write_results(folder: Path | str, scores: Sequence[ImageScore], info: RunInf
     if scores and scores[0].perceptual:
         files["perceptual.csv"] = [_place(row) | _perceptual(row) for row in summarise(scores)]
     for name, records in files.items():
-        with atomic_path(Path(folder) / name) as temporary:
-            temporary.write_text(csv_text(records), encoding="utf-8", newline="")
-    content = {**asdict(info), "caption": info.caption, "torch": torch.__version__}
-    with atomic_path(Path(folder) / INFO) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_file(Path(folder) / name, csv_text(records))
+    write_json(Path(folder) / INFO, {**asdict(info), "caption": info.caption, "torch": torch.__version__})
 
 
 def _record(score: ImageScore | SummaryRow) -> dict[str, str]:
@@ -175,9 +169,6 @@ def _perceptual(score: ImageScore | SummaryRow) -> dict[str, str]:
 
 def read_summary(folder: Path) -> list[SummaryRow]:
     """Return the means of `summary.csv`, without what only single images have.
-
-    Args:
-        folder: Holds it.
 
     Raises:
         DataError: If it is missing, empty or cannot be read.
@@ -222,9 +213,6 @@ def _read_csv(path: Path, read: Callable[[dict[str, str]], _T]) -> list[_T]:
 
 def read_info(folder: Path) -> RunInfo:
     """Return what `run.json` says.
-
-    Args:
-        folder: Holds it.
 
     Raises:
         DataError: If it is missing or cannot be read.

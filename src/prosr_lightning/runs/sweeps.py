@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from prosr_lightning.errors import DataError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.runs.folder import lock_folder, take_lock
 from prosr_lightning.runs.record import RunRecord, read_record
 from prosr_lightning.tables import csv_text
@@ -49,9 +49,6 @@ def hold(sweep: Path) -> None:
 
     Where the file system has no locks, nothing keeps them from it.
 
-    Args:
-        sweep: The folder.
-
     Raises:
         ConfigError: If another process runs the sweep.
     """
@@ -67,21 +64,8 @@ def job_folders(sweep: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name))
 
 
-def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  # JSON
-    """Write plain values, whole or not at all.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
 def read_job(folder: Path) -> SweepJob | None:
     """Read what a job was started with.
-
-    Args:
-        folder: The job's.
 
     Returns:
         None if there is no such file.
@@ -110,9 +94,6 @@ def read_command(sweep: Path) -> list[str] | None:
 def sweep_rows(sweep: Path) -> list[dict[str, str]]:
     """Return the table of a sweep.
 
-    Args:
-        sweep: Its folder.
-
     Returns:
         A row for each job that was begun, by number; all have the same columns: job, status (finished, stopped, failed
         or unfinished), name, overrides, parameters, layers, levels, seed, steps, samples, seconds, cpu_seconds, each of
@@ -127,9 +108,6 @@ def sweep_rows(sweep: Path) -> list[dict[str, str]]:
 def write_table(sweep: Path) -> Path | None:
     """Write `sweep.csv` from the records of the jobs.
 
-    Args:
-        sweep: The folder of the sweep.
-
     Returns:
         The path of the table; None if no job was begun.
 
@@ -143,8 +121,7 @@ def write_table(sweep: Path) -> Path | None:
         rows = sweep_rows(sweep)
         if not rows:
             return None
-        with atomic_path(path) as temporary:
-            temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
+        write_file(path, csv_text(rows))
     finally:
         if lock is not None:
             lock.release()

@@ -18,9 +18,6 @@ from prosr_lightning.runs.folder import take_lock
 def require_one_device(cfg: DictConfig) -> None:
     """Refuse several devices: each would start the whole sweep once more, in folders of its own.
 
-    Args:
-        cfg: Of a job, or of the whole sweep.
-
     Raises:
         ConfigError: With the reason and what to do instead.
     """

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, flag_override
 from prosr_lightning.config.messages import user_message
 from prosr_lightning.console import exit_code_of_stop, run_reporting, say
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
+from prosr_lightning.imaging.io import write_json
 from prosr_lightning.runs import sweeps
 from prosr_lightning.runs.folder import LAST, clear_attempt
 from prosr_lightning.runs.record import RunRecord, read_record, write_record
@@ -115,7 +116,7 @@ def _prepare(config: DictConfig) -> None:
     sweeps.hold(sweep)
     words, earlier = resuming.command_words(config), sweeps.read_command(sweep)
     if earlier is None or len(" ".join(words)) > len(" ".join(earlier)):
-        sweeps.write_json(sweep / sweeps.COMMAND, {"command": words})
+        write_json(sweep / sweeps.COMMAND, {"command": words})
 
 
 def _resumed(config: DictConfig, sweep: Path, *, fixed: bool) -> Path:
@@ -182,7 +183,7 @@ def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.SweepJob | None) -> Non
         clear_attempt(here.folder)
     (here.folder / "record.json").unlink(missing_ok=True)
     content = {"overrides": list(here.job.overrides), "configuration": dict(here.job.configuration)}
-    sweeps.write_json(here.folder / sweeps.JOB, content)
+    write_json(here.folder / sweeps.JOB, content)
 
 
 def _hindrance(here: _Here, earlier: sweeps.SweepJob | None, last: Path) -> str | None:

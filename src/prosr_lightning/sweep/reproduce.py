@@ -71,9 +71,6 @@ class Reproduction:
 def make_plan(words: Sequence[str]) -> Reproduction:
     """Turn the words of the command line into commands.
 
-    Args:
-        words: Of the command line, see the module.
-
     Returns:
         The plan.
 
@@ -117,11 +114,7 @@ def make_plan(words: Sequence[str]) -> Reproduction:
 
 
 def report_commands(out: Path) -> dict[str, list[str]]:
-    """Return the command of each report, as words for `python -m`, of the sweeps that are there.
-
-    Args:
-        out: The folder of the sweeps.
-    """
+    """Return the command of each report, as words for `python -m`, of the sweeps that are there."""
     commands = {}
     for file, (what, names) in REPORTS.items():
         there = [str(out / name) for name in names if (out / name / TABLE).is_file()]
@@ -133,9 +126,6 @@ def report_commands(out: Path) -> dict[str, list[str]]:
 
 def run(plan: Reproduction) -> int:
     """Run the sweeps and then the reports.
-
-    Args:
-        plan: The commands.
 
     Returns:
         The exit code: 0; 1 if a job or a report failed, which does not stop the others; 2 if a sweep was refused, which
@@ -216,10 +206,10 @@ def _run(words: Sequence[str]) -> int:
                 signal.signal(number, handler)
 
 
-def main() -> None:
-    """Reproduce as the command line says."""
+def main() -> int:
+    """Reproduce as the command line says, and return the exit code."""
     if set(sys.argv[1:]) & {"-h", "--help"}:
         sys.stdout.write(f"{__doc__}")
-        sys.exit(0)
+        return 0
     codes: list[int] = []
-    sys.exit(run_reporting(lambda: codes.append(run(make_plan(sys.argv[1:])))) or codes[0])
+    return run_reporting(lambda: codes.append(run(make_plan(sys.argv[1:])))) or codes[0]

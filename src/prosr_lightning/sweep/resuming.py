@@ -42,10 +42,6 @@ def configuration_of(cfg: DictConfig) -> dict[str, Any]:
 def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """Return the first key that differs, with both values; None if the configurations are the same.
 
-    Args:
-        earlier: As `configuration_of` returned it for a job.
-        now: The same of its repetition.
-
     Examples:
         >>> difference({"depth": 4, "sweep": {"resume": False}}, {"depth": 6, "sweep": {"resume": True}})
         'depth was 4, is 6'
@@ -65,9 +61,6 @@ def command_words(config: DictConfig) -> list[str]:
 
 def swept_keys(words: Sequence[str]) -> frozenset[str]:
     """Return the keys that get several values in a command.
-
-    Args:
-        words: As `command_words` returned them.
 
     Examples:
         >>> swept_keys(["seed=1", "depth=4,6"])
@@ -158,11 +151,7 @@ def _counted(words: Sequence[str]) -> frozenset[str]:
 
 
 def comparable(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the leaves; of what this package has, its name without the module, which may have moved meanwhile.
-
-    Args:
-        configuration: Plain values.
-    """
+    """Return the leaves; of what this package has, its name without the module, which may have moved meanwhile."""
     ours = "prosr_lightning."
     return {
         key: f"{ours}{value.rpartition('.')[2]}" if key.endswith("_target_") and str(value).startswith(ours) else value

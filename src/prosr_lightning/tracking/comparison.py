@@ -89,9 +89,6 @@ def specification(pages: Mapping[str, Any]) -> dict[str, Any]:
 def create(pages: Mapping[str, Any]) -> dict[str, str]:
     """Create the pages.
 
-    Args:
-        pages: As `describe_pages` returned them.
-
     Returns:
         Their addresses, under `workspace` and `report`.
 

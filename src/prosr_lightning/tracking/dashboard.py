@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Sequence
 
 from prosr_lightning.console import answer, run_reporting
@@ -13,10 +12,10 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.tracking.comparison import create, describe_pages, specification
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Create a workspace and a report in Weights & Biases, or print what they would be."""
     options = _parser().parse_args(arguments)
-    sys.exit(run_reporting(lambda: _run(options)))
+    return run_reporting(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -15,10 +15,6 @@ from prosr_lightning.runs.record import RunRecord
 def describe_network(network: nn.Module, levels: tuple[int, ...]) -> dict[str, Any]:
     """Return what runs are compared by and the configuration does not say.
 
-    Args:
-        network: The generator.
-        levels: The factors trained together.
-
     Returns:
         Its class, learned values, convolutions (the count of Table 1), and the levels as one word, `x2_x4`.
     """
@@ -50,9 +46,6 @@ def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def summary_of(record: RunRecord) -> dict[str, Any]:
     """Return the results of a run by the names of the columns of a sweep's table.
-
-    Args:
-        record: What the run came to.
 
     Returns:
         `status`, `parameters`, `layers`, `samples`, `seconds`, `cpu_seconds`, `val/best` and

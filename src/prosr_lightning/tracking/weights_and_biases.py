@@ -140,13 +140,7 @@ class WeightsAndBiases(WandbLogger):
 
     @rank_zero_only
     def log_checkpoint(self, path: Path, *, description: str, metadata: Mapping[str, Any]) -> None:
-        """Log a checkpoint as the artifact `model-<id>:best`, also offline, from where `wandb sync` sends it.
-
-        Args:
-            path: The checkpoint.
-            description: In words.
-            metadata: Plain values.
-        """
+        """Log a checkpoint as the artifact `model-<id>:best`, also offline, from where `wandb sync` sends it."""
         import wandb  # noqa: PLC0415  # only where it is used
 
         run = self.experiment
@@ -156,11 +150,7 @@ class WeightsAndBiases(WandbLogger):
 
     @rank_zero_only
     def log_summary(self, values: Mapping[str, Any]) -> None:
-        """Log what the run came to.
-
-        Args:
-            values: Plain values by name.
-        """
+        """Log what the run came to."""
         self._tell(lambda: self.experiment.summary.update(dict(values)))
 
     def _tell(self, message: Callable[[], object]) -> None:

@@ -96,9 +96,6 @@ def fill_in(cfg: DictConfig) -> None:
 def module_class(cfg: DictConfig) -> type[LitSuperResolution]:
     """Return the class of the LightningModule that a configuration names.
 
-    Args:
-        cfg: The composed `conf/train.yaml`.
-
     Raises:
         ConfigError: If it is none of ours, nor made from one.
     """
@@ -112,11 +109,7 @@ def module_class(cfg: DictConfig) -> type[LitSuperResolution]:
 
 
 def trusted(cfg: DictConfig) -> list[str]:
-    """Return the networks that files may ask for in this run: what the configuration builds, and what the user named.
-
-    Args:
-        cfg: The composed `conf/train.yaml`.
-    """
+    """Return the networks that files may ask for in a run: what the configuration builds, and what the user named."""
     named = cfg.trusted_networks
     return [cfg.model.generator._target_, *([named] if isinstance(named, str) else named)]
 
@@ -133,9 +126,6 @@ def _require_own_depth(network: SRNetwork) -> None:
 
 def check(cfg: DictConfig) -> None:
     """Refuse before the training what would fail after it.
-
-    Args:
-        cfg: The composed `conf/train.yaml`, filled in.
 
     Raises:
         ConfigError: If the seed, or a key that is only read at the end, has a value that is not allowed.
@@ -185,11 +175,7 @@ def _require_all_processes(cfg: DictConfig) -> None:
 
 
 def say_recipe(cfg: DictConfig) -> None:
-    """Warn of a method that its authors' recipe would train under this budget, if `conf/recipe` had one.
-
-    Args:
-        cfg: The composed `conf/train.yaml`.
-    """
+    """Warn of a method that its authors' recipe would train under this budget, if `conf/recipe` had one."""
     if not HydraConfig.initialized() or not GlobalHydra.instance().is_initialized():
         return
     choices = HydraConfig.get().runtime.choices
@@ -224,9 +210,6 @@ def _require_different(key: str, scales: Sequence[int]) -> None:
 
 def require_optimizer(cfg: DictConfig) -> None:
     """Build the optimizer for a single number, so that its wrong settings are known before any data is read.
-
-    Args:
-        cfg: The composed `conf/train.yaml`.
 
     Raises:
         ConfigError: If it does not take its settings.

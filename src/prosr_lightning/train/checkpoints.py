@@ -57,11 +57,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:  # noqa: ANN401  # Lightning's signature
         """Write a checkpoint.
 
-        Args:
-            checkpoint: Tensors and plain values.
-            path: The file.
-            storage_options: Not used.
-
         Raises:
             StorageError: If the disk is full or the place cannot be written; what was there stays.
         """
@@ -75,10 +70,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 def read_state(path: Path, *, trust: Trust = ()) -> dict[str, Any]:
     """Read the whole state of a run.
-
-    Args:
-        path: A checkpoint of training.
-        trust: As `weights.load_network`.
 
     Raises:
         CheckpointError: If it cannot be read, or holds weights alone.
@@ -106,12 +97,7 @@ def read_state(path: Path, *, trust: Trust = ()) -> dict[str, Any]:
 
 
 def relocate_best(checkpoint: dict[str, Any], folder: Path) -> None:
-    """Let a run find the best weights so far in the folder that it goes on in, or forget them where they are not there.
-
-    Args:
-        checkpoint: The whole state of a run; changed.
-        folder: The run folder.
-    """
+    """Let a run find its best weights so far in the folder that it goes on in; forget them where they are not there."""
     earlier = checkpoint["prosr"].get("config", {}).get("paths", {}).get("output_dir", "")
     for state in checkpoint.get("callbacks", {}).values():
         if not isinstance(state, dict) or not isinstance(state.get("dirpath"), str):
@@ -142,11 +128,6 @@ def write_portable(source: Path, target: Path, *, trust: Trust = ()) -> None:
     """Copy the whole state of a run without the folders of the machine that trained, compact if it is schedule-free.
 
     The best weights so far are forgotten, since their file stays behind: a run that goes on looks for them anew.
-
-    Args:
-        source: A checkpoint of training, `last.ckpt`.
-        target: The file to write.
-        trust: As `weights.load_network`.
 
     Raises:
         CheckpointError: If the source is no whole state of a run.

@@ -64,9 +64,6 @@ def choices_of() -> dict[str, str]:
 def identity_of(cfg: DictConfig) -> Identity:
     """Return the name, group and tags of a run.
 
-    Args:
-        cfg: The composed `conf/train.yaml`.
-
     Returns:
         The group is the task's name, in a sweep with the name of its folder; the tags are the choices of experiment,
         method, structure and budget, the levels, and those of the configuration.

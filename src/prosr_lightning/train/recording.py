@@ -19,7 +19,7 @@ from prosr_lightning.config import user_message
 from prosr_lightning.config.printing import as_tree
 from prosr_lightning.console import answer, exit_code_of_stop
 from prosr_lightning.errors import StorageError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.networks.contract import count_layers, count_parameters
 from prosr_lightning.runs.record import (
@@ -41,9 +41,6 @@ CONFIG_TREE = "config_tree.txt"
 def save_configuration(cfg: DictConfig) -> None:
     """Write `.hydra/config.yaml` and `config_tree.txt`, resolved, and how Hydra composed it; drop an earlier record.
 
-    Args:
-        cfg: The configuration of the run, derived; nothing changes it after this.
-
     Raises:
         StorageError: If the place cannot be written.
     """
@@ -59,8 +56,7 @@ def save_configuration(cfg: DictConfig) -> None:
         texts["hydra.yaml"] = OmegaConf.to_yaml(hydra)
         texts["overrides.yaml"] = OmegaConf.to_yaml(HydraConfig.get().overrides.task)
     for name, text in texts.items():
-        with atomic_path(folder / ".hydra" / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(folder / ".hydra" / name, text)
     (folder / FILE_NAME).unlink(missing_ok=True)
 
 

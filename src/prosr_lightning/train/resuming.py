@@ -138,10 +138,6 @@ def find_checkpoint(cfg: DictConfig, own: Path | None = None) -> Path | None:
 def changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what differs between two configurations of what decides a training, by key: then, and now.
 
-    Args:
-        earlier: Resolved, as a checkpoint has it.
-        now: Resolved.
-
     Examples:
         >>> changes({"seed": 0, "data": {"cache_dir": "a"}}, {"seed": 1, "data": {"cache_dir": "b"}})
         {'seed': (0, 1)}
@@ -218,9 +214,6 @@ class Resumption:
 
 def resume(cfg: DictConfig) -> Resumption | None:
     """Return what a run goes on from, having made sure that it can; None to start anew.
-
-    Args:
-        cfg: The configuration of the run, derived.
 
     Raises:
         CheckpointError: If there is none, it does not hold the state of a run, or that of another course.

@@ -30,11 +30,6 @@ def start_of(cfg: DictConfig) -> str | None:
 def start_from(name_or_path: str, module: LitSuperResolution, *, trust: Trust = ()) -> None:
     """Take over the weights of a trained network.
 
-    Args:
-        name_or_path: As `weights.load_network`.
-        module: Gets them.
-        trust: As `networks.network_class`.
-
     Raises:
         CheckpointError: If they are of another architecture, or cannot be read.
     """

@@ -204,7 +204,7 @@ def _score(
             measures=list(cfg.test.perceptual),
             picture=cfg.test.picture,
             degradation=degradation,
-            progress=lambda _, done, total: advance(done, total),
+            progress=advance,
         )
     means: dict[str, float] = {}
     for row in summarise(scores[cfg.test.method]):

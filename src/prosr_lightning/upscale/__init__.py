@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
-from prosr_lightning.pictures.formats import FORMATS, write_picture
-from prosr_lightning.pictures.picture import read_picture
+from prosr_lightning.pictures.formats import FORMATS, write_rows
+from prosr_lightning.pictures.picture import read_rows
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
+from prosr_lightning.upscale.beside import Part, enlarge_all
+from prosr_lightning.upscale.pipes import PIPE, piped
 from prosr_lightning.upscale.sizes import Enlarged
 
 log = logging.getLogger("prosr_lightning.upscale")
@@ -28,16 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 1 if anything failed, or 130 if it was interrupted."""
     options = _parser().parse_args(arguments)
     batch = _Batch(options)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read as torch is loaded; else threads wait by computing
 
     def command() -> None:
         options.wanted = _wanted(options)
-        suffix = options.wanted.suffix if options.suffix is None else options.suffix
-        naming = Naming(options.output, suffix, options.ext)
-        plan = plan_batch(options.input, naming, recursive=options.recursive)
-        for _, failure in plan.failures:
-            batch.fail(failure)
         try:
-            batch.run(plan.jobs)
+            with piped(options.input, options.output, options.ext) as (inputs, output):
+                plan = plan_batch(inputs, _naming(options, output), recursive=options.recursive)
+                batch.passed_over = plan.passed_over
+                for _, failure in plan.failures:
+                    batch.fail(failure)
+                batch.run(plan.jobs)
         except KeyboardInterrupt:
             text = "Interrupted; finished pictures are kept, nothing is half-written."
             raise StoppedError(text, number=signal.SIGINT) from None
@@ -54,13 +60,18 @@ class _Batch:
     done: int = 0
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
     def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
+        import torch  # noqa: PLC0415  # slow
+
         from prosr_lightning.upscale.upscaler import Upscaler  # noqa: PLC0415  # imports torch
 
         options = self.options
+        if options.threads:
+            torch.set_num_threads(options.threads)
         upscaler = Upscaler.from_pretrained(
             options.model,
             device=options.device,
@@ -69,24 +80,27 @@ class _Batch:
             engine=options.engine,
             trust=options.trust,
         )
-        pending = list(self.checked(jobs))
-        total = sum(width * height for _, (width, height) in pending)
+        sizes = dict(self.checked(jobs))
+        total, done = sum(width * height for width, height in sizes.values()), 0
         with progress_bars() as bar:
-            before = 0
-            for job, (width, height) in pending:
-                area = width * height
 
-                def show(share: float, before: int = before, area: int = area) -> None:
-                    done = before + share * area
-                    bar("enlarging", done, total, f"{done / total:.0%}")
+            def show(job: Enlargement, part: Part, share: float) -> None:
+                ready = (part[0] + share) / part[1] * math.prod(sizes[job])
+                bar("enlarging", done + ready, total, f"{self.done + 1}/{len(sizes)}")
 
+            for job, error in enlarge_all(
+                sizes,
+                read=partial(read_rows, allow_huge=options.allow_huge, first=options.first),
+                enlarge=lambda job, part, rows: upscaler.rows(
+                    rows, options.wanted, self_ensemble=options.tta, on_progress=partial(show, job, part)
+                ),
+                write=partial(write_rows, quality=options.quality, as_read=options.ext == "same"),
+            ):
                 with self.guarded(job.source):
-                    picture = read_picture(job.source, allow_huge=options.allow_huge)
-                    arguments = {"self_ensemble": options.tta, "on_progress": show}
-                    write_picture(job.target, upscaler.enlarge(picture, options.wanted, **arguments)[-1])
+                    if error is not None:
+                        raise error
                     self.done += 1
-                show(1.0)
-                before += area
+                done += math.prod(sizes[job])
 
     def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
         """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
@@ -96,9 +110,10 @@ class _Batch:
                 log.info("%s exists", job.target)
                 continue
             with self.guarded(job.source):
-                size, result = check_job(job, self.options.wanted, allow_huge=self.options.allow_huge)
+                keys = ("allow_huge", "overwrite", "first")
+                size, result = check_job(job, self.options.wanted, **{key: getattr(self.options, key) for key in keys})
                 sizes = " -> ".join(f"{width}x{height}" for width, height in (size, result))
-                answer(f"{job.source}: {sizes}, {job.target}")
+                self.tell(f"{job.source}: {sizes}, {job.target}")
                 yield job, size
 
     @contextmanager
@@ -122,8 +137,13 @@ class _Batch:
         parts = [f"{self.done} enlarged"]
         parts += [f"{self.skipped} skipped, their results exist"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
-        answer(", ".join(parts))
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.passed_over.items()))
+        parts += [f"passed over: {kinds}"] if kinds else []
+        self.tell(", ".join(parts))
         return 1 if self.failed else 0
+
+    def tell(self, text: str) -> None:
+        (say if self.options.output == Path(PIPE) else answer)(text)
 
 
 class _Said(logging.Handler):
@@ -148,10 +168,33 @@ def _logging(*, verbose: bool) -> Iterator[None]:
         logger.propagate = propagate
 
 
+def _naming(options: argparse.Namespace, output: Path | None) -> Naming:
+    """Return how results are called; the network is named where it is not the default."""
+    network = ""
+    if options.model != DEFAULT_MODEL and options.suffix is None:
+        from prosr_lightning.networks.weights import released_names  # noqa: PLC0415  # imports torch
+
+        network = f"_{options.model}" if options.model in released_names() else ""
+    suffix = f"{options.wanted.suffix}{network}" if options.suffix is None else options.suffix
+    return Naming(output, suffix, options.ext, options.first)
+
+
 def _tile(text: str) -> int | str:
     if text == "auto" or text.isdecimal():
         return text if text == "auto" else int(text)
     raise argparse.ArgumentTypeError(f"must be auto, 0 or a number of pixels, got {text!r}; leave it out for auto")
+
+
+def _threads(text: str) -> int:
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+
+
+def _quality(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= 100:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 100, got {text!r}")
 
 
 def _frame(text: str) -> tuple[int, int]:
@@ -183,13 +226,13 @@ def _output(text: str) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="prosr-upscale", description="Enlarge pictures with ProSRN or ProSRGAN.")
     add = parser.add_argument
-    add("-i", "--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add("-i", "--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns; - is standard input")
     add(
         "-o",
         "--output",
         type=_output,
         metavar="PATH",
-        help="folder, or file for one picture; default: beside the input",
+        help="folder, or file for one picture, - for standard output; default: beside the input",
     )
     how_large = parser.add_mutually_exclusive_group()
     how_large.add_argument("-s", "--scale", type=float, metavar="N", help="above 1, up to 16; default: 4")
@@ -201,14 +244,20 @@ def _parser() -> argparse.ArgumentParser:
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
     add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")
-    add("--ext", default="auto", choices=("auto", *(key.removeprefix(".") for key in FORMATS)), help="auto writes png")
+    endings = ("auto", "same", *(key.removeprefix(".") for key in FORMATS))
+    add("--ext", default="auto", choices=endings, help="format of results; default auto: png, or tif for pages")
+    add("--quality", type=_quality, metavar="1-100", help="of jpg, webp, avif and jxl; default: 95")
+    add("--first", action="store_true", help="of animations and pages, the first alone")
     add("-r", "--recursive", action="store_true", help="folders below folders too; the tree is mirrored in -o")
-    add("--skip-existing", action="store_true", help="leave out pictures whose result exists")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--skip-existing", action="store_true", help="leave out pictures whose result exists")
+    existing.add_argument("--overwrite", action="store_true", help="replace results that exist")
     add("--tta", action="store_true", help="average over eight flips and turns: 8 times slower, a little better")
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument("--fp32", action="store_true", help="never compute in half precision")
     precision.add_argument("--bf16", action="store_true", help="features in bfloat16: much faster on CPUs that have it")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add("--threads", type=_threads, metavar="N", help="of the processor; default: as many as it has cores")
     add("--engine", default="torch", choices=ENGINES, help="what runs the network; default: torch")
     add("--allow-huge", action="store_true", help="open pictures above 89 megapixels, if you trust them")
     add("-v", "--verbose", action="store_true", help="say more, with tracebacks of unexpected errors")

@@ -1,21 +1,28 @@
-"""Which files a batch enlarges, and where each result goes."""
+"""Which files a batch enlarges, and where each result goes: never over an input, nor unasked over what is there."""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from prosr_lightning.errors import ConfigError, ImageError, ProSRError, StorageError
 from prosr_lightning.imaging.io import IMAGE_SUFFIXES
-from prosr_lightning.pictures.formats import FORMATS, check_fits
-from prosr_lightning.pictures.picture import read_size
+from prosr_lightning.pictures.formats import FORMATS, check_fits, check_opaque, format_of
+from prosr_lightning.pictures.picture import read_head, read_picture
 from prosr_lightning.upscale.sizes import Enlarged
 
 # What we look for in a folder; a file that is named is opened whatever its suffix
-CANDIDATE_SUFFIXES = IMAGE_SUFFIXES | {".gif", ".jp2", ".avif", ".jfif", ".apng", ".tga", ".pnm"}
+CANDIDATE_SUFFIXES = (
+    IMAGE_SUFFIXES
+    | FORMATS.keys()
+    | {".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpx", ".jfif", ".jpe", ".mpo", ".apng", ".tga", ".pnm", ".pbm"}
+)
+_DEFAULT_SUFFIX = re.compile(r"_x[\d.]+(_prosr[a-z_]*)?$")
 
 
 @dataclass(frozen=True)
@@ -28,10 +35,17 @@ class Enlargement:
 
 @dataclass
 class BatchPlan:
-    """The jobs of a batch, and what of it cannot be done, as (path, error)."""
+    """The jobs of a batch, and what is not among them.
+
+    Attributes:
+        jobs: In a fixed order.
+        failures: What cannot be done, as (path, error).
+        passed_over: How many files of folders are no pictures, by kind.
+    """
 
     jobs: list[Enlargement] = field(default_factory=list)
     failures: list[tuple[str, ProSRError]] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -41,110 +55,187 @@ class Naming:
     Attributes:
         output: A folder, or a file for a single picture; None writes beside each picture.
         suffix: Put after the stem, such as "_x4".
-        extension: "auto" for .png, or a suffix of `FORMATS` without the dot.
+        extension: "auto" for .png (.tif where there are several pages), "same" for that of the picture where we write
+            it, or a suffix of `FORMATS` without the dot.
+        first: Only the first frame or page is enlarged.
     """
 
     output: Path | None
     suffix: str
     extension: str = "auto"
+    first: bool = False
 
-    def target(self, source: Path, relative: Path) -> Path:
-        """Return the file for a picture that lies at `relative` below its input."""
-        ending = ".png" if self.extension == "auto" else f".{self.extension.lower().lstrip('.')}"
-        name = f"{source.stem}{self.suffix}{ending}"
+    def target(self, source: Path, relative: Path, *, with_old: bool = False) -> Path:
+        """Return the file for a picture that lies at `relative` below its input; `with_old` says `_jpg` in its name."""
+        old = source.suffix.lower()
+        ending = f".{self.extension}"
+        if self.extension in ("auto", "same"):
+            ending = source.suffix if self.extension == "same" and old in FORMATS else ".png"
+        if self.extension == "auto" and old in (".tif", ".tiff") and not self.first and _has_pages(source):
+            ending = ".tif"
+        name = f"{source.stem}{f'_{old[1:]}' if with_old else ''}{self.suffix}{ending}"
         return source.with_name(name) if self.output is None else self.output / relative.parent / name
+
+
+def _has_pages(source: Path) -> bool:
+    try:
+        return read_head(source, allow_huge=True).frames > 1
+    except ProSRError:
+        return False  # it is told when its turn comes
 
 
 def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> BatchPlan:
     """Find the pictures of a batch and name their results.
 
+    Below `naming.output` the tree of an input is mirrored; of several inputs, the tree below the folder that they
+    share. Where two pictures of a folder share a stem, the results say which is which: `photo_jpg_x4.png`.
+
     Args:
         inputs: Files, folders and patterns such as `photos/*.jpg`.
         naming: Where results go.
-        recursive: Look into folders below folders; the tree is mirrored below `naming.output`.
+        recursive: Look into folders below folders.
 
     Returns:
-        Jobs in a fixed order, without repetitions; inputs that hold no picture are among the failures.
+        Jobs without repetitions; inputs that hold no picture are among the failures, and pictures whose result would
+        be written over a picture of the batch or over another result.
 
     Raises:
         ConfigError: If `naming.output` is one file and there are several pictures.
     """
     plan, sources = BatchPlan(), dict[Path, Path]()
-    for given in inputs:
+    for text in inputs:
         try:
-            sources |= dict(_sources(given, naming, recursive=recursive))
+            sources |= dict.fromkeys(_sources(text, naming, plan.passed_over, recursive=recursive), _root(text))
         except ProSRError as error:
-            plan.failures.append((given, error))
+            plan.failures.append((text, error))
     output = naming.output
     if output is not None and output.suffix.lower() in FORMATS and not output.is_dir():
         if len(sources) > 1:
             raise ConfigError(
                 f"--output must be a folder for {len(sources)} pictures, got the file {output}; drop the suffix."
             )
-        plan.jobs = [Enlargement(source, output) for source in sources]
-        return plan
+        targets = dict.fromkeys(sources, output)
+    else:
+        targets = _targets(sources, naming)
+    originals = {_identity(source): source for source in sources}
     taken: dict[Path, Path] = {}
-    for source, relative in sources.items():
-        target = naming.target(source, relative)
-        if target in taken:
-            reason = (
-                f"{source} would be written over the result of {taken[target]}; choose another --suffix or --output."
-            )
-            plan.failures.append((str(source), StorageError(reason)))
+    for source, target in targets.items():
+        original = originals.get(_identity(target))
+        if original is not None:
+            which = "the picture itself" if original == source else f"{original}, a picture of this run"
+            reason = f"{target} must not be {which}; choose another --output or --suffix."
+        elif target in taken:
+            reason = f"{source} would be written over the result of {taken[target]}; choose another --output."
+        else:
+            taken[target] = source
+            plan.jobs.append(Enlargement(source, target))
             continue
-        taken[target] = source
-        plan.jobs.append(Enlargement(source, target))
+        plan.failures.append((str(source), StorageError(reason)))
     return plan
 
 
-def check_job(job: Enlargement, wanted: Enlarged, *, allow_huge: bool) -> tuple[tuple[int, int], tuple[int, int]]:
+def _targets(sources: dict[Path, Path], naming: Naming) -> dict[Path, Path]:
+    roots = {os.path.abspath(root) for root in sources.values()}
+    try:
+        shared = os.path.commonpath(roots) if roots else ""
+    except ValueError:  # on several drives
+        shared = ""
+    relative = {
+        source: Path(os.path.relpath(os.path.abspath(source), shared or os.path.abspath(root)))
+        for source, root in sources.items()
+    }
+    targets = {source: naming.target(source, place) for source, place in relative.items()}
+    shares = Counter(targets.values())
+    return {
+        source: naming.target(source, relative[source], with_old=True) if shares[target] > 1 else target
+        for source, target in targets.items()
+    }
+
+
+def _identity(path: Path) -> object:
+    """Return what is the same for two names of one file, be it there or not."""
+    try:
+        state = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    return state.st_dev, state.st_ino
+
+
+def check_job(
+    job: Enlargement, wanted: Enlarged, *, allow_huge: bool, overwrite: bool = False, first: bool = False
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return width and height of the picture and of its result, once all that can be known beforehand is in order.
+
+    Args:
+        job: Of a plan.
+        wanted: How large the result is to be.
+        allow_huge: See `read_picture`.
+        overwrite: The target may be there.
+        first: Only the first frame or page is enlarged.
 
     Raises:
         ConfigError: If the result would not be larger than the picture.
         ImageError: If the picture cannot be read or the format cannot hold the result.
-        StorageError: If the result would replace the picture itself, or something that is no file.
+        StorageError: If the result would replace something, or its folder cannot be written.
     """
     target = job.target
-    if target.exists() and os.path.samefile(job.source, target):
-        raise StorageError(f"{target} must not be the picture itself; choose another --output or --suffix.")
     if target.exists() and not target.is_file():
         raise StorageError(f"{target} must be a file, got a folder or a device; choose another --output.")
-    size = read_size(job.source, allow_huge=allow_huge)
+    if target.exists() and not overwrite:
+        raise StorageError(f"{target} must not be there yet; allow --overwrite, or leave it out by --skip-existing.")
+    head = read_head(job.source, allow_huge=allow_huge)
+    size = head.width, head.height
     try:
         result = wanted.of(*size)
     except ConfigError as error:
         raise ConfigError(f"{job.source}: {error}") from error
-    check_fits(target, *result)
+    check_fits(target, *result, frames=1 if first else head.frames)
+    if head.may_be_transparent and not format_of(target).alpha:
+        check_opaque(target, read_picture(job.source, allow_huge=allow_huge))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error.strerror}; choose another --output.") from error
+    if not os.access(target.parent, os.W_OK):
+        raise StorageError(f"{target.parent} must be a folder that can be written; choose another --output.")
     return size, result
 
 
-def _sources(given: str, naming: Naming, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
-    """Yield each picture of one input with its place below that input."""
-    path = Path(given).expanduser()
+def _root(text: str) -> Path:
+    """Return the folder below which the pictures of an input lie."""
+    path = Path(text).expanduser()
     if path.is_dir():
-        found = list(_in_folder(path, naming, recursive=recursive))
-        if not found:
+        return path
+    while glob.has_magic(str(path)) and not os.path.lexists(path):
+        path = path.parent
+    return path if path.is_dir() else path.parent
+
+
+def _sources(text: str, naming: Naming, passed_over: Counter[str], *, recursive: bool) -> Iterator[Path]:
+    """Yield each picture of one input."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        pictures = list(_in_folder(path, naming, passed_over, recursive=recursive))
+        if not pictures:
             hint = "check the folder" if recursive else "look below it with -r"
             raise ImageError(f"{path} must hold pictures, found none; {hint}.")
-        for source in found:
-            yield source, source.relative_to(path)
+        yield from pictures
     elif os.path.lexists(path):
-        yield path, Path(path.name)
-    elif glob.has_magic(given):
+        yield path
+    elif glob.has_magic(text):
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
-            raise ImageError(f"{given} must match pictures, found none; check the pattern.")
+            raise ImageError(f"{text} must match pictures, found none; check the pattern.")
         for match in matches:
             if Path(match).is_dir():
-                yield from _sources(match, naming, recursive=recursive) if recursive else ()
+                yield from _sources(match, naming, passed_over, recursive=recursive) if recursive else ()
             else:
-                yield Path(match), Path(Path(match).name)
+                yield Path(match)
     else:
         raise ImageError(f"{path} must be an image file or a folder, found nothing there; check the path.")
 
 
-def _in_folder(folder: Path, naming: Naming, *, recursive: bool) -> Iterator[Path]:
+def _in_folder(folder: Path, naming: Naming, passed_over: Counter[str], *, recursive: bool) -> Iterator[Path]:
     """Yield the pictures of a folder in order, each real folder once, whatever links point to it."""
     seen: set[str] = {os.path.realpath(naming.output)} if naming.output is not None else set()
     waiting = [folder]
@@ -159,17 +250,27 @@ def _in_folder(folder: Path, naming: Naming, *, recursive: bool) -> Iterator[Pat
         except OSError as error:
             raise ImageError(f"{current} cannot be looked into: {error.strerror}; check its permissions.") from error
         folders = [entry for entry in entries if entry.is_dir()]
-        names = {entry.stem for entry in entries if entry not in folders}
+        names = {name for entry in entries if entry not in folders for name in (entry.stem, _stem_with_old(entry))}
         for entry in entries:
-            picture = entry.suffix.lower() in CANDIDATE_SUFFIXES and not entry.name.startswith(".")
-            if picture and entry not in folders and not _is_own_result(entry, names, naming):
+            if entry in folders or entry.name.startswith("."):
+                continue
+            if entry.suffix.lower() not in CANDIDATE_SUFFIXES:
+                passed_over[entry.suffix.lower() or "no suffix"] += 1
+            elif _is_own_result(entry, names, naming):
+                passed_over["results of an earlier run"] += 1
+            else:
                 yield entry
         if recursive:
             waiting.extend(reversed(folders))
 
 
+def _stem_with_old(entry: Path) -> str:
+    return f"{entry.stem}_{entry.suffix[1:].lower()}"
+
+
 def _is_own_result(entry: Path, stems: set[str], naming: Naming) -> bool:
     """Tell `photo_x4.png` beside `photo.jpg`, which a second run must not enlarge again."""
-    if naming.output is not None or not naming.suffix:
+    if naming.output is not None:
         return False
-    return entry.stem.endswith(naming.suffix) and entry.stem.removesuffix(naming.suffix) in stems
+    of_this_run = entry.stem.removesuffix(naming.suffix) if naming.suffix else entry.stem
+    return any(stem != entry.stem and stem in stems for stem in (of_this_run, _DEFAULT_SUFFIX.sub("", entry.stem)))

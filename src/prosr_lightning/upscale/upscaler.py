@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,15 @@ from prosr_lightning.networks import SRNetwork, Trust, power_of_two
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
-from prosr_lightning.pictures.recoloring import PixelRows, Recoloring, WholePicture
+from prosr_lightning.pictures.recoloring import Recoloring
+from prosr_lightning.pictures.rows import PixelRows, WholePicture
 from prosr_lightning.upscale import ENGINES
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import Engine, TorchEngine
 from prosr_lightning.upscale.runtimes import ExportedEngine
 from prosr_lightning.upscale.sizes import Enlarged
+
+log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float], None]
 
@@ -76,8 +80,13 @@ class Upscaler:
             raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
         if engine != "torch":
             return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile)
-        network = load_network(name_or_path, trust=trust).network
-        return cls.from_network(network, device=device, precision=precision, tile=tile)
+        loaded = load_network(name_or_path, trust=trust)
+        if loaded.adversarial:
+            log.warning(
+                "%s is experimental: it draws detail that was not there, with dark rims on edges; look at the result.",
+                name_or_path,
+            )
+        return cls.from_network(loaded.network, device=device, precision=precision, tile=tile)
 
     @classmethod
     def from_network(
@@ -170,25 +179,23 @@ class Upscaler:
         Raises:
             ConfigError, ImageError, OutOfMemoryError: As `upscale`.
         """
-        work = self._begin(
-            WholePicture(picture.pixels), wanted, levels=levels, self_ensemble=self_ensemble, on_progress=on_progress
-        )
-        canvases = {scale: _canvas(size, picture.pixels) for scale, size in work.sizes.items()}
+        rows = self._rows(WholePicture(picture.pixels), wanted, levels, self_ensemble, on_progress)
+        canvases = {scale: _canvas(size, picture.pixels) for scale, size in rows.sizes.items()}
         done = dict.fromkeys(canvases, 0)
-        for scale, rows in work.bands():
-            canvases[scale][done[scale] : done[scale] + len(rows)] = rows
-            done[scale] += len(rows)
+        for scale, band in rows.of_levels():
+            canvases[scale][done[scale] : done[scale] + len(band)] = band
+            done[scale] += len(band)
         return [replace(picture, pixels=pixels) for pixels in canvases.values()]
 
-    def stream(
+    def rows(
         self,
         picture: PixelRows,
         wanted: Enlarged | float,
         *,
         self_ensemble: bool = False,
         on_progress: OnProgress | None = None,
-    ) -> Iterator[Pixels]:
-        """Enlarge a picture row by row: nothing is computed before it is asked for, and little is held.
+    ) -> PixelRows:
+        """Enlarge a picture row by row: nothing is computed before its rows are taken, and little is held.
 
         Args:
             picture: Its rows are read as they are needed.
@@ -197,23 +204,21 @@ class Upscaler:
             on_progress: As in `enlarge`.
 
         Returns:
-            The rows of the result `(h, W, C)` from top to bottom.
+            The rows of the result.
 
         Raises:
-            ConfigError, ImageError, OutOfMemoryError: As `upscale`.
+            ConfigError, ImageError: As `upscale`; taking the rows may raise OutOfMemoryError.
         """
-        work = self._begin(picture, wanted, levels=False, self_ensemble=self_ensemble, on_progress=on_progress)
-        return (rows for _, rows in work.bands())
+        return self._rows(picture, wanted, False, self_ensemble, on_progress)  # its one caller beside
 
-    def _begin(
+    def _rows(
         self,
         picture: PixelRows,
         wanted: Enlarged | float,
-        *,
         levels: bool,
         self_ensemble: bool,
         on_progress: OnProgress | None,
-    ) -> _Work:
+    ) -> _Rows:
         height, width, _ = picture.shape
         if not (height and width):
             raise ImageError(f"The picture must have at least one pixel, got {picture.shape}; leave it out.")
@@ -229,29 +234,35 @@ class Upscaler:
             on_progress=on_progress,
         )
         sizes = {scale: (height * scale, width * scale) for scale in chain.scales[:-1]} if levels else {}
-        return _Work(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)})
+        return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)})
 
 
-class _Work:
-    """One picture on its way: what is asked for is checked when it is made, and done when the bands are taken."""
+class _Rows:
+    """A picture that is enlarged while its rows are taken; follows `PixelRows`."""
 
     def __init__(self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]]) -> None:
         self.sizes = sizes
-        self._chain, self._recoloring = chain, Recoloring(picture, list(sizes.values()))
+        self.shape, self.dtype = (*sizes[chain.scales[-1]], picture.shape[-1]), picture.dtype
+        self._chain, self._picture = chain, picture
 
-    def bands(self) -> Iterator[tuple[int, Pixels]]:
+    def bands(self) -> Iterator[Pixels]:
+        """Yield the rows of the last level."""
+        return (band for _, band in self.of_levels())
+
+    def of_levels(self) -> Iterator[tuple[int, Pixels]]:
         """Yield the factor of a level and the next rows of it."""
-        rows = self._rows()
+        bands = self._merged()
         while True:
             with torch.inference_mode():  # not while the caller has the rows
-                following = next(rows, None)
+                following = next(bands, None)
             if following is None:
                 return
             yield following
 
-    def _rows(self) -> Iterator[tuple[int, Pixels]]:
-        for band in self._chain.bands(self._recoloring.planes, every_level=len(self.sizes) > 1):
-            for rows in self._recoloring.merge(band.rows, self.sizes[band.scale]):
+    def _merged(self) -> Iterator[tuple[int, Pixels]]:
+        recoloring = Recoloring(self._picture, list(self.sizes.values()))
+        for band in self._chain.bands(recoloring.planes, every_level=len(self.sizes) > 1):
+            for rows in recoloring.merge(band.rows, self.sizes[band.scale]):
                 yield band.scale, rows
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import html
+import logging
 import os
+import re
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -25,13 +27,15 @@ from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.weights import released_names
+from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.pictures.formats import write_picture
-from prosr_lightning.pictures.picture import read_picture, read_size
+from prosr_lightning.pictures.picture import in_8_bits, read_picture, read_size
 from prosr_lightning.upscale.upscaler import Upscaler
 
 SCALES = (2, 4, 8, 16)
 MOST_MEGAPIXELS = 64  # as much as browsers show without trouble; the command line has no limit
+_SHOWN = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".avif", ".bmp", ".apng")  # what browsers show
+_PREVIEW = ".preview.png"
 _A_DAY = 86400  # seconds; then uploads and results are removed from a server that runs on
 
 OnProgress = Callable[[float], None]
@@ -136,10 +140,6 @@ def choices(model: str | None = None) -> dict[str, str]:
 def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upscaler.from_pretrained) -> Any:  # noqa: ANN401  # gradio is optional
     """Return the page, a `gradio.Blocks`; its files go to the folder that GRADIO_TEMP_DIR names.
 
-    Args:
-        models: See `choices`.
-        load: Loads one of them.
-
     Raises:
         MissingDependencyError: If gradio is not installed.
     """
@@ -151,8 +151,10 @@ def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upsc
                 picture = gr.Image(type="filepath", image_mode=None, sources=["upload", "clipboard"], label="Picture")
                 # gradio would open the file; read_picture reads more formats and has clearer messages
                 picture.preprocess = lambda payload: payload.path if payload else None
+                original = gr.State()  # of a picture that browsers cannot show, of which a preview is on show
+                picture.upload(_preview, picture, [picture, original])
                 scale = gr.Radio([(f"{scale}x", scale) for scale in SCALES], value=4, label="Scale")
-                model = gr.Dropdown(list(models), value=next(iter(models)), label="Model")
+                model = gr.Dropdown([(_label(name), name) for name in models], value=next(iter(models)), label="Model")
                 button = gr.Button("Enlarge", variant="primary")
             with gr.Column(scale=2, min_width=300):
                 slider = gr.ImageSlider(
@@ -160,8 +162,14 @@ def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upsc
                 )
                 facts = gr.Markdown()
                 download = gr.DownloadButton("Download PNG", interactive=False)
-        button.click(_handler(gr, models, load), [picture, scale, model], [slider, download, facts], api_name="enlarge")
+        button.click(
+            _handler(gr, models, load), [picture, scale, model, original], [slider, download, facts], api_name="enlarge"
+        )
     return page
+
+
+def _label(name: str) -> str:
+    return f"{name} (experimental)" if name in released_names() and load_network(name).adversarial else name
 
 
 def _handler(gr: Any, models: Mapping[str, str], load: Callable[[str], Upscaler]) -> _Enlarge:  # noqa: ANN401
@@ -169,19 +177,60 @@ def _handler(gr: Any, models: Mapping[str, str], load: Callable[[str], Upscaler]
     kept = lru_cache(maxsize=2)(load)
     bar = gr.Progress()
 
-    def enlarge(source: str | None, scale: int, model: str, progress: Any = bar) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+    def enlarge(
+        source: str | None,
+        scale: int,
+        model: str,
+        original: str | None = None,
+        progress: Any = bar,  # noqa: ANN401  # gradio is optional
+    ) -> Iterator[tuple[Any, ...]]:
+        if source is not None and original is not None and source.endswith(_PREVIEW):
+            source = original
+        yield None, gr.DownloadButton(value=None, interactive=False), ""  # what failed shows no earlier result
         try:
             if source is None:
                 raise ImageError("There must be a picture to enlarge, found none; drop one on the left.")
-            with tempfile.TemporaryDirectory() as folder:  # until gradio has copied the files
+            with _warning(gr), tempfile.TemporaryDirectory() as folder:  # until gradio has copied the files
                 result = compare(Path(source), scale, kept(models[model]), Path(folder), on_progress=progress)
                 files = str(result.bicubic), str(result.enlarged)
                 yield files, gr.DownloadButton(value=files[1], interactive=True), f"{result.facts}, {model}"
         except ProSRError as error:
-            text = str(error).replace(str(source), Path(source or "").name)  # not the path on the server
-            raise gr.Error(html.escape(text, quote=False), duration=None, print_exception=False) from error
+            raise gr.Error(
+                html.escape(_without_folders(str(error)), quote=False), duration=None, print_exception=False
+            ) from error
 
     return enlarge
+
+
+def _preview(source: str) -> tuple[str, str]:
+    """Return a picture that browsers can show, and the one that was uploaded."""
+    if Path(source).suffix.lower() in _SHOWN:
+        return source, source
+    try:
+        picture = read_picture(source)
+    except ProSRError:
+        return source, source  # it is told when it is to be enlarged
+    preview = Path(source).with_suffix(_PREVIEW)
+    write_picture(preview, in_8_bits(picture))
+    return str(preview), source
+
+
+@contextmanager
+def _warning(gr: Any) -> Iterator[None]:  # noqa: ANN401  # gradio is optional
+    """Show on the page what is said of a picture."""
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: gr.Warning(html.escape(_without_folders(record.getMessage())))  # type: ignore[method-assign]
+    logger = logging.getLogger("prosr_lightning")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def _without_folders(text: str) -> str:
+    """Leave out the folders of paths on the server."""
+    return re.sub(r"(?:/[^/\s]+)+/", "", text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,26 +11,28 @@ import torch.nn.functional as F
 from PIL import Image
 
 from prosr_lightning.data import cache as cache_module
-from prosr_lightning.data.cache import load_luminance
+from prosr_lightning.data.cache import load_photographs
 from prosr_lightning.errors import DataError, StorageError
+from prosr_lightning.imaging.color import rgb_to_luminance
+from prosr_lightning.imaging.io import read_rgb
 
 
 def test_stores_the_rounded_studio_luminance(tmp_path):
     path = tmp_path / "two.png"
     Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0]]], dtype=np.uint8)).save(path)
 
-    (entry,) = load_luminance(tmp_path / "cache", [path])
+    (entry,) = load_photographs(tmp_path / "cache", [path])
 
     assert (entry.height, entry.width) == (1, 3)
-    assert entry.open().tolist() == [[16, 235, 81]]  # 16 + 65.481 = 81.5 - 0.019
+    assert entry.open().tolist() == [[[16, 235, 81]]]  # 16 + 65.481 = 81.5 - 0.019
 
 
 def test_decodes_once_and_again_after_a_change(tmp_path, photographs, monkeypatch):
     paths = photographs((8, 12), (10, 6))
     decoded: list[Path] = []
     original = cache_module._decode
-    monkeypatch.setattr(cache_module, "_decode", lambda path: (decoded.append(path), original(path))[1])
-    store = partial(load_luminance, tmp_path / "cache", workers=1)
+    monkeypatch.setattr(cache_module, "_decode", lambda path, color: (decoded.append(path), original(path, color))[1])
+    store = partial(load_photographs, tmp_path / "cache", workers=1)
 
     first = store(paths)
     store(paths)
@@ -43,18 +45,30 @@ def test_decodes_once_and_again_after_a_change(tmp_path, photographs, monkeypatc
     assert [(one.height, one.width) for one in again] == [(8, 12), (10, 6)]
 
 
+def test_color_is_kept_beside_luminance_where_it_is_asked_for(tmp_path, photographs):
+    paths = photographs((20, 30))
+    store = partial(load_photographs, tmp_path / "cache", paths, shrink=[0.5])
+    luminance, rgb = store(), store(color=True)
+    assert store() == luminance, "one does not stand in the other's way"
+    assert [entry.open().shape for entry in luminance] == [(1, 20, 30), (1, 10, 15)]
+    assert [entry.open().shape for entry in rgb] == [(3, 20, 30), (3, 10, 15)]
+    assert np.array_equal(rgb[0].open().transpose(1, 2, 0), read_rgb(paths[0]))
+    expected = rgb_to_luminance(torch.from_numpy(rgb[0].open().copy()).float() / 255).mul(255).round()
+    assert np.array_equal(luminance[0].open(), expected.numpy())
+
+
 def test_copies_are_the_antialiased_bicubic_of_the_photograph(tmp_path, photographs):
     paths = photographs((40, 60), (33, 21))
-    large, narrow, half, small, quarter = load_luminance(tmp_path / "cache", paths, min_side=10, shrink=[0.5, 0.25])
+    large, narrow, half, small, quarter = load_photographs(tmp_path / "cache", paths, min_side=10, shrink=[0.5, 0.25])
 
     assert [(one.height, one.width) for one in (large, narrow, half)] == [(40, 60), (33, 21), (20, 30)]
     assert (small.source, small.height, small.width) == (paths[1], 16, 10)
     assert (quarter.source, quarter.height, quarter.width) == (paths[0], 10, 15)  # the other would be 8 by 5
-    image = torch.from_numpy(large.open().copy())[None, None].double()
+    image = torch.from_numpy(large.open().copy())[None].double()
     expected = F.interpolate(image, scale_factor=0.5, mode="bicubic", antialias=True)[0, 0]
     assert np.abs(half.open() - expected.numpy()).max() < 0.51
     written = half.file.stat().st_mtime_ns
-    assert load_luminance(tmp_path / "cache", paths, min_side=10, shrink=[0.5, 0.25])[2] == half
+    assert load_photographs(tmp_path / "cache", paths, min_side=10, shrink=[0.5, 0.25])[2] == half
     assert half.file.stat().st_mtime_ns == written
 
 
@@ -66,7 +80,7 @@ def test_reports_every_bad_image_at_once(tmp_path, photographs):
     truncated.write_bytes(good.read_bytes()[:200])
 
     with pytest.raises(DataError) as caught:
-        load_luminance(tmp_path / "cache", [good, small, text, truncated], min_side=16)
+        load_photographs(tmp_path / "cache", [good, small, text, truncated], min_side=16)
 
     message = str(caught.value)
     assert "3 of 4" in message
@@ -79,7 +93,7 @@ def test_reports_every_bad_image_at_once(tmp_path, photographs):
 def test_skips_bad_images_when_told_to(tmp_path, photographs, caplog):
     good, small = photographs((32, 32), (3, 3))
 
-    entries = load_luminance(tmp_path / "cache", [small, good], min_side=16, on_bad_image="skip")
+    entries = load_photographs(tmp_path / "cache", [small, good], min_side=16, on_bad_image="skip")
 
     assert [entry.source for entry in entries] == [good]
     assert str(small) in caplog.text
@@ -87,13 +101,13 @@ def test_skips_bad_images_when_told_to(tmp_path, photographs, caplog):
 
 def test_refuses_to_train_on_nothing(tmp_path, photographs):
     with pytest.raises(DataError, match="at least one usable image, got none"):
-        load_luminance(tmp_path / "cache", photographs((3, 3)), min_side=16, on_bad_image="skip")
+        load_photographs(tmp_path / "cache", photographs((3, 3)), min_side=16, on_bad_image="skip")
 
 
 @pytest.mark.parametrize("damage", [b"\x93NUMPY", b"", b"text"])
 def test_decodes_a_damaged_entry_again(tmp_path, photographs, damage):
     paths = photographs((8, 8))
-    store = partial(load_luminance, tmp_path / "cache")
+    store = partial(load_photographs, tmp_path / "cache")
     (entry,) = store(paths)
     expected = entry.open().copy()
     entry.file.write_bytes(damage)
@@ -107,7 +121,7 @@ def test_an_unwritable_cache_is_one_clear_error(tmp_path, photographs):
     (tmp_path / "occupied").write_text("a file where the cache should be")
 
     with pytest.raises(StorageError, match="cannot be written"):
-        load_luminance(tmp_path / "occupied" / "cache", photographs((8, 8)))
+        load_photographs(tmp_path / "occupied" / "cache", photographs((8, 8)))
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path, photographs, monkeypatch):
@@ -117,13 +131,13 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, photographs, monkeypatch
     monkeypatch.setattr(cache_module.np, "save", full)
 
     with pytest.raises(StorageError, match="No space left"):
-        load_luminance(tmp_path / "cache", photographs((8, 8)))
+        load_photographs(tmp_path / "cache", photographs((8, 8)))
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_progress_counts_every_photograph(tmp_path, photographs):
     seen: list[tuple[int, int]] = []
-    load_luminance(
+    load_photographs(
         tmp_path / "cache", photographs((8, 8), (8, 8)), progress=lambda done, total: seen.append((done, total))
     )
     assert seen == [(1, 2), (2, 2)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from soft import Soft
 
-from prosr_lightning.data.cache import load_luminance
+from prosr_lightning.data.cache import load_photographs
 from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, PatchLoader, Position, fit_position
 from prosr_lightning.imaging.degradation import Bicubic, patch_margin
 from prosr_lightning.imaging.pyramid import level_pyramid
@@ -19,7 +19,7 @@ START: Position = {"epoch": 0, "batch": 0}
 @pytest.fixture
 def make_batches(tmp_path, photographs):
     def make(*sizes, crop=16, scale=4, batch_size=6, seed=1, margin=None):
-        images = load_luminance(tmp_path / "cache", photographs(*sizes))
+        images = load_photographs(tmp_path / "cache", photographs(*sizes))
         margin = margin or patch_margin(scale)
         return PatchBatches(images=images, crop=crop, scale=scale, margin=margin, batch_size=batch_size, seed=seed)
 
@@ -31,7 +31,7 @@ def make_batches(tmp_path, photographs):
 def test_lr_of_a_patch_is_the_patch_of_the_whole_images_lr(make_batches, scale, degradation):
     margin = degradation.margin(scale)
     batches = make_batches((53, 47), crop=16, scale=scale, batch_size=40, margin=margin)
-    whole = torch.from_numpy(batches.images[0].open().copy())[None, None].double() / 255
+    whole = torch.from_numpy(batches.images[0].open().copy())[None].double() / 255
     height, width = (side // scale * scale for side in whole.shape[-2:])
     whole = whole[..., :height, :width]
     levels = [2**level for level in range(1, scale.bit_length())]
@@ -44,7 +44,7 @@ def test_lr_of_a_patch_is_the_patch_of_the_whole_images_lr(make_batches, scale, 
 
     positions = set()
     for number, patch in enumerate(patches[:, 0, margin:-margin, margin:-margin].numpy()):
-        found = _positions(batches.images[0].open()[:height, :width], patch, scale)
+        found = _positions(batches.images[0].open()[0, :height, :width], patch, scale)
         assert found, "the patch lies on the grid of the whole image"
         top, left = found[0]
         positions.add((top, left))
@@ -72,7 +72,7 @@ def test_every_aligned_position_is_reached_and_no_other(make_batches):
     # 3 x 2 positions in the first image, 1 in the second: a seventh each
     counts = np.zeros(7, dtype=int)
     margin = patch_margin(4)
-    images = [image.open() for image in batches.images]
+    images = [image.open()[0] for image in batches.images]
     for number in range(5):
         for patch in batches[BatchKey(0, number)][0][:, 0, margin:-margin, margin:-margin].numpy():
             places = [(0, *place) for place in _positions(images[0], patch, 4)]

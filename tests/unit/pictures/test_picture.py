@@ -6,8 +6,10 @@ import io
 import logging
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -16,7 +18,15 @@ from PIL import Image, ImageCms, ImageOps
 from prosr_lightning.errors import ImageError, StorageError
 from prosr_lightning.pictures.formats import check_fits, write_picture
 from prosr_lightning.pictures.metadata import Metadata
-from prosr_lightning.pictures.picture import Picture, from_pil, in_8_bits, read_picture, read_size
+from prosr_lightning.pictures.picture import (
+    Picture,
+    from_pil,
+    in_8_bits,
+    read_frames,
+    read_picture,
+    read_size,
+    to_pil,
+)
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -274,3 +284,66 @@ def test_nothing_is_left_half_written(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(StorageError, match="No space left"):
         write_picture(tmp_path / "a.png", Picture(np.zeros((2, 2, 3), np.uint8)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pil_image_that_is_cut_short_raises_our_error(tmp_path: Path) -> None:
+    Image.effect_noise((200, 200), 60).convert("RGB").save(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    with pytest.raises(ImageError, match="The image cannot be read as an image: image file is truncated"):
+        from_pil(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
+def test_a_pil_result_carries_exif_with_its_own_size_and_no_orientation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[271], exif[274] = "A maker", 6
+    exif.get_ifd(0x8769)[0xA002] = 13
+    Image.new("RGB", (13, 9)).save(tmp_path / "a.jpg", exif=exif, dpi=(300, 300), icc_profile=SRGB)
+    picture = from_pil(Image.open(tmp_path / "a.jpg"))
+    result = to_pil(replace(picture, pixels=picture.pixels.repeat(2, 0).repeat(2, 1)))
+    assert result.size == (18, 26)
+    assert result.getexif()[271] == "A maker"
+    assert 274 not in result.getexif()
+    assert result.getexif().get_ifd(0x8769)[0xA002] == 18
+    assert result.info["dpi"] == (300, 300)
+    assert result.info["icc_profile"] == SRGB
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("kind", ["jp2", "avif", "jxl", "ppm", "png"])
+def test_more_than_8_bits_are_kept_where_pillow_would_cut_them(
+    tmp_path: Path, rng: np.random.Generator, kind: str, channels: int
+) -> None:
+    pixels, path = random_pixels(rng, channels), tmp_path / f"a.{kind}"
+    bits, step = (10, 90) if kind == "avif" else (12, 9) if kind == "jp2" else (16, 0)  # of 65535
+    coded = pixels >> (16 - bits)
+    if kind == "ppm":
+        if channels == 4:
+            pytest.skip("PPM has no alpha")
+        path.write_bytes(b"P6\n13 9\n65535\n" + pixels.astype(">u2").tobytes())
+    elif kind == "jxl":
+        pytest.importorskip("pillow_jxl")
+        path.write_bytes(imagecodecs.jpegxl_encode(coded, lossless=True))
+    elif kind == "jp2":
+        path.write_bytes(imagecodecs.jpeg2k_encode(coded, level=0, reversible=True, bitspersample=bits))
+    elif kind == "avif":
+        path.write_bytes(imagecodecs.avif_encode(coded, level=100, bitspersample=bits))
+    else:
+        path.write_bytes(imagecodecs.png_encode(coded))
+    read = read_picture(path).pixels
+    assert read.dtype == np.uint16
+    assert read.shape == pixels.shape
+    expected = np.rint(coded * (65535 / (2**bits - 1)))
+    assert np.abs(read - expected).max() <= step
+
+
+def test_an_animation_of_16_bits_is_not_read_as_one_picture(tmp_path: Path) -> None:
+    frames = [Image.new("I;16", (6, 5), value) for value in (1000, 60000)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    assert [int(frame.pixels[0, 0, 0]) for frame in read_frames(tmp_path / "a.png")] == [1000, 60000]
+
+
+def test_a_profile_is_applied_where_the_format_cannot_keep_it(tmp_path: Path) -> None:
+    primaries = (0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # sRGB's
+    linear = imagecodecs.cms_profile("rgb", gamma=1.0, whitepoint=(0.3127, 0.329, 1.0), primaries=primaries)
+    write_picture(tmp_path / "a.gif", Picture(np.full((4, 4, 3), 128, np.uint8), linear))
+    assert abs(int(read_picture(tmp_path / "a.gif").pixels[0, 0, 1]) - 188) <= 2  # sRGB's curve at 0.5

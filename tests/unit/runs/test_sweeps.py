@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from prosr_lightning.errors import DataError
+from prosr_lightning.imaging.io import write_json
 from prosr_lightning.networks import Generator, LapSRN
 from prosr_lightning.runs import folder as run_folder
 from prosr_lightning.runs import sweeps
@@ -17,7 +18,7 @@ from prosr_lightning.train.identity import run_name
 
 def begin(sweep: Path, number: int, *overrides: str) -> Path:
     folder = sweep / str(number)
-    sweeps.write_json(folder / sweeps.JOB, {"overrides": list(overrides), "configuration": {}})
+    write_json(folder / sweeps.JOB, {"overrides": list(overrides), "configuration": {}})
     return folder
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, MissingDependencyError
 from prosr_lightning.networks import Generator
-from prosr_lightning.upscale.engines import choose_device
+from prosr_lightning.upscale import engines
+from prosr_lightning.upscale.engines import TorchEngine, choose_device
 from prosr_lightning.upscale.upscaler import Upscaler
 
 
@@ -101,3 +105,33 @@ def test_engines_that_are_unknown_or_missing_are_named(tmp_path: Path, monkeypat
 
 def test_the_automatic_device_is_there() -> None:
     assert torch.zeros(1, device=choose_device("auto")).sum().item() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows starts processes anew")
+def test_a_forked_process_computes_on() -> None:
+    """It runs in a process of its own: this one may have threads."""
+    script = """
+import os, sys, torch, numpy as np
+from prosr_lightning.networks import Generator
+from prosr_lightning.upscale.upscaler import Upscaler
+torch.set_num_threads(2)
+upscaler = Upscaler.from_network(Generator(depth=1, channels=16), device="cpu")
+image = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
+before = upscaler.upscale(image, 2)
+child = os.fork()
+if not child:
+    os._exit(0 if np.abs(upscaler.upscale(image, 2).astype(int) - before).max() <= 1 else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 0  # it would hang
+
+
+def test_bfloat16_without_instructions_for_it_becomes_float32(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engines, "_has_bfloat16", lambda: False)
+    assert TorchEngine(lively(), device="cpu", precision="bfloat16").precision == "float32"
+    assert "no bfloat16 instructions" in caplog.text
+    monkeypatch.setattr(engines, "_has_bfloat16", lambda: True)
+    assert TorchEngine(lively(), device="cpu", precision="bfloat16").precision == "bfloat16"

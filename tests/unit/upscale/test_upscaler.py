@@ -19,7 +19,8 @@ from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks import DirectNetwork, Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.pictures.picture import Picture
-from prosr_lightning.pictures.recoloring import Recoloring, WholePicture
+from prosr_lightning.pictures.recoloring import Recoloring
+from prosr_lightning.pictures.rows import WholePicture
 from prosr_lightning.upscale.engines import Streamed
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -84,9 +85,12 @@ def test_a_stream_is_the_whole_picture_in_rows(upscaler: Upscaler) -> None:
                 read.append(top)
                 yield image[top : top + 7]
 
-    rows = upscaler.stream(Rows(), 4)
-    assert read == [0]  # not all is opaque
+    enlarged = upscaler.rows(Rows(), 4)
+    assert (enlarged.shape, enlarged.dtype) == ((200, 72, 4), np.uint8)
+    rows = enlarged.bands()
+    assert read == []
     first = next(rows)
+    assert read[0] == 0  # not all is opaque
     assert read[1:] == list(range(0, 21, 7))  # as many rows as the first tile sees
     assert np.array_equal(np.concatenate([first, *rows]), upscaler.upscale(image, 4))
 
@@ -296,3 +300,10 @@ def test_an_error_in_bands_that_is_not_about_memory_is_raised(monkeypatch: pytes
     monkeypatch.setattr(upscaler.engine, "streamed", lambda *_, **__: Streamed(broken, rows=9, ahead=0))
     with pytest.raises(RuntimeError, match="size mismatch"):
         upscaler.upscale(np.zeros((9, 9), np.uint8), 2)
+
+
+def test_only_the_experimental_network_comes_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    Upscaler.from_pretrained("prosrn_light")
+    assert not caplog.records
+    Upscaler.from_pretrained("prosrgan")
+    assert "prosrgan is experimental" in caplog.text

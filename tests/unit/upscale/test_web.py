@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.errors import CheckpointError, ImageError, MissingDependencyError
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks import Generator
@@ -92,13 +93,19 @@ def test_a_file_that_is_no_picture_is_named(upscaler: Upscaler, tmp_path: Path) 
 
 
 def test_what_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "released_names", lambda: ("abc", "prosrgan", "prosrn"))
-    assert list(web.choices()) == ["prosrn", "abc", "prosrgan"]
-    assert list(web.choices("prosrgan")) == ["prosrgan", "prosrn", "abc"]
+    monkeypatch.setattr(web, "released_names", lambda: ("abc", "prosrgan", DEFAULT_MODEL))
+    assert list(web.choices()) == [DEFAULT_MODEL, "abc", "prosrgan"]
+    assert list(web.choices("prosrgan")) == ["prosrgan", DEFAULT_MODEL, "abc"]
     assert next(iter(web.choices("runs/best.ckpt").items())) == ("best.ckpt", "runs/best.ckpt")
     monkeypatch.setattr(web, "released_names", lambda: ())
     with pytest.raises(CheckpointError, match="name a file with --model"):
         web.choices()
+
+
+def test_the_experimental_network_is_offered_as_such() -> None:
+    labels = {name: web._label(name) for name in web.choices()}
+    assert labels.pop("prosrgan") == "prosrgan (experimental)"
+    assert all(label == name for name, label in labels.items())
 
 
 def test_without_gradio_the_remedy_is_named(
@@ -120,3 +127,58 @@ def test_without_gradio_the_remedy_is_named(
 def test_a_wrong_model_is_told_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     assert web.main(["--model", "nonsense"]) == 1
     assert capsys.readouterr().err.startswith("error: 'nonsense' must be released weights or a file")
+
+
+class FakeGradio:
+    """What the handler needs of gradio."""
+
+    class Error(Exception):
+        def __init__(self, message: str, **_: object) -> None:
+            super().__init__(message)
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def Warning(self, text: str) -> None:  # noqa: N802
+        self.warnings.append(text)
+
+    def Progress(self) -> None:  # noqa: N802
+        return None
+
+    def DownloadButton(self, **arguments: object) -> dict[str, object]:  # noqa: N802
+        return arguments
+
+
+def test_a_failed_picture_shows_no_earlier_result_and_warnings_reach_the_page(
+    upscaler: Upscaler, tmp_path: Path
+) -> None:
+    gradio = FakeGradio()
+    enlarge = web._handler(gradio, {"tiny": "tiny"}, lambda _: upscaler)
+    nothing = (None, {"value": None, "interactive": False}, "")
+    (tmp_path / "notes.png").write_text("no picture")
+    steps = enlarge(str(tmp_path / "notes.png"), 2, "tiny", None, lambda share: None)
+    assert next(steps) == nothing
+    with pytest.raises(FakeGradio.Error, match="^notes.png must be an image"):
+        next(steps)
+    Image.new("CMYK", (8, 8)).save(tmp_path / "inks.tif")
+    steps = enlarge(str(tmp_path / "inks.tif"), 2, "tiny", None, lambda share: None)
+    assert next(steps) == nothing
+    (_, enlarged), button, facts = next(steps)
+    assert Path(enlarged).name == "inks_x2.png"
+    assert button["interactive"]
+    assert facts.endswith("tiny")
+    assert gradio.warnings == ["inks.tif is CMYK and becomes sRGB; what sRGB does not hold is clipped."]
+
+
+def test_a_picture_that_browsers_cannot_show_has_a_preview_and_is_enlarged_itself(
+    upscaler: Upscaler, tmp_path: Path
+) -> None:
+    deep = np.arange(72, dtype=np.uint16).reshape(9, 8) * 900
+    Image.fromarray(deep).save(tmp_path / "deep.tif")
+    preview, original = web._preview(str(tmp_path / "deep.tif"))
+    assert pixels(Path(preview)).dtype == np.uint8
+    enlarge = web._handler(FakeGradio(), {"tiny": "tiny"}, lambda _: upscaler)
+    _, (files, *_) = enlarge(preview, 2, "tiny", original, lambda share: None)
+    assert files[1].endswith("deep_x2.png")
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    assert web._preview(str(tmp_path / "a.png")) == (str(tmp_path / "a.png"),) * 2

@@ -116,10 +116,6 @@ def differing_keys(jobs: Sequence[TrainedRun]) -> list[str]:
 def group_jobs(jobs: Sequence[TrainedRun], keys: Sequence[str]) -> list[Configuration]:
     """Put the jobs that differ by their seed alone together, in the order of their first.
 
-    Args:
-        jobs: The jobs.
-        keys: In which they differ.
-
     Returns:
         The configurations. Where more than `IN_LABEL` keys differ, a label is the name that the training gave the run.
         Without a difference, jobs of the same name (but for their seed) belong together.

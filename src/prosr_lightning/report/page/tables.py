@@ -70,12 +70,7 @@ def runs_table(configurations: Sequence[Configuration], keys: Sequence[str], *, 
 
 
 def scores_table(configurations: Sequence[Configuration], numbers: Sequence[int]) -> Table:
-    """Lay out PSNR, SSIM and gain over bicubic of configurations that were scored alike.
-
-    Args:
-        configurations: Scored by one convention; each was scored.
-        numbers: Of their colours.
-    """
+    """Lay out PSNR, SSIM and gain over bicubic of configurations that were scored alike."""
     runs = [run for configuration in configurations if (run := configuration.mean_run()) is not None]
     bicubic = bicubic_run(configurations)
     references = {} if bicubic is None else bicubic.scores

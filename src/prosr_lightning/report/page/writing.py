@@ -6,7 +6,6 @@ import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from markupsafe import Markup
 
 from prosr_lightning import __version__
 from prosr_lightning.errors import ConfigError, ProSRError
-from prosr_lightning.imaging.io import atomic_path
+from prosr_lightning.imaging.io import write_file
 from prosr_lightning.metrics.protocol import PAPER
 from prosr_lightning.report.page.configurations import Configuration, convention, differing_keys, group_jobs
 from prosr_lightning.report.page.figures import comparable_metrics, draw_figures
@@ -26,7 +25,7 @@ from prosr_lightning.runs.log import VAL
 from prosr_lightning.runs.record import FILE_NAME
 from prosr_lightning.runs.trained import TrainedRun, read_folders
 from prosr_lightning.runs.training import HYDRA
-from prosr_lightning.tables import Column
+from prosr_lightning.tables import groups
 
 _HERE = Path(__file__).parent
 
@@ -76,8 +75,7 @@ def write_page(
         **draw_figures(configurations, alike[0] if alike else ([], []), metrics, images, (dataset, scale)),
     }
     html = _environment().get_template("page.html.j2").render(context)
-    with atomic_path(out) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_file(out, html)
     return out
 
 
@@ -87,15 +85,11 @@ def _environment() -> Environment:
     )
     for name in ("page.css", "page.js"):
         environment.globals[name.replace(".", "_")] = Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704  # ours
-    environment.filters["groupby_in_order"] = _by_group
+    environment.filters["groups"] = groups
     environment.filters["names"] = _names
     environment.filters["svg"] = Markup  # matplotlib's, which escapes what it writes
     environment.filters["data_url"] = _data_url
     return environment
-
-
-def _by_group(columns: Sequence[Column]) -> list[tuple[str, list[Column]]]:
-    return [(name, list(members)) for name, members in groupby(columns, key=lambda column: column.group)]
 
 
 def _names(drawings: Sequence[Drawing]) -> list[tuple[int, str]]:

@@ -1,0 +1,48 @@
+"""`-` as a picture on standard input or output."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from prosr_lightning.errors import ConfigError, StorageError
+
+PIPE = "-"
+
+
+@contextmanager
+def piped(inputs: Sequence[str], output: Path | None, extension: str) -> Iterator[tuple[list[str], Path | None]]:
+    """Put what comes through a pipe into a file, and the file of the result onto standard output in the end.
+
+    Args:
+        inputs: Files, folders and patterns; "-" is standard input.
+        output: A file or a folder; "-" is standard output.
+        extension: Of the result there, "auto" and "same" stand for PNG.
+
+    Yields:
+        Inputs and output as files.
+
+    Raises:
+        ConfigError: If a picture comes through a pipe and none says where it goes.
+        StorageError: If the reader of standard output went away.
+    """
+    if PIPE in inputs and output is None:
+        raise ConfigError("--output must say where a picture from standard input goes, got none; -o - writes it out.")
+    with tempfile.TemporaryDirectory(prefix="prosr-") as folder:
+        source = Path(folder) / "stdin"
+        if PIPE in inputs:
+            source.write_bytes(sys.stdin.buffer.read())
+        ending = "png" if extension in ("auto", "same") else extension
+        target = Path(folder) / f"stdout.{ending}" if output == Path(PIPE) else output
+        yield [str(source) if text == PIPE else text for text in inputs], target
+        if output == Path(PIPE) and target is not None and target.is_file():
+            try:
+                with target.open("rb") as file:
+                    shutil.copyfileobj(file, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+            except BrokenPipeError as error:
+                raise StorageError("Standard output must be read to its end, but its reader went away.") from error

@@ -1,0 +1,247 @@
+"""`prosr-upscale`: names that cannot clash, originals that stay, formats, animations, pages and pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from awkward_pictures import Run, content, picture, saved, size_of, tiny_weights
+from PIL import Image, JpegImagePlugin
+
+from prosr_lightning import DEFAULT_MODEL, upscale
+from prosr_lightning.pictures import picture as reading
+from prosr_lightning.upscale.upscaler import Upscaler
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture
+def run(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return Run(weights, capsys)
+
+
+def files(folder: str = ".") -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("output", [(), ("-o", ".")])
+def test_two_pictures_of_one_stem_have_a_result_each_and_stay_as_they_are(run: Run, output: tuple[str, ...]) -> None:
+    saved("photo.jpg")()
+    saved("photo.png")()
+    before = {name: Path(name).read_bytes() for name in files()}
+    assert run("-i", ".", *output, "-s", "2")[0] == 0
+    assert run("-i", "photo.jpg", "photo.png", *output, "-s", "2", "--suffix", "")[0] == 0
+    assert {name: Path(name).read_bytes() for name in before} == before
+    assert set(files()) - set(before) == {"photo_jpg.png", "photo_png.png", "photo_jpg_x2.png", "photo_png_x2.png"}
+
+
+def test_a_result_never_replaces_a_picture_of_the_run_nor_a_file_that_is_there(run: Run) -> None:
+    saved("photo.jpg")()
+    saved("photo.png")()
+    saved("photo_jpg.png")()
+    os.link("photo.png", "linked.png")
+    before = {name: Path(name).read_bytes() for name in files()}
+    code, _, errors = run("-i", "photo.jpg", "--suffix", "")
+    assert code == 1
+    assert "photo.png must not be there yet" in errors
+    code, _, errors = run("-i", ".", "-o", ".", "-s", "2", "--suffix", "", "--overwrite")
+    assert code == 1
+    assert "photo_jpg.png must not be photo_jpg.png, a picture of this run" in errors.replace("./", "")
+    code, _, errors = run("-i", "photo.png", "-o", "linked.png", "-s", "2", "--overwrite")
+    assert code == 1
+    assert "linked.png must not be the picture itself" in errors
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_patterns_and_several_folders_keep_their_trees(run: Run) -> None:
+    for name in ("in/a/x.jpg", "in/b/x.jpg", "in/b/c/x.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        saved(name)()
+    assert run("-i", "in/**/*.jpg", "-o", "by_pattern", "-s", "2")[0] == 0
+    assert files("by_pattern") == ["a/x_x2.png", "b/c/x_x2.png", "b/x_x2.png"]
+    assert run("-i", "in/a", "in/b", "-o", "by_folders", "-s", "2")[0] == 0
+    assert files("by_folders") == ["a/x_x2.png", "b/x_x2.png"]
+    assert run("-i", "in/a/x.jpg", "in/b/c", "-o", "mixed", "-s", "2")[0] == 0
+    assert files("mixed") == ["a/x_x2.png", "b/c/x_x2.png"]
+
+
+@pytest.mark.parametrize(("network", "name"), [(DEFAULT_MODEL, "photo_x2.png"), ("prosrgan", "photo_x2_prosrgan.png")])
+def test_the_network_is_named_unless_it_is_the_default(
+    run: Run, monkeypatch: pytest.MonkeyPatch, network: str, name: str
+) -> None:
+    saved("photo.jpg")()
+    load = Upscaler.from_pretrained
+    monkeypatch.setattr(Upscaler, "from_pretrained", lambda _, **more: load(run.weights, **more))
+    assert upscale.main(["-i", "photo.jpg", "-s", "2", "-n", network]) == 0
+    assert files() == ["photo.jpg", name]
+    assert upscale.main(["-i", ".", "-s", "4"]) == 0  # results of other runs are no pictures
+    assert files() == ["photo.jpg", *sorted([name, "photo_x4.png"])]
+
+
+def test_files_that_are_passed_over_are_counted_by_kind(run: Run) -> None:
+    saved("a.png")()
+    for name in ("b.txt", "c.txt", "d.MOV", "e", ".hidden"):
+        content(name, b"no picture")()
+    _, out, _ = run("-i", ".", "-s", "2")
+    assert out.endswith("1 enlarged, passed over: 1 .mov, 2 .txt, 1 no suffix\n")
+
+
+def test_same_keeps_format_quality_and_subsampling(run: Run) -> None:
+    noise = Image.effect_noise((32, 32), 60).convert("RGB")
+    noise.save("a.jpg", quality=61, subsampling=2)
+    noise.save("b.webp", lossless=True)
+    saved("c.tif")()
+    saved("d.TGA")()
+    assert run("-i", ".", "-o", "out", "-s", "2", "--ext", "same")[0] == 0
+    assert files("out") == ["a_x2.jpg", "b_x2.webp", "c_x2.tif", "d_x2.png"]
+    with Image.open("a.jpg") as before, Image.open("out/a_x2.jpg") as after:
+        assert after.quantization == before.quantization
+        assert JpegImagePlugin.get_sampling(after) == JpegImagePlugin.get_sampling(before) == 2
+    assert b"VP8L" in Path("out/b_x2.webp").read_bytes()
+
+
+def test_quality(run: Run) -> None:
+    Image.effect_noise((64, 64), 60).convert("RGB").save("a.png")
+    for extension in ("jpg", "webp", "avif"):
+        sizes = []
+        for quality in ("20", "90"):
+            assert run("-i", "a.png", "-o", f"{quality}.{extension}", "-s", "2", "--quality", quality)[0] == 0
+            sizes.append(Path(f"{quality}.{extension}").stat().st_size)
+        assert 2 * sizes[0] < sizes[1]
+    with pytest.raises(SystemExit):
+        run("-i", "a.png", "--quality", "0")
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved("a.png", "RGBA")()
+    content("file", b"")()
+    monkeypatch.setattr(Upscaler, "enlarge", lambda *_, **__: pytest.fail("the work began"))
+    for words, message in (
+        (("--ext", "jpg"), "cannot hold the transparency"),
+        (("-o", "file/below"), "file/below/a_x2.png cannot be written"),
+    ):
+        code, _, errors = run("-i", "a.png", "-s", "2", *words)
+        assert code == 1
+        assert message in errors
+
+
+FRAMES = [Image.new("RGB", (9, 7), colour) for colour in ("red", "green", "blue")]
+
+
+@pytest.mark.parametrize("source", [".gif", ".webp", ".png"])
+@pytest.mark.parametrize("target", [".gif", ".webp", ".png", ".avif"])
+def test_every_frame_is_enlarged_with_its_time_and_loop(run: Run, source: str, target: str) -> None:
+    options = {"lossless": True} if source == ".webp" else {}
+    FRAMES[0].save(f"a{source}", save_all=True, append_images=FRAMES[1:], duration=[100, 200, 300], loop=3, **options)
+    code, _, errors = run("-i", f"a{source}", "-o", f"b{target}", "-s", "2")
+    assert code == 0, errors
+    with Image.open(f"b{target}") as image:
+        assert image.n_frames == 3
+        assert target == ".avif" or image.info["loop"] == 3  # Pillow does not say it of AVIF
+        for number, frame in enumerate(FRAMES):
+            image.seek(number)
+            image.load()
+            assert image.size == (18, 14)
+            assert image.info["duration"] == 100 * (number + 1)
+            difference = np.asarray(image.convert("RGB")).astype(int) - np.asarray(frame)[0, 0]
+            assert np.abs(difference).max() < 30
+
+
+def test_first_takes_the_first_frame_and_formats_of_one_picture_say_so(run: Run) -> None:
+    FRAMES[0].save("a.gif", save_all=True, append_images=FRAMES[1:])
+    code, _, errors = run("-i", "a.gif", "-s", "2", "--ext", "jpg")
+    assert code == 1
+    assert "JPEG holds one picture, got 3 frames or pages" in errors
+    assert run("-i", "a.gif", "-s", "2", "--ext", "jpg", "--first")[0] == 0
+    assert size_of("a_x2.jpg") == (18, 14)
+
+
+def test_pages_become_pages(run: Run) -> None:
+    with tifffile.TiffWriter("a.tif") as file:
+        for value in (1000, 30000):
+            file.write(np.full((7, 9, 3), value, np.uint16), photometric="rgb", metadata=None)
+    assert run("-i", "a.tif", "-s", "2")[0] == 0
+    with tifffile.TiffFile("a_x2.tif") as tiff:
+        assert [page.shape for page in tiff.pages] == [(14, 18, 3)] * 2
+        assert [
+            abs(float(page.asarray().mean()) - value) < 400
+            for page, value in zip(tiff.pages, (1000, 30000), strict=True)
+        ]
+    assert run("-i", "a.tif", "-s", "2", "--first")[0] == 0
+    assert size_of("a_x2.png") == (18, 14)
+
+
+def test_a_picture_through_pipes(weights: Path, tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.png")
+    command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "-", "-o", "-", "-s", "2", "-n", str(weights)]
+    done = subprocess.run(
+        command, check=False, input=(tmp_path / "a.png").read_bytes(), capture_output=True, cwd=tmp_path, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "b.png").write_bytes(done.stdout)
+    assert size_of(str(tmp_path / "b.png")) == (18, 14)
+    assert b"9x7 -> 18x14" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]  # no folder called "-"
+
+
+def test_a_picture_from_a_pipe_needs_a_place(run: Run) -> None:
+    code, _, errors = run("-i", "-")
+    assert code == 1
+    assert "--output must say where" in errors
+
+
+@pytest.mark.parametrize(
+    ("head", "package"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "pillow-heif"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "pillow-jxl-plugin"),
+        (b"\xff\x0a\xfa", "pillow-jxl-plugin"),
+    ],
+)
+def test_a_format_that_needs_a_package_names_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, head: bytes, package: str
+) -> None:
+    def unknown(*_: object) -> None:
+        raise reading.UnidentifiedImageError
+
+    content("a.heic", head + bytes(100))()
+    monkeypatch.setattr(reading.Image, "open", unknown)
+    code, _, errors = run("-i", ".", "-s", "2")
+    assert code == 1
+    assert f"pip install {package}" in errors
+
+
+def test_heic_is_read_where_its_plugin_is_installed(run: Run) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(picture(size=(64, 48))).save("a.heic", quality=90)
+    values = np.linspace(0, 65535, 64 * 48 * 3).reshape(48, 64, 3).astype(np.uint16)
+    heif.from_bytes(mode="RGB;16", size=(64, 48), data=values.tobytes()).save("deep.heic", quality=-1)
+    code, _, errors = run("-i", ".", "-s", "2")
+    assert code == 0, errors
+    assert size_of("a_x2.png") == (128, 96)
+    deep = reading.read_picture("deep.heic").pixels
+    assert deep.dtype == np.uint16
+    assert np.abs(deep.astype(int) - values).max() < 1500  # 10 bits, and colour at half size
+    assert reading.read_picture("deep_x2.png").pixels.dtype == np.uint16
+
+
+def test_a_jpeg_that_lacks_its_end_marker_is_enlarged_and_one_that_lacks_more_is_not(run: Run) -> None:
+    Image.effect_noise((200, 200), 60).convert("RGB").save("a.jpg")
+    data = Path("a.jpg").read_bytes()
+    content("b.jpg", data[:-2])()
+    content("c.jpg", data[:-40])()
+    code, out, errors = run("-i", ".", "-s", "2")
+    assert code == 1
+    assert "2 enlarged, 1 failed" in out
+    assert "b.jpg lacks its end marker" in errors
+    assert "c.jpg cannot be read" in errors
+    assert np.array_equal(reading.read_picture("a_x2.png").pixels, reading.read_picture("b_x2.png").pixels)
