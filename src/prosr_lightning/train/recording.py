@@ -13,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from prosr_lightning.config import user_message
 from prosr_lightning.config.printing import as_tree
@@ -48,8 +47,7 @@ def save_configuration(cfg: DictConfig) -> None:
     tree = as_tree(cfg)
     if cfg.print_config:
         answer(tree)
-    with atomic_path(folder / CONFIG_TREE) as temporary, temporary.open("w", encoding="utf-8") as file:
-        Console(file=file, width=1000).print(tree)
+    write_file(folder / CONFIG_TREE, tree)
     texts = {"config.yaml": OmegaConf.to_yaml(cfg, resolve=True)}
     if HydraConfig.initialized():
         hydra = HydraConfig.instance().cfg
