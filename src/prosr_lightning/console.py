@@ -39,10 +39,10 @@ def causes(error: BaseException | None) -> list[BaseException]:
 
 def exit_code_of_stop(error: BaseException) -> int | None:
     """Return 130 or 143 if an error comes from Ctrl-C or SIGTERM; None if it does not."""
-    for one in causes(error):
-        if isinstance(one, StoppedError):
-            return one.exit_code
-        if isinstance(one, KeyboardInterrupt):
+    for cause in causes(error):
+        if isinstance(cause, StoppedError):
+            return cause.exit_code
+        if isinstance(cause, KeyboardInterrupt):
             return 130
     return None
 
@@ -50,17 +50,21 @@ def exit_code_of_stop(error: BaseException) -> int | None:
 def explain(error: BaseException) -> str | None:
     """Return what to tell the user about an error that is theirs to mend, or None if it is a defect."""
     chain = causes(error)
-    for one in chain:
-        if isinstance(one, ProSRError):
-            return str(one)
-    for one in chain:
-        if not isinstance(one, OSError):
+    for cause in chain:
+        if isinstance(cause, ProSRError):
+            return str(cause)
+    for cause in chain:
+        if not isinstance(cause, OSError):
             continue
-        if one.errno in _NO_ROOM:
-            where = f" at {one.filename}" if one.filename else ""
-            return f"The disk must have room to write to{where}, got: {one.strerror}; free space or set paths.log_dir."
-        if one.filename is not None and _concerns_a_place(one):
-            return f"{one.filename} cannot be used: {one.strerror}; choose another place, such as paths.log_dir=DIR."
+        if cause.errno in _NO_ROOM:
+            where = f" at {cause.filename}" if cause.filename else ""
+            return (
+                f"The disk must have room to write to{where}, got: {cause.strerror}; free space or set paths.log_dir."
+            )
+        if cause.filename is not None and _concerns_a_place(cause):
+            return (
+                f"{cause.filename} cannot be used: {cause.strerror}; choose another place, such as paths.log_dir=DIR."
+            )
     return None
 
 

@@ -175,7 +175,7 @@ def terminal(table: Table) -> TerminalTable:
 def csv_text(records: Sequence[Mapping[str, str]]) -> str:
     """Write mappings as the lines of a CSV file, below their keys."""
     file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, list(dict.fromkeys(key for one in records for key in one)), lineterminator="\n")
+    writer = csv.DictWriter(file, list(dict.fromkeys(key for record in records for key in record)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return file.getvalue()

@@ -163,7 +163,7 @@ def test_the_recipe_of_a_budget(method):
 # What the authors say: rates (of the last layer or the biases as well), crop at 4x, batch.
 AUTHORS = {
     "srcnn": ({"lr": 1e-4, "last_lr": 1e-5, "bias_lr": 1e-5}, 32, 128),
-    "fsrcnn": ({"lr": 1e-3, "last_lr": 1e-4}, 24, 64),
+    "fsrcnn": ({"lr": 1e-3, "last_lr": 1e-4}, 24, 128),
     "espcn": ({"lr": 1e-2, "last_lr": 1e-3}, 4 * 17, 64),
     "vdsr": ({"lr": 0.1}, 40, 64),
     "drcn": ({"lr": 0.01}, 40, 64),
@@ -185,6 +185,15 @@ def test_a_recipe_has_the_settings_of_the_authors(method):
     data = instantiate(cfg.data, _convert_="all", levels=[2, 4])
     assert (data.side, data.batch_size) == (crop, batch_size)
     assert cfg.model.ema_decay == 0
+    if method == "drrn":  # solver.prototxt of tyshiwo/DRRN_CVPR17
+        assert (cfg.optimizer.clip, cfg.optimizer.whole, cfg.scheduler.factor, cfg.scheduler.drops) == (
+            0.01,
+            True,
+            0.5,
+            4,
+        )
+    if method == "drcn":  # 0.01 to 1e-6
+        assert (cfg.scheduler.factor, cfg.scheduler.drops) == (0.1, 4)
     shrunk = {"fsrcnn": [0.9, 0.8, 0.7, 0.6], "lapsrn": [0.9, 0.8, 0.7, 0.6, 0.5]}
     assert list(cfg.data.shrink) == shrunk.get(method.removeprefix("ms_"), [])
     assert (cfg.data.level_shares, cfg.data.supervise) == (("equal", "all") if method == "ms_lapsrn" else (None, "top"))

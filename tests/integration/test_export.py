@@ -11,8 +11,10 @@ import torch
 from prosr_lightning import export
 from prosr_lightning.errors import CheckpointError, ProSRError
 from prosr_lightning.export import export_network, main, task
+from prosr_lightning.export.graphs import RgbChain
+from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks import Generator
-from prosr_lightning.networks.weights import save_network
+from prosr_lightning.networks.weights import load_network, save_network
 from prosr_lightning.upscale.upscaler import Upscaler
 
 
@@ -54,6 +56,44 @@ def test_an_exported_step_upscales_like_the_network(weights: Path, tmp_path: Pat
     result = Upscaler.from_pretrained(exported.path, engine=engine, tile=16).upscale(image, 4)
     seen = expected[..., 3] > 1 / 255  # where alpha vanishes, colour has no meaning
     assert np.abs(result - expected)[seen].max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_an_engine_exports_a_network_by_itself_once(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    monkeypatch.setattr(task.pooch, "os_cache", lambda name: tmp_path / name)
+    image = np.random.default_rng(0).integers(0, 256, (20, 33, 3), dtype=np.uint8)
+    expected = Upscaler.from_pretrained(weights, device="cpu").upscale(image, 4)
+    for times in (1, 1):
+        result = Upscaler.from_pretrained(weights, engine="onnxruntime").upscale(image, 4)
+        assert np.abs(result.astype(int) - expected).max() <= 1
+        assert caplog.text.count("Exporting") == times
+    assert len(list(tmp_path.rglob("*.onnx"))) == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 1), (9, 6)])
+def test_the_mirrored_border_is_that_of_bicubic_at_every_size(weights: Path, size: tuple[int, int]) -> None:
+    chain = RgbChain(load_network(weights).network, scale=4)
+    chroma = torch.rand(1, 2, *size)
+    assert (chain.chroma(chroma) - bicubic_upscale(chroma, 4)).abs().max() < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_rgb_graph_has_no_operator_that_other_importers_refuse(weights: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    for package in ("onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    path = export_network(str(weights), tmp_path, graphs=["rgb"], scale=2)[0].path
+    graph = onnx.load(path).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        assert node.op_type != "Shape"
+        assert node.op_type != "Slice" or constants.issuperset(node.input[1:])
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,12 +25,36 @@ def test_draws_a_row_for_each_scale_and_a_column_for_each_method(tmp_path, pictu
         assert np.asarray(drawing).std() > 10
 
 
+def test_lr_is_degraded_as_asked_for(tmp_path, picture_folder, weights):
+    arguments = ["-i", str(picture_folder / "0.png"), "-s", "2", "-n", f"Tiny={weights}"]
+    drawings = []
+    for name, words in (("clean", ["bicubic"]), ("worst", ["jpeg", "quality=1"])):
+        assert main([*arguments, "-o", str(tmp_path / f"{name}.png"), "--degradation", *words]) == 0
+        with Image.open(tmp_path / f"{name}.png") as drawing:
+            drawings.append(np.asarray(drawing).astype(float))
+    lr = np.s_[8:248, 8:248]  # the first panel
+    assert np.abs(drawings[0][lr] - drawings[1][lr]).mean() > 5
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["jpg"], "degradation"), (["jpeg", "quality=0"], "quality"), (["jpeg", "q=1"], "degradation.q")],
+)
+def test_a_degradation_that_is_none_is_one_line(tmp_path, picture_folder, weights, capsys, words, expected):
+    arguments = ["-i", str(picture_folder / "0.png"), "-o", str(tmp_path / "o.png"), "-n", str(weights)]
+    assert main([*arguments, "--degradation", *words]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert re.search(expected, error)
+    assert len(error.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"-i": "missing.png"}, "missing.png"),
         ({"-n": "nothing"}, "nothing"),
-        ({"-s": "3"}, "power of two"),
+        ({"-s": "1"}, "scale"),
         ({"-o": "out.txt"}, "suffix of an image format"),
     ],
 )

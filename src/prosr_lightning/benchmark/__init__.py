@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=30, help="updates of a round of training; default: 30")
     parser.add_argument("--crop", type=int, default=128, help="side of the HR patches of training; default: 128")
     parser.add_argument("--data-crop", type=int, default=128, help="of those that are cut; default: 128")
+    parser.add_argument(
+        "--degradation", default="bicubic", help="of data: a file of conf/degradation; default: bicubic"
+    )
     parser.add_argument("--batch-size", type=int, default=16, help="default: 16")
     parser.add_argument(
         "--workers", type=int, help="loading processes; default: 0 to train, 0 and one for each core for data"

@@ -32,7 +32,7 @@ class Comparison:
     @property
     def ratios(self) -> tuple[float, ...]:
         """The ratio of each round."""
-        return tuple(one / other for one, other in zip(self.measured, self.against, strict=True))
+        return tuple(rate / other for rate, other in zip(self.measured, self.against, strict=True))
 
     @property
     def ratio(self) -> float:

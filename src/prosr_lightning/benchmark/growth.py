@@ -37,7 +37,7 @@ def measure_growth(
     upscaler = Upscaler.from_network(network, device=device)
     tasks: dict[str, Task] = {}
     section.values["MiB held before"] = _peak(device, lambda: None)
-    for megapixels in (SMALLEST, *(one for one in _BETWEEN if one < largest_megapixels), largest_megapixels):
+    for megapixels in (SMALLEST, *(size for size in _BETWEEN if size < largest_megapixels), largest_megapixels):
         name = f"{megapixels:g} MP"
         side = round((megapixels * 1e6) ** 0.5 / 2)
         picture = np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8)

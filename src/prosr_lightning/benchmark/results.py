@@ -45,11 +45,11 @@ def table(result: Mapping[str, Any]) -> Table:
 
 def _rows(section: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield what is measured, ratio, goal and rates."""
-    for one in section["comparisons"]:
-        ratio = f"{one['ratio']:.2f} ({one['lowest']:.2f} to {one['highest']:.2f})"
-        measured, against = (statistics.median(one[key]) for key in ("measured", "against"))
-        rates = f"{measured:,.4g} over {against:,.4g} {one['unit']}"
-        yield one["name"], ratio, "" if one["goal"] is None else f"{one['goal']:g}", rates
+    for comparison in section["comparisons"]:
+        ratio = f"{comparison['ratio']:.2f} ({comparison['lowest']:.2f} to {comparison['highest']:.2f})"
+        measured, against = (statistics.median(comparison[key]) for key in ("measured", "against"))
+        rates = f"{measured:,.4g} over {against:,.4g} {comparison['unit']}"
+        yield comparison["name"], ratio, "" if comparison["goal"] is None else f"{comparison['goal']:g}", rates
     for name, value in section["values"].items():
         yield name, f"{value:,.4g}", "", ""
     for name, reason in section["skipped"].items():

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from prosr_lightning.benchmark import FILES, NETWORKS, PARTS
 from prosr_lightning.benchmark.comparing import Section
@@ -20,9 +22,11 @@ from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble
 from prosr_lightning.benchmark.training import measure_training
 from prosr_lightning.benchmark.upscaling import measure_networks, measure_upscaling
+from prosr_lightning.config import conf_dir
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.engines import choose_device
@@ -128,7 +132,16 @@ def _train(options: argparse.Namespace, device: torch.device) -> Section:
     )
 
 
+def _degradation(name: str) -> Degradation:
+    files = {file.stem: file for file in (conf_dir() / "degradation").glob("*.yaml")}
+    if name not in files:
+        raise ConfigError(f"--degradation must be one of {', '.join(sorted(files))}, got {name}; choose one of them.")
+    degradation: Degradation = instantiate(OmegaConf.load(files[name]), _convert_="all")
+    return degradation
+
+
 def _data(options: argparse.Namespace) -> list[Section]:
+    degradation = _degradation(options.degradation)
     if options.photographs is None:
         photographs, held_out = sample_photographs("astronaut")
         photographs += list(held_out.images)
@@ -142,6 +155,7 @@ def _data(options: argparse.Namespace) -> list[Section]:
                 Path(folder) / "cache",
                 crop=options.data_crop,
                 workers=workers,
+                degradation=degradation,
                 rounds=options.rounds,
                 progress=progress,
             )

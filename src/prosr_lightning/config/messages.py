@@ -22,8 +22,8 @@ def user_message(error: BaseException) -> str | None:
     if (message := explain(error)) is not None:
         return message
     for describe in (_library_message, _hydra_message):
-        for one in causes(error):
-            if message := describe(one):
+        for cause in causes(error):
+            if message := describe(cause):
                 return message
     return None
 
@@ -96,9 +96,9 @@ def _unknown_override(key: str, text: str) -> str:
         return f"{key} stands in no file of conf/, which an override can only change; add it with +{key}=..."
     last = key.rsplit(".", maxsplit=1)[-1]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5) or [
-        one
-        for one in known
-        if one.split(".")[-1] in difflib.get_close_matches(last, [k.split(".")[-1] for k in known], n=1)
+        name
+        for name in known
+        if name.split(".")[-1] in difflib.get_close_matches(last, [k.split(".")[-1] for k in known], n=1)
     ]
     if key in known:
         return f"The override must name a key of this command and method, got {key!r}, which belongs to another."

@@ -127,20 +127,20 @@ def _refuse(key: str, target: str, path: str, taken: Iterable[str]) -> NoReturn:
 
 
 def _children(path: str, paths: Collection[str]) -> list[str]:
-    return sorted({one.removeprefix(f"{path}.").partition(".")[0] for one in paths if one.startswith(f"{path}.")})
+    return sorted({key.removeprefix(f"{path}.").partition(".")[0] for key in paths if key.startswith(f"{path}.")})
 
 
 def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: ANN401  # YAML
     """Refuse a word where the configuration has numbers or switches, and a fraction where it has whole numbers."""
     if path in FREE or value is None or not known or (isinstance(value, str) and value.startswith("${")):
         return
-    if all(isinstance(one, bool) for one in known):
+    if all(isinstance(example, bool) for example in known):
         if not isinstance(value, bool):
             raise ConfigError(f"{path} must be true or false, got {value!r}; the default is {known[0]!r}.")
-    elif all(isinstance(one, int) and not isinstance(one, bool) for one in known):
+    elif all(isinstance(example, int) and not isinstance(example, bool) for example in known):
         if isinstance(value, bool) or not isinstance(value, int):
             raise ConfigError(f"{path} must be a whole number, got {value!r}; the default is {known[0]!r}.")
-    elif all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in known) and (
+    elif all(isinstance(example, (int, float)) and not isinstance(example, bool) for example in known) and (
         isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)
     ):
         raise ConfigError(f"{path} must be a number, got {value!r}; the default is {known[0]!r}.")
@@ -182,7 +182,9 @@ def _primary_keys(primary: DictConfig) -> frozenset[str]:
 def known_values() -> dict[str, list[Any]]:
     """Return the values that the files of the tree give each key, null and interpolations left out."""
     return {
-        path: [one for one in values if one is not None and not (isinstance(one, str) and one.startswith("${"))]
+        path: [
+            value for value in values if value is not None and not (isinstance(value, str) and value.startswith("${"))
+        ]
         for path, values in _file_leaves([conf_dir()]).items()
     }
 

@@ -51,7 +51,7 @@ def _read(module: str, name: str) -> inspect.Signature | None:
 
 
 def _of_class(module: str, node: ast.ClassDef) -> inspect.Signature | None:
-    decorators = [one for one in map(ast.unparse, node.decorator_list) if one not in _KEEPING]
+    decorators = [decorator for decorator in map(ast.unparse, node.decorator_list) if decorator not in _KEEPING]
     methods = {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}
     own = methods.get("__init__")
     bases = [base for base in map(ast.unparse, node.bases) if base not in _PLAIN]
@@ -60,7 +60,7 @@ def _of_class(module: str, node: ast.ClassDef) -> inspect.Signature | None:
     if decorators or node.keywords or "__new__" in methods:  # a metaclass is among the keywords
         return None
     if own is not None:
-        plain = all(ast.unparse(one) in _KEEPING for one in own.decorator_list)
+        plain = all(ast.unparse(decorator) in _KEEPING for decorator in own.decorator_list)
         return _signature(own, bound=True) if plain else None
     if len(bases) == 1:
         return _read(module, bases[0])
@@ -123,14 +123,17 @@ def _body(file: Path) -> list[ast.stmt]:
 
 def _signature(node: ast.FunctionDef, *, bound: bool = False) -> inspect.Signature:
     """Return the signature of a definition, without `self` if it is bound."""
-    given, kinds = node.args, inspect.Parameter
-    positional = [*given.posonlyargs, *given.args]
-    missing: list[ast.expr | None] = [None] * (len(positional) - len(given.defaults))
+    taken, kinds = node.args, inspect.Parameter
+    positional = [*taken.posonlyargs, *taken.args]
+    missing: list[ast.expr | None] = [None] * (len(positional) - len(taken.defaults))
     rows = [
-        *zip(positional, [*missing, *given.defaults], [kinds.POSITIONAL_OR_KEYWORD] * len(positional), strict=True),
-        *([(given.vararg, None, kinds.VAR_POSITIONAL)] if given.vararg else []),
-        *((one, default, kinds.KEYWORD_ONLY) for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True)),
-        *([(given.kwarg, None, kinds.VAR_KEYWORD)] if given.kwarg else []),
+        *zip(positional, [*missing, *taken.defaults], [kinds.POSITIONAL_OR_KEYWORD] * len(positional), strict=True),
+        *([(taken.vararg, None, kinds.VAR_POSITIONAL)] if taken.vararg else []),
+        *(
+            (argument, default, kinds.KEYWORD_ONLY)
+            for argument, default in zip(taken.kwonlyargs, taken.kw_defaults, strict=True)
+        ),
+        *([(taken.kwarg, None, kinds.VAR_KEYWORD)] if taken.kwarg else []),
     ]
     return inspect.Signature(
         [_parameter(argument.arg, kind, default, argument.annotation) for argument, default, kind in rows[bound:]]

@@ -98,7 +98,7 @@ def find_dataset(name: str, data_dir: Path | str, *, lr_dir: Path | str | None =
             f"complete it, or get it anew with {_download_command(canonical, data_dir)}."
         )
     names = [image_name(image) for image in images]
-    repeated = sorted({one for one in names if names.count(one) > 1})
+    repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"{folder} must hold each image once, found {listed(repeated)} twice; remove the copies.")
     return Benchmark(name=canonical, images=tuple(images), lr_dir=None if lr_dir is None else Path(lr_dir))
@@ -127,11 +127,11 @@ def find_benchmarks(
         wanted = [*TABLE_SETS, *(name for name in _FURTHER_SETS if _search(name, name, Path(data_dir)) is not None)]
     if not wanted:
         raise ConfigError("`benchmarks` must name at least one set, got none; choose for instance [Set5,Set14] or all.")
-    found = [find_dataset(name, data_dir, lr_dir=lr_dir) for name in wanted]
-    titles = [benchmark.name for benchmark in found]
+    benchmarks = [find_dataset(name, data_dir, lr_dir=lr_dir) for name in wanted]
+    titles = [benchmark.name for benchmark in benchmarks]
     if len(set(titles)) != len(titles):
         raise ConfigError(f"`benchmarks` must name each set once, got {', '.join(wanted)}; remove the repetition.")
-    return found
+    return benchmarks
 
 
 def name_variants(canonical: str) -> frozenset[str]:
@@ -158,9 +158,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _search(name: str, canonical: str, data_dir: Path) -> Path | None:
-    given = Path(name).expanduser()
-    for folder in (given, data_dir / given):
-        if folder.is_dir() and (folder == data_dir / given or len(given.parts) > 1):
+    path = Path(name).expanduser()
+    for folder in (path, data_dir / path):
+        if folder.is_dir() and (folder == data_dir / path or len(path.parts) > 1):
             return folder
     wanted = name_variants(canonical)
     for place in (data_dir, data_dir / "benchmark", data_dir / "benchmarks"):

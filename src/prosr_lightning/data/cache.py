@@ -100,7 +100,7 @@ def load_photographs(
             if progress is not None:
                 progress(number, len(paths))
         _report(problems, usable=len(entries), on_bad_image=on_bad_image)
-        wanted = [(one, factor) for factor in shrink for one in entries if min(_size(one, factor)) >= min_side]
+        wanted = [(entry, factor) for factor in shrink for entry in entries if min(_size(entry, factor)) >= min_side]
         entries += pool.map(lambda copy: _copy(*copy), wanted)
     return entries
 

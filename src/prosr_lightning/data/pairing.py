@@ -33,23 +33,23 @@ def match_images(benchmark: Benchmark, folder: Path | str, scale: int, *, severa
     place, names_scale = _scale_folder(Path(folder), benchmark.name, scale)
     candidates = find_images(place, recursive=False)
     role = "_LR" if what == "LR image" else ""
-    found = [_match(image_name(image), candidates, scale, role=role) for image in benchmark.images]
-    missing = [image.name for image, paths in zip(benchmark.images, found, strict=True) if not paths]
+    matched = [_match(image_name(image), candidates, scale, role=role) for image in benchmark.images]
+    missing = [image.name for image, paths in zip(benchmark.images, matched, strict=True) if not paths]
     if missing:
         raise DataError(
             f"{place} must have a {what} at {scale}x for each image of {benchmark.name}, found none for "
             f"{listed(missing)}; add them under the same names."
         )
-    for image, paths in zip(benchmark.images, found, strict=True):
+    for image, paths in zip(benchmark.images, matched, strict=True):
         if len(paths) > 1:
             names = listed([path.name for path in paths])
             raise DataError(f"{place} must have one {what} for {image.name}, found {names}; keep one of them.")
-    if several and not names_scale and not all(_says_scale(paths[0], scale) for paths in found):
+    if several and not names_scale and not all(_says_scale(paths[0], scale) for paths in matched):
         raise DataError(
             f"{folder} must have a folder for each scale (such as {benchmark.name}/x{scale}) when several scales are "
             "scored, found none; sort the files, or score one scale."
         )
-    return [paths[0] for paths in found]
+    return [paths[0] for paths in matched]
 
 
 def _scale_folder(folder: Path, name: str, scale: int) -> tuple[Path, bool]:

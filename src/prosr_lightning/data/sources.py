@@ -58,20 +58,20 @@ def folder_images(folders: Sequence[Path], *, include: Sequence[str] = (), exclu
     Raises:
         DataError: If a folder is missing or nothing is left.
     """
-    found, taken, left_out = set[Path](), set[Path](), set[Path]()
+    seen, taken, left_out = set[Path](), set[Path](), set[Path]()
     for folder in folders:
         if not folder.is_dir():
             raise DataError(
                 f"data.train_dir must be a folder of images, got {folder}, which is not one; check the path."
             )
         images = find_images(folder, recursive=True)
-        found |= set(images)
+        seen |= set(images)
         taken |= {image for image in images if not include or _matches(image, folder, include)}
         left_out |= {image for image in images if _matches(image, folder, exclude)}
     kept = sorted(taken - left_out)
     if not kept:
         raise DataError(
-            f"data.train_dir must hold images, found {len(found)} in {', '.join(map(str, folders))} and none that "
+            f"data.train_dir must hold images, found {len(seen)} in {', '.join(map(str, folders))} and none that "
             "data.include and data.exclude leave; check them."
         )
     return kept

@@ -33,7 +33,9 @@ class ValidationImages(Dataset[dict[str, Any]]):
 
     def __init__(self, *, sets: Sequence[Benchmark], limit: int | None = None, color: bool = False) -> None:
         self.color = color
-        self.items = [(one.name, number, path) for one in sets for number, path in enumerate(one.images[:limit])]
+        self.items = [
+            (benchmark.name, number, path) for benchmark in sets for number, path in enumerate(benchmark.images[:limit])
+        ]
 
     def __len__(self) -> int:
         return len(self.items)

@@ -69,8 +69,8 @@ def extract_images(archive: Path, target: Path, members: Sequence[str], *, limit
     """
     limits = limits or Limits()
     try:
-        with _opened(archive) as (found, open_member):
-            wanted = _wanted(archive, list(_checked(archive, found, limits)), members)
+        with _opened(archive) as (listed, open_member):
+            wanted = _wanted(archive, list(_checked(archive, listed, limits)), members)
             require_space(target.parent, sum(member.size for member in wanted.values()), purpose="to unpack")
             for name, member in wanted.items():
                 with open_member(member) as source, (target / name).open("wb") as file:
@@ -103,7 +103,10 @@ def _opened(archive: Path) -> Iterator[tuple[Iterable[TarInfo], Callable[[TarInf
             yield file, file.extractfile  # type: ignore[misc]  # None for others than regular files
     elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
-            yield (_tar_info(archive, packed, info) for info in packed.infolist()), lambda one: packed.open(one.name)
+            yield (
+                (_tar_info(archive, packed, info) for info in packed.infolist()),
+                lambda member: packed.open(member.name),
+            )
     else:
         with archive.open("rb") as raw:
             begin = raw.read(32)

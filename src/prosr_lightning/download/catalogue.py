@@ -95,7 +95,9 @@ def _dataset(title: str, terms: str, parts: Sequence[Mapping[str, Any]], by_hand
         Part(
             folder=part["folder"],
             count=counts[part["folder"].removeprefix("DIV2K/")],
-            sources=tuple(Files(**one) if "name" in one else Archive(**one) for one in part.get("sources", ())),
+            sources=tuple(
+                Files(**source) if "name" in source else Archive(**source) for source in part.get("sources", ())
+            ),
             members=(*part.get("members", ()), ANY_IMAGE),
             long_side=part.get("long_side"),
         )

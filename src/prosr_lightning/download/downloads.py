@@ -104,11 +104,11 @@ def _is_complete(part: Part, root: Path, transfer: Transfer) -> bool:
     return False
 
 
-def _serving(given: Sequence[_Given], part: Part, dataset: Dataset) -> list[_Given]:
+def _serving(sources: Sequence[_Given], part: Part, dataset: Dataset) -> list[_Given]:
     """Pick the addresses or files that name this part, and those that name no part at all."""
     others = [other.leaf for other in dataset.parts if other != part]
-    names = [(one, _file_name(str(one))) for one in given]
-    return [one for one, name in names if part.leaf in name or not any(leaf in name for leaf in others)]
+    names = [(source, _file_name(str(source))) for source in sources]
+    return [source for source, name in names if part.leaf in name or not any(leaf in name for leaf in others)]
 
 
 def _file_name(address: str) -> str:
@@ -190,10 +190,14 @@ def _get_archive(part: Part, source: Archive | Path, cache: Path, checksums: Che
         if source.sha256:
             transfer.say(f"{name} has the published checksum.")
             return archive
-    found = checksums.note(key, archive, source=_origin(source))
-    published = {_file_name(one.url): one.sha256 for one in part.sources if isinstance(one, Archive) and one.sha256}
+    checksum = checksums.note(key, archive, source=_origin(source))
+    published = {
+        _file_name(mirror.url): mirror.sha256
+        for mirror in part.sources
+        if isinstance(mirror, Archive) and mirror.sha256
+    }
     if name in published:
-        verdict = "has" if found == published[name] else "does NOT have"
+        verdict = "has" if checksum == published[name] else "does NOT have"
         transfer.say(f"{name} {verdict} the checksum published for the official archive of this name.")
     return archive
 

@@ -121,13 +121,13 @@ class Checksums:
             DownloadError: If it differs from the record.
         """
         with storage_errors(path):
-            found = str(pooch.file_hash(str(path), alg="sha256"))
+            checksum = str(pooch.file_hash(str(path), alg="sha256"))
         known = self.get(key)
         if known is None:
-            self._new[key] = {"sha256": found, "source": source}
-        elif known != found:
-            raise DownloadError(f"{path} must have the sha256 {known}, got {found}. The first is {self.remedy}.")
-        return found
+            self._new[key] = {"sha256": checksum, "source": source}
+        elif known != checksum:
+            raise DownloadError(f"{path} must have the sha256 {known}, got {checksum}. The first is {self.remedy}.")
+        return checksum
 
     def save(self, say: Callable[[str], None]) -> None:
         """Write what was noted and new, and say so in one line."""

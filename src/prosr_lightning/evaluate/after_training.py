@@ -159,12 +159,14 @@ def draw_comparison(
         sample = make_sample(path, ycbcr, scale, rounding="none", degradation=degradation)
         lr = ycbcr_to_rgb(sample.lr)
         panels = [Panel(caption=f"LR, {scale}x smaller", image=to_rgb8(lr))]
-        for method, images in scores.items():
-            found = next(
-                one for one in images if (one.dataset, one.scale, one.image) == (benchmark.name, scale, path.stem)
+        for method, of_method in scores.items():
+            score = next(
+                image
+                for image in of_method
+                if (image.dataset, image.scale, image.image) == (benchmark.name, scale, path.stem)
             )
             result = read_rgb(folder / method / "images" / benchmark.name / f"x{scale}" / f"{path.stem}.png")
-            panels.append(Panel(caption=f"{method} {scale}x\n{found.psnr_db:.2f} dB", image=result))
+            panels.append(Panel(caption=f"{method} {scale}x\n{score.psnr_db:.2f} dB", image=result))
         panels.append(Panel(caption=f"original\n{path.stem}", image=to_rgb8(truth.double() / 255)))
         rows.append(panels)
     return comparison(rows, window=window, side=_CROP)

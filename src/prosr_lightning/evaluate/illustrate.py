@@ -1,7 +1,7 @@
 """Draw what networks make of a photograph: `python -m prosr_lightning.illustrate -i photo.png -s 4 -o out.png`.
 
-The photograph is shrunk by the protocol, enlarged by bicubic and by each network, and crops stand side by side with LR,
-the original and PSNR.
+The photograph is shrunk by the protocol, or degraded as `--degradation jpeg quality=50` says, enlarged by bicubic and
+by each network, and crops stand side by side with LR, the original and PSNR.
 """
 
 from __future__ import annotations
@@ -30,15 +30,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-n", "--model", nargs="+", default=[DEFAULT_MODEL], metavar="[CAPTION=]WEIGHTS", help="released names or files"
     )
     parser.add_argument("--window", type=int, nargs=2, metavar=("TOP", "LEFT"), help="where to crop")
+    parser.add_argument(
+        "--degradation",
+        nargs="+",
+        default=["bicubic"],
+        metavar=("NAME", "KEY=VALUE"),
+        help="what makes LR, of conf/degradation, and its settings; default: bicubic",
+    )
     add_trust(parser)
     options = parser.parse_args(arguments)
     networks = [_split(word) for word in options.model]
 
     def command() -> None:
-        from prosr_lightning.evaluate.drawing import illustrate  # noqa: PLC0415  # imports torch
+        from prosr_lightning.evaluate.drawing import illustrate, named_degradation  # noqa: PLC0415  # imports torch
 
         window = tuple(options.window) if options.window else None
-        illustrate(options.input, networks, options.scale, options.output, window=window, trust=options.trust)
+        illustrate(
+            options.input,
+            networks,
+            options.scale,
+            options.output,
+            window=window,
+            degradation=named_degradation(*options.degradation),
+            trust=options.trust,
+        )
         answer(f"Drawing: {options.output}")
 
-    return run_reporting(command)
+    def explanation(error: BaseException) -> str | None:
+        from prosr_lightning.config.messages import user_message  # noqa: PLC0415  # imports Hydra
+
+        return user_message(error)
+
+    return run_reporting(command, explanation)

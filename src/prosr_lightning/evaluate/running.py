@@ -40,6 +40,7 @@ def evaluate_network(
     progress: Progress | None = None,
     save_dir: Path | str | None = None,
     tile: int | str = "auto",
+    chroma: str = "bicubic",
     measures: Sequence[str] = (),
     degradation: Degradation | None = None,
 ) -> list[ImageScore]:
@@ -56,6 +57,7 @@ def evaluate_network(
         progress: Called after every image.
         save_dir: Write each result there as `NAME/x4/image.png`.
         tile: See `upscale.chain.Chain`.
+        chroma: "bicubic" or "network", see `pictures.recoloring.Recoloring` (networks only).
         measures: Values wanted besides: "gmsd", "high_frequency", "lpips", "dists", or paths, see `find_measure`.
         degradation: Makes the LR images that are not given; None for bicubic.
 
@@ -75,11 +77,15 @@ def evaluate_network(
             )
         if bf16:
             raise ConfigError("`bf16` must be false for bicubic, got true; it is for networks.")
+        if chroma != "bicubic":
+            raise ConfigError(f"`chroma` must be bicubic for bicubic, got {chroma!r}; leave it out.")
         method: Method = bicubic
     else:
         for scale in scales:
             network.passes(power_of_two(scale))
-        method = NetworkMethod(network=network, device=device, self_ensemble=self_ensemble, bf16=bf16, tile=tile)
+        method = NetworkMethod(
+            network=network, device=device, self_ensemble=self_ensemble, bf16=bf16, tile=tile, chroma=chroma
+        )
     rounding = protocol.bicubic_rounding if network is None else protocol.rounding
     scorer = Scorer(
         method=method,
@@ -121,8 +127,8 @@ def evaluate_folder(
     files: dict[tuple[Path, int], Path] = {}
     for benchmark in benchmarks:
         for scale in scales:
-            found = match_images(benchmark, folder, scale, several=len(scales) > 1, what="result")
-            files.update({(image, scale): path for image, path in zip(benchmark.images, found, strict=True)})
+            results = match_images(benchmark, folder, scale, several=len(scales) > 1, what="result")
+            files.update({(image, scale): path for image, path in zip(benchmark.images, results, strict=True)})
     if len(set(files.values())) != len(files):
         raise DataError(
             f"{folder} must have a folder for each benchmark (such as {benchmarks[0].name}/x{scales[0]}), got one file "
@@ -147,17 +153,17 @@ def _run(
     degradation: Degradation | None = None,
 ) -> list[ImageScore]:
     total = len(scales) * sum(len(benchmark.images) for benchmark in benchmarks)
-    given = [_given_lr(benchmark, scales) for benchmark in benchmarks]  # all found before any work
+    lr_files_of = [_given_lr(benchmark, scales) for benchmark in benchmarks]  # all found before any work
     scores: list[ImageScore] = []
     done = 0
-    for benchmark, lr_files in zip(benchmarks, given, strict=True):
+    for benchmark, lr_files in zip(benchmarks, lr_files_of, strict=True):
         of_set: list[ImageScore] = []
         for sample in _samples(benchmark, scales, scorer.rounding, lr_files, degradation):
             of_set.append(scorer(benchmark.name, sample))
             done += 1
             if progress is not None:
                 progress(done, total)
-        scores += sorted(of_set, key=lambda one: scales.index(one.scale))  # stable: the images stay in order
+        scores += sorted(of_set, key=lambda score: scales.index(score.scale))  # stable: the images stay in order
     return scores
 
 
@@ -165,7 +171,7 @@ def _samples(
     benchmark: Benchmark,
     scales: Sequence[int],
     rounding: Rounding,
-    given: Mapping[tuple[Path, int], Path],
+    lr_files: Mapping[tuple[Path, int], Path],
     degradation: Degradation | None,
 ) -> Iterator[Sample]:
     """Read each picture once and give it at every scale."""
@@ -178,7 +184,7 @@ def _samples(
                     hr,
                     scale,
                     rounding=rounding,
-                    lr_path=given.get((path, scale)),
+                    lr_path=lr_files.get((path, scale)),
                     degradation=degradation,
                     number=number,
                 )
@@ -189,11 +195,11 @@ def _samples(
 def _given_lr(benchmark: Benchmark, scales: Sequence[int]) -> dict[tuple[Path, int], Path]:
     if benchmark.lr_dir is None:
         return {}
-    found: dict[tuple[Path, int], Path] = {}
+    lr_files: dict[tuple[Path, int], Path] = {}
     for scale in scales:
         paths = match_images(benchmark, benchmark.lr_dir, scale, several=len(scales) > 1, what="LR image")
-        found.update({(image, scale): path for image, path in zip(benchmark.images, paths, strict=True)})
-    return found
+        lr_files.update({(image, scale): path for image, path in zip(benchmark.images, paths, strict=True)})
+    return lr_files
 
 
 def _check(scales: Sequence[int], measures: Sequence[str]) -> None:

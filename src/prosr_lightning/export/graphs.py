@@ -41,8 +41,6 @@ class RgbChain(nn.Module):
         network: Any.
         scale: Total factor.
 
-    Note:
-        The edges of the chroma are mirrored over two pixels, so H and W must be at least 2.
     """
 
     kernel: Tensor
@@ -70,7 +68,7 @@ class RgbChain(nn.Module):
 
     def chroma(self, chroma: Tensor) -> Tensor:
         """Enlarge `(N, 2, H, W)` as `imaging.resize.bicubic_upscale` does."""
-        mirrored = _mirrored(_mirrored(chroma, -2), -1)
+        mirrored = _mirrored(_mirrored(chroma.mT).mT)
         margin = 7 * self.scale // 2  # two mirrored pixels and the kernel's start, 1.5 pixels before its own
         return F.conv_transpose2d(mirrored, self.kernel, stride=self.scale, padding=margin, groups=2)
 
@@ -85,8 +83,10 @@ def bicubic_kernel(scale: int) -> Tensor:
     return keys((torch.arange(4 * scale, dtype=torch.float64) + 0.5) / scale - _REACH).float()
 
 
-def _mirrored(image: Tensor, axis: int) -> Tensor:
-    """Repeat the two outermost pixels in mirrored order, the edge pixel first."""
-    last = image.shape[axis] - 1
-    before, after = (image.narrow(axis, at, 1) for at in (1, 0)), (image.narrow(axis, at, 1) for at in (last, last - 1))
-    return torch.cat([*before, image, *after], dim=axis)
+def _mirrored(image: Tensor) -> Tensor:
+    """Repeat the two outermost columns in mirrored order, the edge first; in slices that every importer knows.
+
+    With the edges repeated once, column 2 is the second one, or the only one.
+    """
+    once = torch.cat([image[..., :1], image, image[..., -1:]], dim=-1)
+    return torch.cat([once[..., 2:3], once, once[..., -3:-2]], dim=-1)

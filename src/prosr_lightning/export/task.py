@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import tempfile
@@ -12,23 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import pooch
 import torch
 from torch import Tensor, nn
 
 from prosr_lightning.errors import MissingDependencyError, ProSRError
-from prosr_lightning.export import FORMATS, GRAPHS
+from prosr_lightning.export import FORMATS, GRAPHS, RADIUS_KEY, WIDEST_KEY
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.imaging.io import atomic_path, write_file
 from prosr_lightning.networks import SRNetwork, Trust
 from prosr_lightning.networks.weights import load_network
-from prosr_lightning.upscale.engines import TorchEngine
-from prosr_lightning.upscale.runtimes import RADIUS_KEY, WIDEST_KEY
 
 TOLERANCE = 1e-4  # a fortieth of an 8-bit level; float32 kernels of different runtimes differ by some 1e-6
 _OPSET = 18
-_SIZES = ((1, 17, 26), (3, 40, 9))  # N, H, W to verify with: none is the size that is traced
+_SIZES = ((1, 17, 26), (3, 40, 9), (1, 1, 5))  # N, H, W to verify with: none is the size that is traced
 
 Run = Callable[[Tensor], Tensor]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def export_network(
     Args:
         name_or_path: As `weights.load_network`.
         folder: Where the files go: `<name>_step_x2.onnx`, `<name>_rgb_x4.onnx`, ...
-        target: "onnx", "torch" (a `.pt2` of torch.export) or "openvino" (`.xml` and `.bin`).
+        target: "onnx", "torch" (a `.pt2` of torch.export), "openvino" (`.xml` and `.bin`) or "web" (`.onnx` and the
+            `.json` that docs/demo reads: how to tile, and values to check a browser's arithmetic by).
         graphs: Some of "step" and "rgb"; see `graphs`.
         scale: Total factor of the rgb graph.
         trust: As `weights.load_network`.
@@ -65,7 +68,7 @@ def export_network(
         StorageError: If the folder cannot be written.
     """
     network = load_network(name_or_path, trust=trust).network.requires_grad_(False).folded()
-    factor = TorchEngine(network, device="cpu").passes(scale)[0][0]
+    factor = network.passes(scale)[0][0]
     written: list[Exported] = []
     for graph in graphs:
         step = graph == "step"
@@ -78,6 +81,28 @@ def export_network(
             raise ProSRError(f"{path} must agree with PyTorch to {TOLERANCE}, got {difference:.2e}; report it.")
         written.append(Exported(path, difference))
     return written
+
+
+def cached_step(name_or_path: str | Path, *, trust: Trust = ()) -> Path:
+    """Return the step of a network as an ONNX file in the user's cache, exported when it is first asked for.
+
+    Args:
+        name_or_path: As `weights.load_network`.
+        trust: Likewise.
+
+    Raises:
+        CheckpointError, MissingDependencyError, ProSRError, StorageError: As `export_network`.
+    """
+    network = load_network(name_or_path, trust=trust).network
+    digest = hashlib.sha256(f"{_OPSET} {json.dumps(network.architecture)}".encode())
+    for key, value in sorted(network.state_dict().items()):
+        digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
+    folder = Path(pooch.os_cache("prosr_lightning")) / "exported" / digest.hexdigest()[:20]
+    exported = next(folder.glob("*.onnx"), None)
+    if exported is None:
+        log.warning("Exporting %s into %s, once.", name_or_path, folder)
+        exported = export_network(str(name_or_path), folder, graphs=["step"], trust=trust)[0].path
+    return exported
 
 
 def _facts(network: SRNetwork, graph: str, total: int) -> dict[str, str]:
@@ -143,7 +168,23 @@ def _write_openvino(module: nn.Module, channels: int, path: Path, facts: dict[st
     return lambda image: torch.from_numpy(compiled(image.numpy())[0].copy())
 
 
-_WRITERS = {"torch": _write_torch, "onnx": _write_onnx, "openvino": _write_openvino}
+def _write_web(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> Run:
+    if RADIUS_KEY not in facts:
+        raise ProSRError(f"{path.name} needs a network that repeats one 2x step, got one of x{facts['prosr_scale']}.")
+    run = _write_onnx(module, channels, path, facts)
+    image = torch.rand(1, 1, 12, 10, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        values = {"input": image, "output": module(image)}
+    check = {"dims": list(image.shape)} | {
+        key: [round(number, 6) for number in tensor.flatten().tolist()] for key, tensor in values.items()
+    }
+    described = {"model": path.name, "radius": int(facts[RADIUS_KEY]), "check": check}
+    with atomic_path(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(described), encoding="utf-8")
+    return run
+
+
+_WRITERS = {"torch": _write_torch, "onnx": _write_onnx, "openvino": _write_openvino, "web": _write_web}
 
 
 def _onnx(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> None:

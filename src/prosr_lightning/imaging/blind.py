@@ -63,7 +63,7 @@ class Blind(Degradation):
     blur: float = 0.6
     blur_sigma: float | Sequence[float] = (0.1, 1.0)
     anisotropic: float = 0.5
-    interpolations: Sequence[str] | str = _INTERPOLATIONS
+    interpolations: Sequence[str] | str = ("bicubic", "bilinear", "area")
     noise: float = 0.6
     sigma: float | Sequence[float] = (0, 15)
     poisson: float = 0.4

@@ -127,7 +127,7 @@ def to_rgb8(image: Tensor) -> RGB8:
 
 
 def _studio() -> tuple[Tensor, Tensor]:
-    matrix, offset = (torch.tensor(one, dtype=torch.float64) / 255 for one in (_STUDIO_MATRIX, _STUDIO_OFFSET))
+    matrix, offset = (torch.tensor(values, dtype=torch.float64) / 255 for values in (_STUDIO_MATRIX, _STUDIO_OFFSET))
     return matrix, offset[:, None, None]
 
 

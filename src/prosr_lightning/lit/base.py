@@ -98,9 +98,9 @@ class LitSuperResolution(LightningModule):
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is not None:
             datamodule.validate_at(self.val_scales)
-            for one in datamodule.validation_sets():
+            for benchmark in datamodule.validation_sets():
                 for scale in self.val_scales:
-                    self.val_psnr[_metric_key(one.name, scale)] = MeanMetric().to(self.device)
+                    self.val_psnr[_metric_key(benchmark.name, scale)] = MeanMetric().to(self.device)
 
     def on_fit_start(self) -> None:
         """Refuse an optimizer that averages the weights without a place for its average.

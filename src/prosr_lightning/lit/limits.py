@@ -99,5 +99,5 @@ def _epochs_done(trainer: Trainer, finished: int) -> bool:
 
 def _clocks(trainer: Trainer) -> list[tuple[Timer, float]]:
     """Return the timers that limit the run, each with the seconds that remain to it."""
-    timers = [one for one in trainer.callbacks if isinstance(one, Timer)]  # type: ignore[attr-defined]  # set by Lightning's connector
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]  # set by Lightning's connector
     return [(timer, left) for timer in timers if (left := timer.time_remaining()) is not None]

@@ -22,6 +22,7 @@ class AdjustablyClippedSGD(SGD):
         params: The parameters.
         lr: The rate; VDSR starts at 0.1, which needs the clipping.
         clip: theta, the largest change of a weight in a step without momentum.
+        whole: Clip the length of the whole gradient instead, as Caffe does: DRRN's code.
         momentum: Of the gradient.
         weight_decay: Added to the clipped gradient.
         fused: As in `torch.optim.SGD`.
@@ -36,6 +37,7 @@ class AdjustablyClippedSGD(SGD):
         *,
         lr: float = 0.1,
         clip: float = 0.01,
+        whole: bool = False,
         momentum: float = 0.9,
         weight_decay: float = 1e-4,
         fused: bool = False,
@@ -43,7 +45,7 @@ class AdjustablyClippedSGD(SGD):
         if not clip > 0:
             raise ConfigError(f"`clip` must be positive, got {clip}; VDSR's is 0.01.")
         super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
-        self.clip = clip
+        self.clip, self.whole = clip, whole
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -59,9 +61,10 @@ class AdjustablyClippedSGD(SGD):
         scale = float(getattr(self, "grad_scale", None) or 1)  # in float16, a fused step undoes it after the clipping
         for group in self.param_groups:
             limit = scale * self.clip / max(float(group["lr"]), 1e-12)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.grad.clamp_(-limit, limit)
+            if self.whole:
+                nn.utils.clip_grad_norm_(group["params"], limit)
+            else:
+                nn.utils.clip_grad_value_(group["params"], limit)
         super().step()
         return loss
 
@@ -94,8 +97,8 @@ def sgd_by_layer(
     last: list[nn.Parameter] = []
     if last_lr is not None:
         layers, last = layers[:-2], layers[-2:]
-    weights = [one for one in layers if bias_lr is None or one.ndim > 1]
-    biases = [one for one in layers if bias_lr is not None and one.ndim == 1]
+    weights = [parameter for parameter in layers if bias_lr is None or parameter.ndim > 1]
+    biases = [parameter for parameter in layers if bias_lr is not None and parameter.ndim == 1]
     rates = ((weights, lr), (biases, bias_lr), (last, last_lr))
     groups: list[dict[str, Any]] = [{"params": group, "lr": rate} for group, rate in rates if group]
     return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
@@ -166,8 +169,8 @@ def muon(
     from pytorch_optimizer import Muon  # noqa: PLC0415  # as above
 
     everything = list(parameters)
-    kernels = [one for one in everything if one.ndim == 4 and min(one.shape[:2]) > _IMAGE_SIDE]
-    others = [one for one in everything if not any(one is kernel for kernel in kernels)]
+    kernels = [parameter for parameter in everything if parameter.ndim == 4 and min(parameter.shape[:2]) > _IMAGE_SIDE]
+    others = [parameter for parameter in everything if not any(parameter is kernel for kernel in kernels)]
     groups: list[dict[str, Any]] = [{"params": others, "use_muon": False, "lr": adamw_lr}]
     if kernels:
         groups.insert(0, {"params": kernels, "use_muon": True, "lr": lr})
@@ -189,7 +192,7 @@ def average_of(optimizer: Optimizer) -> Callable[[nn.Parameter], Tensor] | None:
     """
     if not _averages(optimizer.param_groups):
         return None
-    groups = {id(one): group for group in optimizer.param_groups for one in group["params"]}
+    groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
 
     def average(parameter: nn.Parameter) -> Tensor:
         z = optimizer.state[parameter].get("z")

@@ -231,8 +231,8 @@ class LitProSRGAN(LitSuperResolution):
             return optimizers
         names = ("lr/generator", "lr/discriminator")  # for LearningRateMonitor
         schedulers = [
-            {"scheduler": self.scheduler_factory(one), "name": name}
-            for one, name in zip(optimizers, names, strict=True)
+            {"scheduler": self.scheduler_factory(optimizer), "name": name}
+            for optimizer, name in zip(optimizers, names, strict=True)
         ]
         return optimizers, schedulers  # type: ignore[return-value]  # Lightning's TypedDict does not name its keys
 

@@ -96,7 +96,7 @@ class LitProSRN(LitSuperResolution):
         if len(images) == 1:
             return own
         share = 1 - run_progress(self.trainer)  # DRCN's alpha, which falls from 1 to 0
-        return (1 - share) * own + share * torch.stack([self.content(one, hr) for one in images[1:]]).mean()
+        return (1 - share) * own + share * torch.stack([self.content(image, hr) for image in images[1:]]).mean()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer of the generator, and its schedule, stepped once a batch."""

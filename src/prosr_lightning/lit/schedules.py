@@ -96,7 +96,7 @@ class CosineToEnd(ProgressSchedule):
 
 def advance_schedules(schedulers: Sequence[LRScheduler], trainer: Trainer) -> None:
     """Step the schedules after a training batch, by the share of the run that is done or by the batch."""
-    follow = [one for one in schedulers if isinstance(one, ProgressSchedule)]
+    follow = [scheduler for scheduler in schedulers if isinstance(scheduler, ProgressSchedule)]
     progress = run_progress(trainer) if follow else 0.0
     for scheduler in schedulers:
         if isinstance(scheduler, ProgressSchedule):

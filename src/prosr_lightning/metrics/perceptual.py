@@ -86,7 +86,7 @@ def lpips(sr: Tensor, hr: Tensor) -> Tensor:
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as score  # noqa: PLC0415
 
     pairs = zip(sr.float().clamp(0, 1).split(1), hr.float().clamp(0, 1).split(1), strict=True)  # type: ignore[no-untyped-call]  # torch
-    return torch.stack([score(one, other, net_type="alex", normalize=True) for one, other in pairs])
+    return torch.stack([score(result, other, net_type="alex", normalize=True) for result, other in pairs])
 
 
 def dists(sr: Tensor, hr: Tensor) -> Tensor:

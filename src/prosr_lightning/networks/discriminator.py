@@ -83,8 +83,14 @@ class Discriminator(Rebuildable):
         Batch norm still normalises by the batch, so that the judge is the one that was trained.
         """
         learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        tracking = [one for one in self.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
-        iterating = [one for one in self.modules() if isinstance(one, parametrizations._SpectralNorm) and one.training]
+        tracking = [
+            module for module in self.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
+        ]
+        iterating = [
+            module
+            for module in self.modules()
+            if isinstance(module, parametrizations._SpectralNorm) and module.training
+        ]
         for parameter in learned:
             parameter.requires_grad_(False)
         for batch_norm in tracking:

@@ -27,9 +27,9 @@ def streams(network: nn.Module) -> TypeGuard[ProgressiveNetwork]:
     if not isinstance(network, ProgressiveNetwork) or network.layers() is None:
         return False
     kind = type(network)
-    named = next(one for one in kind.__mro__ if "layers" in vars(one))
+    named = next(base for base in kind.__mro__ if "layers" in vars(base))
     below = kind.__mro__[: kind.__mro__.index(named)]
-    return not any(name in vars(one) for one in below for name in ("forward", "residual", "enlarged"))
+    return not any(name in vars(base) for base in below for name in ("forward", "residual", "enlarged"))
 
 
 class Stream:

@@ -175,11 +175,11 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|operand) (\S+)", str(error))
-        if found is None:
+        refused = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|operand) (\S+)", str(error))
+        if refused is None:
             raise CheckpointError(f"{path} is damaged or no checkpoint; copy or download it again.") from error
         raise CheckpointError(
-            f"{path} must hold tensors and plain values only, but asks for {found[1] or found[2]}, which could run "
+            f"{path} must hold tensors and plain values only, but asks for {refused[1] or refused[2]}, which could run "
             "code; it was not loaded: ask for safetensors."
         ) from error
     except Exception as error:  # RuntimeError, EOFError, KeyError, ... depending on where it is damaged

@@ -51,8 +51,8 @@ def require_agreement(pixels: Pixels, other: Pixels, name: str) -> None:
         other: As another has them; 8 bits are enough.
         name: What messages call the file.
     """
-    one, two = _thumbnail(pixels), _thumbnail(other)
-    if one.shape != two.shape or np.abs(one - two).max() > _TOLERANCE:
+    mine, theirs = _thumbnail(pixels), _thumbnail(other)
+    if mine.shape != theirs.shape or np.abs(mine - theirs).max() > _TOLERANCE:
         raise ImageError(
             f"{name} must be read alike by two libraries, got different pictures; save it in another format first."
         )

@@ -141,7 +141,7 @@ def write_picture(
     pictures, chosen = [picture] if isinstance(picture, Picture) else list(picture), format_of(path)
     height, width = pictures[0].pixels.shape[:2]
     check_fits(path, width, height, frames=len(pictures))
-    fitting = [_fitting(path, one, chosen) for one in pictures]
+    fitting = [_fitting(path, picture, chosen) for picture in pictures]
     kind, arguments = pictures[0].encoding or ("", {})
     if as_read and kind == chosen.name and quality is None:
         options = chosen.options | arguments

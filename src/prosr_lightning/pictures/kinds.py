@@ -76,10 +76,10 @@ def _unpack_tensor(tensor: Tensor) -> tuple[list[Picture], Pack]:
     if tensor.ndim not in (3, 4) or not 1 <= tensor.shape[-3] <= 4 or (tensor.ndim == 4 and not len(tensor)):
         raise ConfigError(f"`image` must have shape (C, H, W) or (N, C, H, W), got {tuple(tensor.shape)}; permute it.")
     batch = (tensor if tensor.ndim == 4 else tensor[None]).detach().float().cpu()
-    pictures = [Picture(np.ascontiguousarray(_in_range(one.permute(1, 2, 0).numpy()))) for one in batch]
+    pictures = [Picture(np.ascontiguousarray(_in_range(image.permute(1, 2, 0).numpy()))) for image in batch]
 
     def pack(enlarged: Sequence[Picture]) -> Tensor:
-        result = torch.stack([torch.from_numpy(one.pixels).permute(2, 0, 1) for one in enlarged])
+        result = torch.stack([torch.from_numpy(picture.pixels).permute(2, 0, 1) for picture in enlarged])
         return (result if tensor.ndim == 4 else result[0]).to(tensor.device, tensor.dtype)
 
     return pictures, pack

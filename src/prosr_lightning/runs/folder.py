@@ -118,16 +118,16 @@ def remove_if_unused(folder: Path, root: Path) -> None:
         folder: Holds empty logs, and the lock, at most.
         root: The last folder that may go.
     """
-    found = list(folder.rglob("*")) if folder.is_dir() else []
-    if not folder.is_dir() or any(path.is_dir() or path.stat().st_size for path in found):
+    left = list(folder.rglob("*")) if folder.is_dir() else []
+    if not folder.is_dir() or any(path.is_dir() or path.stat().st_size for path in left):
         return
-    for path in found:
+    for path in left:
         path.unlink()
-    for one in (folder, *folder.parents):
-        if any(one.iterdir()):
+    for above in (folder, *folder.parents):
+        if any(above.iterdir()):
             return
-        one.rmdir()
-        if one == root or root not in one.parents:
+        above.rmdir()
+        if above == root or root not in above.parents:
             return
 
 

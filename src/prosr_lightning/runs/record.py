@@ -168,7 +168,7 @@ def read_record(folder: Path) -> RunRecord | None:
         return None
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {one.name for one in fields(RunRecord)}
+        known = {attribute.name for attribute in fields(RunRecord)}
         kept: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
         }

@@ -44,6 +44,7 @@ class Run:
         if self.name is not None:
             return self.name
         ensemble = (", x8 self-ensemble" if self.info.self_ensemble else "") + (", bfloat16" if self.info.bf16 else "")
+        ensemble += "" if self.info.chroma == "bicubic" else f", chroma by {self.info.chroma}"
         ensemble += "" if self.info.degradation == BICUBIC else f", LR by {self.info.degradation}"
         if self.is_bicubic:
             return "Bicubic" + ensemble
@@ -104,9 +105,9 @@ def scored_folders(folder: Path) -> list[Path]:
     if (folder / SUMMARY).is_file():
         return [folder]
     for patterns in ((f"test/*/{SUMMARY}",), (f"*/test/*/{SUMMARY}", f"*/{SUMMARY}")):
-        found = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=_by_number)
-        if found:
-            return found
+        folders = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=_by_number)
+        if folders:
+            return folders
     return []
 
 

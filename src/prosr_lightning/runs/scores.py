@@ -74,6 +74,7 @@ class RunInfo:
         multiply_adds: Of one enlargement, for one pixel of the result, by scale; see `networks.complexity`.
         self_ensemble: Whether each result is the mean over the eight symmetries.
         bf16: Whether features were computed in bfloat16.
+        chroma: "network" where Cb and Cr went through the network too.
         lr_dir: Folder of the LR images; None if they were made from the ground truth.
         degradation: Name of what made them from it.
         device: Where the network ran.
@@ -86,6 +87,7 @@ class RunInfo:
     multiply_adds: Mapping[int, float] = field(default_factory=dict)
     self_ensemble: bool = False
     bf16: bool = False
+    chroma: str = "bicubic"
     lr_dir: str | None = None
     degradation: str = BICUBIC
     device: str = "cpu"
@@ -95,8 +97,9 @@ class RunInfo:
         """The caption of every table of this run."""
         ensemble = ", x8 self-ensemble" if self.self_ensemble else ""
         narrow = ", features in bfloat16" if self.bf16 else ""
-        given = self.lr_images and f", {self.lr_images}"
-        return f"{self.method}{ensemble}{narrow}; {self.protocol.describe(bicubic=self.method == 'bicubic')}{given}"
+        narrow += "" if self.chroma == "bicubic" else f", chroma by {self.chroma}"
+        lr = self.lr_images and f", {self.lr_images}"
+        return f"{self.method}{ensemble}{narrow}; {self.protocol.describe(bicubic=self.method == 'bicubic')}{lr}"
 
     @property
     def lr_images(self) -> str:
@@ -113,17 +116,17 @@ def summarise(scores: Iterable[ImageScore]) -> list[SummaryRow]:
         One row for each set and scale.
     """
     groups: dict[tuple[str, int], list[ImageScore]] = {}
-    for one in scores:
-        groups.setdefault((one.dataset, one.scale), []).append(one)
+    for score in scores:
+        groups.setdefault((score.dataset, score.scale), []).append(score)
     return [
         SummaryRow(
             dataset=dataset,
             scale=scale,
-            psnr_db=fmean(one.psnr_db for one in group),
-            ssim=fmean(one.ssim for one in group),
+            psnr_db=fmean(score.psnr_db for score in group),
+            ssim=fmean(score.ssim for score in group),
             num_images=len(group),
-            seconds=fmean(one.seconds for one in group),
-            perceptual={key: fmean(one.perceptual[key] for one in group) for key in group[0].perceptual},
+            seconds=fmean(score.seconds for score in group),
+            perceptual={key: fmean(score.perceptual[key] for score in group) for key in group[0].perceptual},
         )
         for (dataset, scale), group in groups.items()
     ]
@@ -236,5 +239,5 @@ def read_info(folder: Path) -> RunInfo:
 
 def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that a class has a field for; files of other versions have others."""
-    names = {one.name for one in fields(kind)}
+    names = {attribute.name for attribute in fields(kind)}
     return {key: value for key, value in content.items() if key in names}

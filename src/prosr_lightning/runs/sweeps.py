@@ -60,8 +60,8 @@ def hold(sweep: Path) -> None:
 
 def job_folders(sweep: Path) -> list[Path]:
     """Return the folders of the jobs that were begun, by number."""
-    found = [path for path in sweep.iterdir() if path.name.isdecimal() and path.is_dir()] if sweep.is_dir() else []
-    return sorted(found, key=lambda path: int(path.name))
+    folders = [path for path in sweep.iterdir() if path.name.isdecimal() and path.is_dir()] if sweep.is_dir() else []
+    return sorted(folders, key=lambda path: int(path.name))
 
 
 def read_job(folder: Path) -> SweepJob | None:

@@ -23,14 +23,14 @@ def require_one_device(cfg: DictConfig) -> None:
     """
     devices, nodes = OmegaConf.select(cfg, "trainer.devices"), OmegaConf.select(cfg, "trainer.num_nodes") or 1
     if isinstance(devices, str):
-        one = re.fullmatch(r"1|\d+,", devices.strip()) is not None  # "3," is the device number 3
+        single = re.fullmatch(r"1|\d+,", devices.strip()) is not None  # "3," is the device number 3
     else:
-        one = len(devices) == 1 if OmegaConf.is_list(devices) else devices == 1
-    if one and nodes == 1:
+        single = len(devices) == 1 if OmegaConf.is_list(devices) else devices == 1
+    if single and nodes == 1:
         return
-    found = f"trainer.devices={devices}" + ("" if nodes == 1 else f", trainer.num_nodes={nodes}")
+    asked = f"trainer.devices={devices}" + ("" if nodes == 1 else f", trainer.num_nodes={nodes}")
     raise ConfigError(
-        f"A job of a sweep must use one device, got {found}: the processes for the other devices would start the sweep "
+        f"A job of a sweep must use one device, got {asked}: the processes for the other devices would start the sweep "
         "again, in folders of their own. Set trainer.devices=1 and run jobs side by side with hydra/launcher=joblib or "
         "hydra/launcher=slurm, or train each setting without -m."
     )

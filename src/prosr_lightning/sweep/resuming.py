@@ -67,7 +67,7 @@ def swept_keys(words: Sequence[str]) -> frozenset[str]:
         frozenset({'depth'})
     """
     parsed = OverridesParser.create().parse_overrides(list(words))
-    return frozenset(one.key_or_group for one in parsed if one.is_sweep_override())
+    return frozenset(word.key_or_group for word in parsed if word.is_sweep_override())
 
 
 def earlier_sweep(config: DictConfig) -> Path | None:
@@ -82,7 +82,7 @@ def earlier_sweep(config: DictConfig) -> Path | None:
     words = command_words(config)
     root = Path(config.hydra.sweep.dir).parent
     folders = sorted((path for path in root.iterdir() if path.is_dir()), reverse=True) if root.is_dir() else []
-    return next((one for one in folders if _same_command(config, read_command(one), words)), None)
+    return next((folder for folder in folders if _same_command(config, read_command(folder), words)), None)
 
 
 def require_same_command(config: DictConfig, sweep: Path) -> None:
@@ -135,7 +135,7 @@ def _same_command(config: DictConfig, earlier: Sequence[str] | None, words: Sequ
     before, now = _jobs(config, earlier), _jobs(config, words)
     if before is None or now is None:  # a sweeper that decides as it goes
         return _counted(earlier) == _counted(words)
-    return all(_counted(one) == _counted(other) for one, other in zip(before, now, strict=False))
+    return all(_counted(job) == _counted(other) for job, other in zip(before, now, strict=False))
 
 
 def _jobs(config: DictConfig, words: Sequence[str]) -> list[list[str]] | None:

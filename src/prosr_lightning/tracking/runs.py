@@ -91,5 +91,5 @@ def _tracked_run(checkpoint: str) -> str | None:
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     config = stored.get("prosr", {}).get("config", {})
     logger = config.get("logger")
-    found = config.get("tracked") or (logger.get("id") if isinstance(logger, dict) else None)  # until 2.0 at the logger
-    return None if found is None else str(found)
+    run = config.get("tracked") or (logger.get("id") if isinstance(logger, dict) else None)  # until 2.0 at the logger
+    return None if run is None else str(run)

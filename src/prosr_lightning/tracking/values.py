@@ -62,9 +62,9 @@ def summary_of(record: RunRecord) -> dict[str, Any]:
 
 def _without(value: Any, folders: Mapping[Path, str]) -> Any:  # noqa: ANN401  # plain values
     if isinstance(value, Mapping):
-        return {key: _without(one, folders) for key, one in value.items()}
+        return {key: _without(item, folders) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without(one, folders) for one in value]
+        return [_without(item, folders) for item in value]
     if not isinstance(value, (str, Path)) or "/" not in (text := str(value)).replace("\\", "/"):
         return value
     path = Path(text)

@@ -84,14 +84,14 @@ class WeightsAndBiases(WandbLogger):
             raise ConfigError(f"`watch` must be one of {', '.join(_WATCHED)} or null, got {watch!r}; choose one.")
         if not isinstance(log_model, bool):
             raise ConfigError(f"`log_model` must be true or false, got {log_model!r}; true logs the best checkpoint.")
-        name, group, notes = (None if one is None else str(one) for one in (name, group, notes))
+        name, group, notes = (None if text is None else str(text) for text in (name, group, notes))
         tags = [tags] if isinstance(tags, str) else tags
         super().__init__(name=name, save_dir=save_dir, project=project, id=None if id is None else str(id))
         self._settings: dict[str, Any] = {
             "entity": entity,
             "group": group,
             "job_type": job_type,
-            "tags": None if tags is None else tuple(str(one) for one in tags),
+            "tags": None if tags is None else tuple(str(tag) for tag in tags),
             "notes": notes,
         }
         self.wants_offline, self.wants_model, self.watched = offline, log_model, watch

@@ -138,11 +138,15 @@ class GradientNorm(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Measure the gradient that this optimizer is about to follow."""
-        parameters = [one for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
+        parameters = [
+            parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None
+        ]
         if not parameters:
             return
-        of_generator = any(one is parameters[0] for one in cast(LitSuperResolution, pl_module).generator.parameters())
-        norm = torch.nn.utils.get_total_norm([one.grad for one in parameters])
+        of_generator = any(
+            parameter is parameters[0] for parameter in cast(LitSuperResolution, pl_module).generator.parameters()
+        )
+        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
         pl_module.log(f"train/{'' if of_generator else 'd_'}gradient_norm", norm, batch_size=1)
 
 

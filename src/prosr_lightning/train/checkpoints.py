@@ -139,7 +139,7 @@ def write_portable(source: Path, target: Path, *, trust: Trust = ()) -> None:
 
 def _portable(node: Any) -> Any:  # noqa: ANN401  # what a checkpoint holds
     if isinstance(node, list):
-        return [_portable(one) for one in node]
+        return [_portable(item) for item in node]
     if isinstance(node, str) and Path(node).is_absolute():
         return Path(node).name
     if not isinstance(node, dict):

@@ -67,8 +67,8 @@ class ValidationPanels(Callback):
             if isinstance(logger, WandbLogger):
                 for scale, row in rows.items():
                     height = row[-1].image.shape[0]
-                    crops = [enlarged_crop(one.image, window=window, side=side, full_height=height) for one in row]
-                    captions = [one.caption.replace("\n", ", ") for one in row]
+                    crops = [enlarged_crop(panel.image, window=window, side=side, full_height=height) for panel in row]
+                    captions = [panel.caption.replace("\n", ", ") for panel in row]
                     logger.log_image(f"val/panel/x{scale}", crops, caption=captions)  # no `step`: another axis
 
 

@@ -34,7 +34,7 @@ class NewRates(Callback):
         """Compare the optimizers, as they were just built, with those of before."""
         self._new, self._bases = [], []
         for optimizer, node in zip(trainer.optimizers, self._earlier_optimizers(), strict=False):
-            parameters = [one for group in optimizer.param_groups for one in group["params"]]
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             before = instantiate(node, _convert_="all")(parameters).param_groups
             if len(before) != len(optimizer.param_groups):
                 raise ConfigError("`optimizer` must keep its groups of parameters when a run goes on; use init_from.")

@@ -110,9 +110,9 @@ def find_checkpoint(cfg: DictConfig, own: Path | None = None) -> Path | None:
     if own is not None and (own / LAST).is_file():
         return (own / LAST).absolute()
     runs = Path(cfg.paths.log_dir).expanduser() / str(cfg.task_name)
-    found = [path for path in runs.glob(f"**/{LAST}") if not (path.parents[1] / JOB).is_file()]
+    checkpoints = [path for path in runs.glob(f"**/{LAST}") if not (path.parents[1] / JOB).is_file()]
     newest: tuple[Path, str] | None = None
-    for path in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True):
+    for path in sorted(checkpoints, key=lambda file: file.stat().st_mtime, reverse=True):
         differs = [
             f"{key} was {then!r}, is {now!r}"
             for key, (then, now) in changes(_stored_config(path), _plain(cfg)).items()
@@ -195,8 +195,8 @@ class Resumption:
         relocate_best(state, self.folder)
         if any(key in COMPARED for key in self.changed):
             rank_zero_only(log.warning)("Validated on something else than before: the best weights are chosen anew")
-            for one in state.get("callbacks", {}).values():
-                forget_best(one)
+            for callback in state.get("callbacks", {}).values():
+                forget_best(callback)
         if self._rescheduled:
             state["lr_schedulers"] = []
 

@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import CheckpointError, MissingDependencyError
+from prosr_lightning.export import RADIUS_KEY, WIDEST_KEY
 from prosr_lightning.upscale.engines import bytes_per_pixel
-
-RADIUS_KEY = "prosr_receptive_radius"
-WIDEST_KEY = "prosr_widest"
 
 Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 

@@ -18,7 +18,8 @@ from prosr_lightning.benchmark.patches import Stream, UsualPatches, measure_data
 from prosr_lightning.benchmark.results import assemble, table
 from prosr_lightning.benchmark.upscaling import measure_upscaling
 from prosr_lightning.benchmark.yardstick import convolution, matrix_product
-from prosr_lightning.errors import MissingDependencyError, ProSRError
+from prosr_lightning.errors import ConfigError, MissingDependencyError, ProSRError
+from prosr_lightning.imaging.degradation import Bicubic, Noise
 from prosr_lightning.networks import Generator, multiply_adds_per_output_pixel
 from prosr_lightning.tables import terminal
 from prosr_lightning.upscale.engines import TorchEngine
@@ -199,11 +200,28 @@ def test_batches_that_were_loaded_ahead_do_not_count():
 
 
 def test_the_usual_way_gives_luminance_at_both_sizes(tmp_path):
-    usual = UsualPatches(photographs(tmp_path / "p", 40), crop=32, length=8)
+    usual = UsualPatches(photographs(tmp_path / "p", 40), crop=32, length=8, degradation=Bicubic())
     lr, hr = usual[3]
     assert (lr.shape, hr.shape) == ((1, 16, 16), (1, 32, 32))
     assert 0 <= float(hr.min()) < float(hr.max()) <= 1
     assert torch.nn.functional.interpolate(hr[None], scale_factor=0.5, mode="area")[0] == pytest.approx(lr, abs=0.3)
+
+
+def test_a_degradation_is_that_of_both_ways(tmp_path):
+    """A patch of the usual way is the degraded cut of the photograph, its truth the cut itself."""
+    files = photographs(tmp_path / "p", 64, 48)
+    settings = {"crop": 32, "batch_size": 2, "batches": 2, "rounds": 1}
+    section = measure_data(files, tmp_path / "cache", degradation=Noise(sigma=20, clean=0), **settings)
+    assert section.settings["degradation"] == "noise sigma=20"
+    assert section.values["megabytes of the cache"] == pytest.approx(3 * (64 * 64 + 48 * 48) / 1e6, rel=0.1)
+    noisy, clean = (
+        UsualPatches(files, crop=32, length=8, degradation=degradation)
+        for degradation in (Noise(sigma=20, poisson=0, gray=1, clean=0), Noise(sigma=0, clean=0))
+    )
+    assert torch.equal(noisy[3][1], clean[3][1])
+    assert (noisy[3][0] - clean[3][0]).std().item() == pytest.approx(20 / 255 * 219 / 255, rel=0.2)
+    with pytest.raises(ConfigError, match="--degradation must be one of bicubic, blind, jpeg, noise, got fog"):
+        task._degradation("fog")
 
 
 @pytest.mark.parametrize("workers", [0, 1])

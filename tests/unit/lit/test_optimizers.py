@@ -57,6 +57,14 @@ def test_vdsr_clips_the_gradient_and_not_its_scale(fused):
     torch.testing.assert_close(weight.detach(), torch.tensor([-0.005, -0.01, 0.01]))
 
 
+def test_drrn_clips_the_length_of_the_whole_gradient():
+    first, second = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    optimizer = AdjustablyClippedSGD([first, second], lr=0.1, clip=0.01, whole=True, momentum=0.0, weight_decay=0.0)
+    (3 * first + 4 * second).sum().backward()  # of length 5, where 0.01 / 0.1 is allowed
+    optimizer.step()
+    torch.testing.assert_close(torch.cat([first, second]).detach(), torch.tensor([-0.006, -0.008]), rtol=1e-4, atol=0)
+
+
 def test_other_optimizers_have_no_average():
     assert average_of(torch.optim.Adam(make_network().parameters())) is None
 

@@ -91,7 +91,7 @@ def test_a_stream_is_the_whole_picture_in_rows(upscaler: Upscaler) -> None:
     assert read == []
     first = next(rows)
     assert read[0] == 0  # not all is opaque
-    assert read[1:] == list(range(0, 21, 7))  # as many rows as the first tile sees
+    assert read[1:] == list(range(0, 28, 7))  # what the first tile sees, and 8 rows from which colours spread
     assert np.array_equal(np.concatenate([first, *rows]), upscaler.upscale(image, 4))
 
 
@@ -191,6 +191,17 @@ def test_hidden_colour_does_not_bleed(upscaler: Upscaler) -> None:
     visible = seen[seen[..., 3] > 128]
     assert (visible[:, 0] > visible[:, 1]).all()
     assert (seen[:8, :8, 3] < 16).all()
+
+
+@torch.inference_mode()
+def test_chroma_by_the_network(upscaler: Upscaler) -> None:
+    rgb = torch.rand(1, 3, 23, 37)
+    planes = lively().enlarge(rgb_to_ycbcr(rgb).transpose(0, 1), 4).transpose(0, 1)
+    enlarged = Upscaler.from_network(lively(), device="cpu", chroma="network").upscale(rgb, 4)
+    assert (enlarged - ycbcr_to_rgb(planes).clamp(0, 1)).abs().max().item() < 1e-5
+    assert (enlarged - upscaler.upscale(rgb, 4)).abs().max().item() > 1e-3
+    with pytest.raises(ConfigError, match="`chroma` must be bicubic or network, got 'guided'"):
+        Upscaler.from_network(lively(), device="cpu", chroma="guided")
 
 
 def test_opaque_alpha_stays_opaque_and_costs_nothing(upscaler: Upscaler) -> None:
