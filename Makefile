@@ -9,7 +9,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 NOTEBOOKS := $(patsubst notebooks/%.ipynb,docs/notebooks/%.md,$(wildcard notebooks/*.ipynb))
 
-.PHONY: help setup benchmark demo reproduce docs site test test-all check format web clean
+.PHONY: help setup benchmark demo reproduce docs site demo-speed test test-all check format web clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,12 +34,29 @@ benchmark: setup  ## Measure training, data and upscaling, as ratios
 docs: setup  ## Write the tables of the released weights, in the README and the results
 	$(RUN).document README.md docs/results.md
 
-site: $(NOTEBOOKS)  ## Build the documentation into site/; a warning is an error
+site: $(NOTEBOOKS) docs/demo/ort/ort.wasm.min.mjs docs/demo/model/prosrn_light_step_x2.json  ## Build the documentation into site/; a warning is an error
 	$(BIN)/zensical build --strict --clean
 
+demo-speed: site  ## Time the page that enlarges in the browser beside the command: PICTURE=file
+	PYTHONPATH=tests:tests/integration $(BIN)/python tests/integration/measure_demo.py $(PICTURE)
+
 $(VENV)/installed-site: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,export]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,export,browser]'
 	@touch $@
+
+# ONNX Runtime for browsers: for WebAssembly alone, and the larger one for WebGPU
+ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
+	ort.webgpu.min.mjs ort-wasm-simd-threaded.asyncify.mjs ort-wasm-simd-threaded.asyncify.wasm
+
+docs/demo/ort/ort.wasm.min.mjs: browser/package-lock.json
+	@command -v npm > /dev/null || { echo "error: npm must be installed, which brings the demo its runtime; install Node.js"; exit 1; }
+	npm ci --prefix browser --ignore-scripts --no-audit --no-fund
+	@mkdir -p docs/demo/ort
+	cp $(addprefix browser/node_modules/onnxruntime-web/dist/,$(ORT)) docs/demo/ort/
+	@touch $@
+
+docs/demo/model/prosrn_light_step_x2.json: src/prosr_lightning/released/prosrn_light.safetensors $(VENV)/installed-site
+	$(RUN).export -n prosrn_light --format web -o docs/demo/model
 
 # executed beside build/, so that notebooks/ stays clean; links lead to the pages of the site
 docs/notebooks/%.md: notebooks/%.ipynb $(VENV)/installed-site
@@ -76,4 +93,4 @@ web: .venv-web/installed  ## Serve a page to try it on; MODEL=file for your own 
 	@touch $@
 
 clean:  ## Remove .venv, caches and builds; runs in logs/ stay
-	rm -rf $(VENV) .venv-web build dist site docs/notebooks .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-web build dist site docs/notebooks docs/demo/ort docs/demo/model browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

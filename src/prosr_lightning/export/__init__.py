@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"task": ["export_network"]})
 
-FORMATS = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml"}
+FORMATS = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml", "web": ".onnx"}
 GRAPHS = ("step", "rgb")
 RADIUS_KEY, WIDEST_KEY = "prosr_receptive_radius", "prosr_widest"  # facts of the step that engines need
 
@@ -33,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("-s", "--scale", type=int, default=4, choices=(2, 4, 8, 16), help="of the rgb graph; default: 4")
     add("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: the current folder")
     options = parser.parse_args(arguments)
-    graphs = GRAPHS if options.graph == "both" else (options.graph,)
+    if options.format == "web" and options.graph == "rgb":
+        parser.error("--format web has the step graph alone, which a page repeats; leave --graph out")
+    both = GRAPHS if options.format != "web" else ("step",)
+    graphs = both if options.graph == "both" else (options.graph,)
 
     def command() -> None:
         from prosr_lightning.export.task import export_network  # noqa: PLC0415  # imports torch

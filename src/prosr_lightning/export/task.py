@@ -55,7 +55,8 @@ def export_network(
     Args:
         name_or_path: As `weights.load_network`.
         folder: Where the files go: `<name>_step_x2.onnx`, `<name>_rgb_x4.onnx`, ...
-        target: "onnx", "torch" (a `.pt2` of torch.export) or "openvino" (`.xml` and `.bin`).
+        target: "onnx", "torch" (a `.pt2` of torch.export), "openvino" (`.xml` and `.bin`) or "web" (`.onnx` and the
+            `.json` that docs/demo reads: how to tile, and values to check a browser's arithmetic by).
         graphs: Some of "step" and "rgb"; see `graphs`.
         scale: Total factor of the rgb graph.
         trust: As `weights.load_network`.
@@ -167,7 +168,23 @@ def _write_openvino(module: nn.Module, channels: int, path: Path, facts: dict[st
     return lambda image: torch.from_numpy(compiled(image.numpy())[0].copy())
 
 
-_WRITERS = {"torch": _write_torch, "onnx": _write_onnx, "openvino": _write_openvino}
+def _write_web(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> Run:
+    if RADIUS_KEY not in facts:
+        raise ProSRError(f"{path.name} needs a network that repeats one 2x step, got one of x{facts['prosr_scale']}.")
+    run = _write_onnx(module, channels, path, facts)
+    image = torch.rand(1, 1, 12, 10, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        values = {"input": image, "output": module(image)}
+    check = {"dims": list(image.shape)} | {
+        key: [round(number, 6) for number in tensor.flatten().tolist()] for key, tensor in values.items()
+    }
+    described = {"model": path.name, "radius": int(facts[RADIUS_KEY]), "check": check}
+    with atomic_path(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(described), encoding="utf-8")
+    return run
+
+
+_WRITERS = {"torch": _write_torch, "onnx": _write_onnx, "openvino": _write_openvino, "web": _write_web}
 
 
 def _onnx(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> None:

@@ -42,7 +42,7 @@ def poisson_quantile(mean: Tensor, normal: Tensor) -> Tensor:
         mean: 0 or more, any shape.
         normal: Standard normal values, the same shape.
 
-    Example:
+    Examples:
         >>> poisson_quantile(torch.tensor([100.0, 0.0]), torch.tensor([1.0, 1.0]))
         tensor([110.,   0.])
     """

@@ -44,6 +44,7 @@ class Run:
         if self.name is not None:
             return self.name
         ensemble = (", x8 self-ensemble" if self.info.self_ensemble else "") + (", bfloat16" if self.info.bf16 else "")
+        ensemble += "" if self.info.chroma == "bicubic" else f", chroma by {self.info.chroma}"
         ensemble += "" if self.info.degradation == BICUBIC else f", LR by {self.info.degradation}"
         if self.is_bicubic:
             return "Bicubic" + ensemble

@@ -77,6 +77,7 @@ class _Batch:
             device=options.device,
             precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
             tile=options.tile,
+            chroma=options.chroma,
             engine=options.engine,
             trust=options.trust,
         )
@@ -252,6 +253,8 @@ def _parser() -> argparse.ArgumentParser:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--skip-existing", action="store_true", help="leave out pictures whose result exists")
     existing.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    chroma = "what enlarges Cb and Cr: bicubic (default), or network: three times the work, a little better"
+    add("--chroma", default="bicubic", choices=("bicubic", "network"), help=chroma)
     add("--tta", action="store_true", help="average over eight flips and turns: 8 times slower, a little better")
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument("--fp32", action="store_true", help="never compute in half precision")
