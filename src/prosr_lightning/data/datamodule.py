@@ -26,7 +26,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.color import rgb_to_ycbcr
 from prosr_lightning.imaging.degradation import Bicubic, Degradation
 from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
-from prosr_lightning.imaging.pyramid import level_pyramid
+from prosr_lightning.imaging.pyramid import level_pyramid, take_planes
 from prosr_lightning.networks.contract import levels_up_to
 
 
@@ -114,6 +114,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         self.progress: Progress | None = None
         self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None
+        self._lr_images: Sequence[CachedImage] = ()  # where they are given
         self.begun: BatchKey | None = None  # the newest batch that the training took, since it was begun or resumed
         self._begin_at: Position = {"epoch": 0, "batch": 0}
 
@@ -179,6 +180,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 batch_size=self.batch_size,
                 seed=self.seed,
                 redraw=self.redraw,
+                lr=self._lr_images,
             ),
             sampler=EpochSampler(batches=self.num_batches(), begin=self._begin_epoch, rank=rank, world_size=world_size),
             num_workers=self.num_workers,
@@ -199,10 +201,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         """Augment the HR patches and make their pyramid, or the LR images of a validation image, on the device."""
         if isinstance(batch, dict):
             return self._with_lr(batch)
-        patches, codes, key = batch
+        patches, codes, key, *given = batch
         self.begun = key
-        if self.augment:
-            patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
+        if self.augment:  # of bytes: a quarter of the memory to move
+            patches, *given = (apply_symmetries(cut, codes) for cut in (patches, *given))
         levels = self._levels_of(key)
         scale = max(levels)
         excess = self._margin() - self.degradation.margin(scale)  # patches are cut for the level that needs most
@@ -214,9 +216,14 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         lr, targets = level_pyramid(
             hr, scale=scale, levels=levels, degradation=self.degradation, draw=draw, planes=planes
         )
+        for cut in given:
+            lr = cut.float().div_(255)
+            lr = take_planes(rgb_to_ycbcr(lr) if self._color else lr, planes)
         return {"lr": lr, "hr": targets}
 
     def _with_lr(self, image: dict[str, Any]) -> dict[str, Any]:
+        if "given" in image:
+            return {**image, "lr": dict.fromkeys(self.val_scales, image["given"])}
         hr, draw = image.get("ycbcr", image["hr"]), (image["number"],)
         lr = {scale: self.degradation(modcrop(hr, scale), scale, draw=draw)[:, :1] for scale in self.val_scales}
         return {**image, "lr": lr}
