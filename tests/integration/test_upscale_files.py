@@ -14,7 +14,7 @@ from awkward_pictures import Run, content, picture, saved, size_of, tiny_weights
 from PIL import Image, JpegImagePlugin
 
 from prosr_lightning import DEFAULT_MODEL, upscale
-from prosr_lightning.pictures import picture as reading
+from prosr_lightning.pictures import reading
 from prosr_lightning.upscale.upscaler import Upscaler
 
 

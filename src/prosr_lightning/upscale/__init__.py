@@ -19,7 +19,7 @@ from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.formats import FORMATS, write_rows
-from prosr_lightning.pictures.picture import read_rows
+from prosr_lightning.pictures.reading import read_rows
 from prosr_lightning.pictures.rows import PixelRows
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
 from prosr_lightning.upscale.beside import Part, Shared, enlarge_all, together
