@@ -110,6 +110,7 @@ def test_files_are_measured_from_disk_to_disk(measured):
     assert all(seconds > 0 for seconds in sizes)
     assert values["processor seconds for a pixel, 0.12 MP over 0.0075 MP"] == pytest.approx(sizes[2] / sizes[0] / 16)
     assert values["processor seconds, 64 pictures of 128x128"] > 0
+    assert values["processor seconds with chroma by the network, over those without"] > 0
 
 
 @pytest.mark.parametrize(
