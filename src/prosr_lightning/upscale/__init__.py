@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ from prosr_lightning.console import add_trust, answer, progress_bars, run_report
 from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.formats import FORMATS, write_rows
 from prosr_lightning.pictures.reading import read_rows
+from prosr_lightning.pictures.rows import PixelRows
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
-from prosr_lightning.upscale.beside import Part, enlarge_all
+from prosr_lightning.upscale.beside import Part, Shared, enlarge_all, together
 from prosr_lightning.upscale.pipes import PIPE, piped
 from prosr_lightning.upscale.sizes import Enlarged
 
@@ -43,13 +45,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 batch.passed_over = plan.passed_over
                 for _, failure in plan.failures:
                     batch.fail(failure)
-                batch.run(plan.jobs)
-        except KeyboardInterrupt:
+                batch.run(plan.jobs[options.shard[0] - 1 :: options.shard[1]])
+        except KeyboardInterrupt as error:
             text = "Interrupted; finished pictures are kept, nothing is half-written."
-            raise StoppedError(text, number=signal.SIGINT) from None
+            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+            raise StoppedError(text, number=number) from None
 
-    with _logging(verbose=options.verbose):
+    with _logging(verbose=options.verbose), _stopped_by_sigterm():
         return run_reporting(command) or batch.summarise()
+
+
+class _Terminated(KeyboardInterrupt):
+    """A scheduler wants the process to end."""
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """End as after Ctrl-C, with nothing half-written, when a scheduler ends the process."""
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
@@ -72,36 +96,50 @@ class _Batch:
         options = self.options
         if options.threads:
             torch.set_num_threads(options.threads)
-        upscaler = Upscaler.from_pretrained(
-            options.model,
-            device=options.device,
-            precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
-            tile=options.tile,
-            chroma=options.chroma,
-            engine=options.engine,
-            trust=options.trust,
-        )
-        sizes = dict(self.checked(jobs))
-        total, done = sum(width * height for width, height in sizes.values()), 0
+        upscalers = [
+            Upscaler.from_pretrained(
+                options.model,
+                device=device,
+                precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
+                tile=options.tile,
+                chroma=options.chroma,
+                engine=options.engine,
+                trust=options.trust,
+            )
+            for device in options.device.split(",")
+        ]
+        areas = {job: math.prod(size) for job, size in self.checked(jobs)}
+        total, finished, running = sum(areas.values()), 0, dict[Enlargement, float]()
+        waiting = Shared(areas)
         with progress_bars() as bar:
 
             def show(job: Enlargement, part: Part, share: float) -> None:
-                ready = (part[0] + share) / part[1] * math.prod(sizes[job])
-                bar("enlarging", done + ready, total, f"{self.done + 1}/{len(sizes)}")
+                if waiting.stopped.is_set():
+                    raise StoppedError("Stopped with other pictures.", number=signal.SIGINT)
+                running[job] = (part[0] + share) / part[1] * areas[job]
+                ready = finished + sum(list(running.values()))  # at once, as other threads change it
+                bar("enlarging", ready, total, f"{self.done + 1}/{len(areas)}")
 
-            for job, error in enlarge_all(
-                sizes,
-                read=partial(read_rows, allow_huge=options.allow_huge, first=options.first),
-                enlarge=lambda job, part, rows: upscaler.rows(
-                    rows, options.wanted, self_ensemble=options.tta, on_progress=partial(show, job, part)
-                ),
-                write=partial(write_rows, quality=options.quality, as_read=options.ext == "same"),
-            ):
+            def enlarge(upscaler: Upscaler, job: Enlargement, part: Part, rows: PixelRows) -> PixelRows:
+                progress = partial(show, job, part)
+                return upscaler.rows(rows, options.wanted, self_ensemble=options.tta, on_progress=progress)
+
+            lanes = [
+                enlarge_all(
+                    waiting,
+                    read=partial(read_rows, allow_huge=options.allow_huge, first=options.first),
+                    enlarge=partial(enlarge, upscaler),
+                    write=partial(write_rows, quality=options.quality, as_read=options.ext == "same"),
+                )
+                for upscaler in upscalers
+            ]
+            for job, error in together(lanes, stop=waiting.stopped.set):
                 with self.guarded(job.source):
                     if error is not None:
                         raise error
                     self.done += 1
-                done += math.prod(sizes[job])
+                finished += areas[job]
+                running.pop(job, None)
 
     def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
         """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
@@ -198,6 +236,13 @@ def _quality(text: str) -> int:
     raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 100, got {text!r}")
 
 
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"must be NUMBER/COUNT from 1 up, such as 3/16, got {text!r}")
+    return int(number), int(count)
+
+
 def _frame(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal()):
@@ -259,8 +304,9 @@ def _parser() -> argparse.ArgumentParser:
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument("--fp32", action="store_true", help="never compute in half precision")
     precision.add_argument("--bf16", action="store_true", help="features in bfloat16: much faster on CPUs that have it")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps; cuda:0,cuda:1 shares out")
     add("--threads", type=_threads, metavar="N", help="of the processor; default: as many as it has cores")
+    add("--shard", type=_shard, default=(1, 1), metavar="K/N", help="every Nth picture alone, from the Kth: 3/16")
     add("--engine", default="torch", choices=ENGINES, help="what runs the network; default: torch")
     add("--allow-huge", action="store_true", help="open pictures above 89 megapixels, if you trust them")
     add("-v", "--verbose", action="store_true", help="say more, with tracebacks of unexpected errors")
