@@ -22,7 +22,7 @@ from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, P
 from prosr_lightning.data.shares import PLANES, draw_level, draw_planes, read_shares
 from prosr_lightning.data.sources import several
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice, require_whole
 from prosr_lightning.imaging.color import rgb_to_ycbcr
 from prosr_lightning.imaging.degradation import Bicubic, Degradation
 from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
@@ -94,17 +94,14 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             value = getattr(self, name)
             if name in ("crop", "lr_crop", "val_limit") and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
+            require_whole(name, value, least=least, remedy="see conf/data")
         self.shrink = several(self.shrink)
         factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
         if not factors or len(set(self.shrink)) < len(self.shrink):
             raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
         self.side = self._checked_side()
-        if self.on_bad_image not in ("stop", "skip"):
-            raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
-        if self.supervise not in ("top", "all"):
-            raise ConfigError(f"`supervise` must be top or all, got {self.supervise!r}; choose one of them.")
+        require_choice("on_bad_image", self.on_bad_image, ("stop", "skip"))
+        require_choice("supervise", self.supervise, ("top", "all"))
         self._shares: dict[int, float] | None = None
         if self.level_shares is not None:
             self._shares = read_shares("level_shares", self.level_shares, self.levels, example=f"{{{self.scale}: 1}}")

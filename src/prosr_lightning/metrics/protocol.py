@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args
 
 from torch import Tensor
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice
 from prosr_lightning.imaging.color import rgb_to_luminance, ycbcr_to_rgb
 from prosr_lightning.metrics.fidelity import SSIMKind, psnr, quantize_8bit, ssim
 
@@ -80,17 +80,17 @@ def get_protocol(name: str, *, rounding: str | None = None, ssim: str | None = N
         'paper with ssim=wang'
     """
     named = {protocol.name: protocol for protocol in (PAPER, STANDARD, RGB)}
-    _check_choice("protocol", name, tuple(named))
+    require_choice("protocol", name, named)
     protocol, changes = named[name], []
     if rounding is not None:
-        _check_choice("rounding", rounding, get_args(Rounding))
+        require_choice("rounding", rounding, get_args(Rounding))
         kind = cast("Rounding", rounding)
         if protocol.colour and kind == "y8":
             raise ConfigError("`rounding` must be rgb8 or none for protocol=rgb, got 'y8', which rounds Y alone.")
         protocol = replace(protocol, rounding=kind, bicubic_rounding=kind)
         changes.append(f"rounding={rounding}")
     if ssim is not None:
-        _check_choice("ssim", ssim, get_args(SSIMKind))
+        require_choice("ssim", ssim, get_args(SSIMKind))
         protocol = replace(protocol, ssim=cast("SSIMKind", ssim))
         changes.append(f"ssim={ssim}")
     return replace(protocol, name=f"{name} with {', '.join(changes)}") if changes else protocol
@@ -132,8 +132,3 @@ def score(sr: Tensor, hr: Tensor, *, scale: int, protocol: ScoringProtocol) -> t
     """
     border = scale if protocol.border is None else protocol.border
     return psnr(sr, hr, border=border).item(), ssim(sr, hr, border=border, kind=protocol.ssim).item()
-
-
-def _check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"`{key}` must be one of {', '.join(allowed)}, got {value!r}; choose one of these.")

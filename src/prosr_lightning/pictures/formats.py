@@ -57,7 +57,9 @@ class Format:
 
 
 _ALL = frozenset({"icc_profile", "exif", "xmp", "dpi"})
-_JPEG = Format("JPEG", 65535, False, holds=_ALL | {"iptc"}, options={"subsampling": 0}, lossy=True)  # ITU T.81
+_JPEG = Format(
+    "JPEG", 65535, False, holds=_ALL | {"iptc", "comment"}, options={"subsampling": 0}, lossy=True
+)  # ITU T.81
 _TIFF = Format("TIFF", 2**31 - 1, True, ("uint8", "uint16", "float32"), frames=True, holds=_ALL | {"iptc"})
 _LONGEST = 2**31 - 1  # PNG specification, 11.2.2
 FORMATS = {
@@ -69,7 +71,7 @@ FORMATS = {
     ".tiff": _TIFF,
     ".avif": Format("AVIF", 65536, True, frames=True, holds=_ALL, options={"subsampling": "4:4:4"}, lossy=True),
     ".jxl": Format("JXL", 2**30 - 1, True, ("uint8", "uint16"), holds=frozenset({"exif", "xmp", "dpi"}), lossy=True),
-    ".gif": Format("GIF", 65535, True, frames=True),
+    ".gif": Format("GIF", 65535, True, frames=True, holds=frozenset({"comment"})),
     ".bmp": Format("BMP", 2**31 - 1, False, holds=frozenset({"dpi"})),
 }
 
@@ -237,6 +239,8 @@ def _write_in_rows(path: Path, head: Picture, pages: Sequence[PixelRows], chosen
 def _say_what_is_lost(picture: Picture, chosen: Format, name: str) -> None:
     kinds = {"exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "dpi": "the resolution", "text": "texts"}
     lost = [word for kind, word in kinds.items() if kind not in chosen.holds and getattr(picture.metadata, kind)]
+    if "comment" in chosen.holds and picture.metadata.text.keys() <= {"Comment"}:
+        lost = [word for word in lost if word != "texts"]
     if lost:
         log.warning("%s cannot hold %s; %s is without.", chosen.name, ", ".join(lost), name)
 
@@ -266,6 +270,8 @@ def _arguments(picture: Picture, shape: tuple[int, ...], chosen: Format, name: s
             arguments["extra"] = photoshop_segment(metadata.iptc)
         except ValueError as error:
             log.warning("%s is without IPTC: %s.", name, error)
+    if "comment" in chosen.holds and "Comment" in metadata.text:
+        arguments["comment"] = metadata.text["Comment"].encode()[:_JPEG_SEGMENT]
     if chosen.name == "PNG":
         arguments["pnginfo"] = texts = PngInfo()
         for key, text in metadata.text.items():

@@ -227,7 +227,7 @@ def _announce(module: LitSuperResolution, trainer: Trainer) -> None:
         f"{count_parameters(generator):,}",
         count_layers(generator),
         list(module.levels),
-        trainer.num_devices,
+        trainer.world_size,
         type(trainer.accelerator).__name__.removesuffix("Accelerator"),
     )
 
@@ -237,6 +237,9 @@ def _quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the means are synchronised metrics already
+    warnings.filterwarnings(
+        "ignore", message="The ``compute`` method.*before the ``update``"
+    )  # a device without images
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # patches are cheap to cut, see docs
 
 

@@ -29,7 +29,8 @@ from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, Mis
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.pictures.formats import write_picture
-from prosr_lightning.pictures.picture import in_8_bits, read_picture, read_size
+from prosr_lightning.pictures.picture import in_8_bits
+from prosr_lightning.pictures.reading import read_picture, read_size
 from prosr_lightning.upscale.choosing import choose_model
 from prosr_lightning.upscale.upscaler import Upscaler
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tiff_matrix import DEPTHS, HEIGHT, PHOTOMETRICS, WIDTH, Layout, layouts, meant, samples, unit, written
 
 from prosr_lightning.errors import ImageError
-from prosr_lightning.pictures.picture import from_pil, read_frames, read_head, read_picture
+from prosr_lightning.pictures.reading import from_pil, read_frames, read_head, read_picture
 
 
 @pytest.mark.parametrize("photometric", PHOTOMETRICS)
