@@ -28,7 +28,7 @@ WAYS = ("bicubic", "network")
 
 _BLACK, _SPAN = 16 / 255, 219 / 255  # BT.601 studio range of Y
 _SPREAD = 8  # pixels over which visible colours spread under transparent ones; a network hardly looks farther
-_PIXELS_AT_ONCE = 1 << 20  # of either picture; bounds the float temporaries to some tens of megabytes
+_PIXELS_AT_ONCE = 1 << 18  # of either picture; bounds the float temporaries to some tens of megabytes
 
 
 class Recoloring:
