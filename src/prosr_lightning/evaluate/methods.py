@@ -79,16 +79,7 @@ def make_sample(
     degradation: Degradation | None = None,
     number: int = 0,
 ) -> Sample:
-    """Crop the ground truth to the scale and, under "y8", round it before the LR image is made from it.
-
-    Args:
-        path: The ground-truth file.
-        hr: YCbCr / 255, `(1, 3, H, W)`.
-        scale: The factor.
-        rounding: See `ScoringProtocol`.
-        lr_path: See `Sample`.
-        degradation: See `Sample`; None for bicubic.
-        number: See `Sample`.
+    """Crop the ground truth to the scale and, under "y8", round it before the LR image is made from it; see `Sample`.
 
     Raises:
         ImageError: If the image is smaller than `scale`.
@@ -143,11 +134,7 @@ class NetworkMethod:
 
 
 class FolderMethod:
-    """Read finished results.
-
-    Args:
-        files: The result of each ground-truth file at each scale.
-    """
+    """Read finished results."""
 
     def __init__(self, *, files: Mapping[tuple[Path, int], Path]) -> None:
         self.files = files

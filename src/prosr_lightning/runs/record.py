@@ -180,9 +180,6 @@ def read_record(folder: Path) -> RunRecord | None:
 def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
     """Return what times depend on: processor, threads, memory, accelerator and torch.
 
-    Args:
-        device: Where the network computes.
-
     Examples:
         >>> sorted(describe_hardware())
         ['cores', 'cpu', 'device', 'memory', 'threads', 'torch']

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,15 +106,15 @@ def scored_folders(folder: Path) -> list[Path]:
     if (folder / SUMMARY).is_file():
         return [folder]
     for patterns in ((f"test/*/{SUMMARY}",), (f"*/test/*/{SUMMARY}", f"*/{SUMMARY}")):
-        folders = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=_by_number)
+        folders = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=by_number)
         if folders:
             return folders
     return []
 
 
-def _by_number(path: Path) -> list[tuple[int, str]]:
+def by_number(path: Path) -> list[tuple[int, str]]:
     """Order the tenth job of a multirun after the ninth."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in path.parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path)) if part]
 
 
 def read_run(

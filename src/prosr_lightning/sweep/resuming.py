@@ -73,9 +73,6 @@ def swept_keys(words: Sequence[str]) -> frozenset[str]:
 def earlier_sweep(config: DictConfig) -> Path | None:
     """Return the newest sweep of the same command.
 
-    Args:
-        config: Of the whole sweep, with Hydra's own.
-
     Returns:
         None if there is none.
     """
