@@ -6,7 +6,7 @@ without a traceback and exit with a non-zero status; every other exception is a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _SHOWN = 10
 
@@ -70,3 +70,16 @@ class MissingDependencyError(ProSRError, ImportError):
 
 class OutOfMemoryError(ProSRError, MemoryError):
     """Memory does not hold even the smallest piece of the work."""
+
+
+def require_choice(name: str, value: object, options: Iterable[str]) -> None:
+    """Raise ConfigError unless an argument has one of the values that it may have."""
+    allowed = tuple(options)
+    if value not in allowed:
+        raise ConfigError(f"`{name}` must be one of {', '.join(allowed)}, got {value!r}; choose one of them.")
+
+
+def require_whole(name: str, value: object, *, least: int = 1, remedy: str = "the default is a good start") -> None:
+    """Raise ConfigError unless an argument is a whole number from `least` up."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; {remedy}.")

@@ -17,7 +17,7 @@ from typing import Literal
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import require_choice
 
 Mark = Literal["", "best", "second"]
 
@@ -155,8 +155,7 @@ def render(table: Table, style: str = "markdown") -> str:
     Raises:
         ConfigError: If the style is unknown.
     """
-    if style not in FORMATS:
-        raise ConfigError(f"`format` must be one of {', '.join(FORMATS)}, got {style!r}; choose one of them.")
+    require_choice("format", style, FORMATS)
     return FORMATS[style](table)
 
 

@@ -38,7 +38,7 @@ class Run:
     capsys: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        code = main([*arguments, "--model", str(self.weights), "--device", "cpu"])
+        code = main(["--model", str(self.weights), "--device", "cpu", *arguments])
         return code, *self.capsys.readouterr()
 
 

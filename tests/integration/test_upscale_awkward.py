@@ -25,7 +25,7 @@ from awkward_pictures import (
     with_orientation,
 )
 
-from prosr_lightning.pictures.picture import read_picture
+from prosr_lightning.pictures.reading import read_picture
 
 
 @pytest.fixture(scope="session")

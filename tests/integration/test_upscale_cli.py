@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from awkward_pictures import Run, content, cut_short, picture, saved, size_of, tiny_weights
+from awkward_pictures import SIZE, Run, content, cut_short, picture, saved, size_of, tiny_weights
 from PIL import Image
 
 from prosr_lightning.pictures.formats import write_picture
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.upscale import main
 from prosr_lightning.upscale.engines import TorchEngine
+from prosr_lightning.upscale.upscaler import Upscaler
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +91,95 @@ def test_what_would_shrink_is_refused_by_name_and_the_rest_goes_on(run: Run) -> 
     code, _, errors = run("-i", "small.png", "-s", "0.5")
     assert code == 1
     assert "`scale` must be a number above 1 and at most 16, got 0.5" in errors
+
+
+def test_shards_share_the_pictures_out(run: Run) -> None:
+    Path("in").mkdir()
+    for number in range(7):
+        saved(f"in/{number}.png")()
+    made = []
+    for shard in ("1/3", "2/3", "3/3"):
+        code, out, _ = run("-i", "in", "-o", f"out{shard[0]}", "-s", "2", "--shard", shard)
+        assert code == 0
+        made.append(sorted(path.name for path in Path(f"out{shard[0]}").iterdir()))
+        assert f"{len(made[-1])} enlarged" in out
+    assert made == [["0_x2.png", "3_x2.png", "6_x2.png"], ["1_x2.png", "4_x2.png"], ["2_x2.png", "5_x2.png"]]
+    assert run("-i", "in", "-o", "none", "-s", "2", "--shard", "9/9")[:2] == (0, "0 enlarged\n")
+    for wrong in ("0/3", "4/3", "3", "a/b"):
+        with pytest.raises(SystemExit):
+            run("-i", "in", "--shard", wrong)
+
+
+def test_devices_share_the_pictures_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("in").mkdir()
+    for number in range(6):
+        saved(f"in/{number}.png", size=(12 + number, 10))()
+    content("in/bad.png", b"nonsense")()
+    threads = set[str]()
+    enlarge = Upscaler.rows
+
+    def noted(self: Upscaler, *arguments: object, **options: object) -> object:
+        threads.add(threading.current_thread().name)
+        time.sleep(0.05)
+        return enlarge(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Upscaler, "rows", noted)
+    code, out, errors = run("-i", "in", "-o", "two", "-s", "2", "--device", "cpu,cpu")
+    assert code == 1
+    assert "bad.png must be an image" in errors
+    assert "6 enlarged, 1 failed" in out
+    assert len(threads) == 2
+    assert run("-i", "in", "-o", "one", "-s", "2", "--device", "cpu")[0] == 1
+    for path in Path("one").iterdir():
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(Path("two") / path.name)))
+
+
+def test_a_stop_ends_all_devices(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("in").mkdir()
+    for number in range(30):
+        saved(f"in/{number}.png")()
+    calls, enlarge = itertools.count(), Upscaler.rows
+
+    @contextmanager
+    def interrupted(self: object, source: Path) -> Iterator[None]:
+        if next(calls) == 32:  # when the second picture is finished; each has been looked at before
+            raise KeyboardInterrupt
+        yield
+
+    def slow(self: Upscaler, *arguments: object, **options: object) -> object:
+        time.sleep(0.1)
+        return enlarge(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("prosr_lightning.upscale._Batch.guarded", interrupted)
+    monkeypatch.setattr(Upscaler, "rows", slow)
+    code, _, errors = run("-i", "in", "-o", "out", "-s", "2", "--device", "cpu,cpu")
+    assert code == 130
+    assert "finished pictures are kept" in errors
+    results = list(Path("out").iterdir())
+    assert 2 <= len(results) < 10
+    assert {path.suffix for path in results} == {".png"}
+    assert {size_of(path) for path in results} == {(2 * SIZE[0], 2 * SIZE[1])}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_what_is_finished_and_nothing_half_written(
+    weights: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    saved(str(tmp_path / "a.png"), size=(20, 20))()
+    saved(str(tmp_path / "b.png"), size=(3000, 3000))()
+    command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "a.png", "b.png", "-s", "16", "-n", str(weights)]
+    with subprocess.Popen([*command, "--device", "cpu"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        deadline = time.monotonic() + 100
+        while not (any(path.stat().st_size for path in tmp_path.glob(".b*")) and (tmp_path / "a_x16.png").exists()):
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=100)
+    assert running.returncode == code
+    assert "finished pictures are kept, nothing is half-written" in errors
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".png") == ["a.png", "a_x16.png", "b.png"]
+    assert size_of(str(tmp_path / "a_x16.png")) == (320, 320)
 
 
 def test_a_bad_picture_does_not_stop_the_batch(run: Run) -> None:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from prosr_lightning.config.helping import help_text
 from prosr_lightning.config.location import conf_dir, conf_dirs
 from prosr_lightning.config.messages import user_message
+from prosr_lightning.config.ranks import is_first
 from prosr_lightning.config.schema import make_lists, validate
 from prosr_lightning.config.tree import TREE, TreePart
 from prosr_lightning.console import answer, run_reporting
@@ -56,7 +57,8 @@ def hydra_main(
                     raise SystemExit(code)  # passes through Hydra, which would add a line of its own
             finally:
                 folder = Path(HydraConfig.get().runtime.output_dir)
-                remove_if_unused(folder, Path(OmegaConf.select(cfg, "paths.log_dir") or folder).absolute())
+                if is_first():
+                    remove_if_unused(folder, Path(OmegaConf.select(cfg, "paths.log_dir") or folder).absolute())
             return results[0]
 
         def command() -> None:

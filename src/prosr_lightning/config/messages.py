@@ -76,9 +76,12 @@ def _hydra_message(error: BaseException) -> str | None:
         return _unknown_option(match.group(1), text)
     match = re.search(r"Error in call to target '([^']+)':\s*(\w+)\((.*)\)", text, re.DOTALL)
     if match:
-        target, _, reason = match.groups()
+        target, kind, reason = match.groups()
         node = re.search(r"full_key: (\S+)", str(error))
         where = node.group(1) if node else target.rsplit(".", maxsplit=1)[-1]
+        extra = EXTRAS.get(where.replace(".", "/"))
+        if extra and kind in ("ModuleNotFoundError", "ImportError"):
+            return f"`{where}` needs packages that are not installed: pip install 'prosr-lightning[{extra}]'."
         return (
             f"`{where}` must have values of the right kind, got: {reason.strip(chr(34) + chr(39))}; compare with conf/."
         )

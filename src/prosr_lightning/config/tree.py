@@ -31,6 +31,9 @@ class TreePart:
 
 TREE: Mapping[str, TreePart] = {
     "task_name": TreePart(spoken=True),
+    "tags": TreePart(spoken=True),
+    "notes": TreePart(spoken=True),
+    "print_config": TreePart(spoken=True),
     "seed": TreePart(course=True),
     "depth": TreePart(course=True, spoken=True),
     "scale": TreePart(course=True, spoken=True),
@@ -70,6 +73,9 @@ COMPARED = ("val_scales", "data.val_sets", "data.val_limit", "data.held_out", "d
 REPEATED = (
     "paths",
     "sweep",
+    "tags",
+    "notes",
+    "print_config",
     "trainer.enable_progress_bar",
 )  # what the repetition of a job may change
 PORTABLE: Mapping[str, str | None] = {  # keys that name a place, and what a portable checkpoint has there
@@ -81,7 +87,15 @@ PORTABLE: Mapping[str, str | None] = {  # keys that name a place, and what a por
     "default_root_dir": "run",
     "save_dir": "run",
     "dirpath": "run/checkpoints",
+    "tracking_uri": None,
+    "artifact_location": None,
     "init_from": None,
     "ckpt_path": None,
 }
-EXTRAS = {"hydra/launcher/joblib": "joblib", "hydra/launcher/submitit": "slurm", "hydra/sweeper/optuna": "optuna"}
+EXTRAS = {  # what options of groups need
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit": "slurm",
+    "hydra/sweeper/optuna": "optuna",
+    "logger/tensorboard": "tensorboard",
+    "logger/mlflow": "mlflow",
+}

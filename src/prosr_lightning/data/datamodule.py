@@ -23,11 +23,11 @@ from prosr_lightning.data.patches import BatchKey, EpochSampler, PatchBatches, P
 from prosr_lightning.data.shares import PLANES, draw_level, draw_planes, read_shares
 from prosr_lightning.data.sources import several
 from prosr_lightning.data.validation import ShardSampler, ValidationImages, require_readable
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice, require_whole
 from prosr_lightning.imaging.color import rgb_to_ycbcr
 from prosr_lightning.imaging.degradation import Bicubic, Degradation
 from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
-from prosr_lightning.imaging.pyramid import level_pyramid
+from prosr_lightning.imaging.pyramid import level_pyramid, take_planes
 from prosr_lightning.networks.contract import levels_up_to
 
 
@@ -95,17 +95,14 @@ class PatchDataModule(LightningDataModule, abc.ABC):
             value = getattr(self, name)
             if name in ("crop", "lr_crop", "val_limit") and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; see conf/data.")
+            require_whole(name, value, least=least, remedy="see conf/data")
         self.shrink = several(self.shrink)
         factors = all(isinstance(factor, float) and 0 < factor < 1 for factor in self.shrink)
         if not factors or len(set(self.shrink)) < len(self.shrink):
             raise ConfigError(f"`shrink` must be different factors between 0 and 1, got {self.shrink}; try [0.75,0.5].")
         self.side = self._checked_side()
-        if self.on_bad_image not in ("stop", "skip"):
-            raise ConfigError(f"`on_bad_image` must be stop or skip, got {self.on_bad_image!r}; choose one of them.")
-        if self.supervise not in ("top", "all"):
-            raise ConfigError(f"`supervise` must be top or all, got {self.supervise!r}; choose one of them.")
+        require_choice("on_bad_image", self.on_bad_image, ("stop", "skip"))
+        require_choice("supervise", self.supervise, ("top", "all"))
         self._shares: dict[int, float] | None = None
         if self.level_shares is not None:
             self._shares = read_shares("level_shares", self.level_shares, self.levels, example=f"{{{self.scale}: 1}}")
@@ -115,6 +112,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         self.progress: Progress | None = None
         self.val_scales: Sequence[int] = self.levels
         self._images: list[CachedImage] | None = None
+        self._lr_images: Sequence[CachedImage] = ()  # where they are given
         self.begun: BatchKey | None = None  # the newest batch that the training took, since it was begun or resumed
         self._begin_at: Position = {"epoch": 0, "batch": 0}
 
@@ -200,6 +198,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
                 batch_size=self.batch_size,
                 seed=self.seed,
                 redraw=self.redraw,
+                lr=self._lr_images,
             ),
             sampler=EpochSampler(batches=self.num_batches(), begin=self._begin_epoch, rank=rank, world_size=world_size),
             num_workers=self.num_workers,
@@ -220,10 +219,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         """Augment the HR patches and make their pyramid, or the LR images of a validation image, on the device."""
         if isinstance(batch, dict):
             return self._with_lr(batch)
-        patches, codes, key = batch
+        patches, codes, key, *given = batch
         self.begun = key
-        if self.augment:
-            patches = apply_symmetries(patches, codes)  # of bytes: a quarter of the memory to move
+        if self.augment:  # of bytes: a quarter of the memory to move
+            patches, *given = (apply_symmetries(cut, codes) for cut in (patches, *given))
         levels = self._levels_of(key)
         scale = max(levels)
         excess = self._margin() - self.degradation.margin(scale)  # patches are cut for the level that needs most
@@ -235,9 +234,14 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         lr, targets = level_pyramid(
             hr, scale=scale, levels=levels, degradation=self.degradation, draw=draw, planes=planes
         )
+        for cut in given:
+            lr = cut.float().div_(255)
+            lr = take_planes(rgb_to_ycbcr(lr) if self._color else lr, planes)
         return {"lr": lr, "hr": targets}
 
     def _with_lr(self, image: dict[str, Any]) -> dict[str, Any]:
+        if "given" in image:
+            return {**image, "lr": dict.fromkeys(self.val_scales, image["given"])}
         hr, draw = image.get("ycbcr", image["hr"]), (image["number"],)
         lr = {scale: self.degradation(modcrop(hr, scale), scale, draw=draw)[:, :1] for scale in self.val_scales}
         return {**image, "lr": lr}

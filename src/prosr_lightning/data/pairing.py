@@ -52,6 +52,18 @@ def match_images(benchmark: Benchmark, folder: Path | str, scale: int, *, severa
     return [paths[0] for paths in matched]
 
 
+def given_lr(sets: Sequence[Benchmark], scale: int) -> dict[Path, Path]:
+    """Return the LR image of each ground-truth image of the sets that have a folder of them."""
+    return {
+        image: lr
+        for one in sets
+        if one.lr_dir is not None
+        for image, lr in zip(
+            one.images, match_images(one, one.lr_dir, scale, several=False, what="LR image"), strict=True
+        )
+    }
+
+
 def _scale_folder(folder: Path, name: str, scale: int) -> tuple[Path, bool]:
     """Return the most specific folder that exists, and whether it names the scale."""
     if not folder.is_dir():
@@ -70,7 +82,8 @@ def _match(name: str, candidates: Sequence[Path], scale: int, *, role: str) -> l
     exact = [path for path in candidates if path.stem in (name, f"{name}x{scale}", f"{name}_x{scale}")]
     if exact:
         return exact
-    pattern = re.compile(re.escape(name) + rf"(x{scale}(\W|_)|[^A-Za-z0-9])", re.IGNORECASE)
+    # DIV2K's tracks mild, difficult and wild add their first letter
+    pattern = re.compile(re.escape(name) + rf"(x{scale}[mdw]?(\W|_)|[^A-Za-z0-9])", re.IGNORECASE)
     others = {"_HR", "_LR"} - {role}
     loose = [path for path in candidates if pattern.match(f"{path.stem}.") and path.stem[-3:].upper() not in others]
     at_scale = [path for path in loose if _says_scale(path, scale)] or loose

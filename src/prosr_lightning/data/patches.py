@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,8 @@ class BatchKey(NamedTuple):
 # Where the next batch of a run stands, as a checkpoint keeps it: its epoch, its step ("batch"), its number on the first
 # device and the batches of an epoch on each device. Older checkpoints have the first two alone.
 Position = dict[str, int]
-RawBatch = tuple[Tensor, Tensor, BatchKey]
+# HR patches (N, C, S + 2m, S + 2m) uint8, their symmetry codes (N,), the key, and LR patches where they are given.
+RawBatch = tuple[Tensor, Tensor, BatchKey] | tuple[Tensor, Tensor, BatchKey, Tensor]
 
 
 def fit_position(position: Position, batches: int) -> Position:
@@ -69,6 +71,7 @@ class PatchBatches(Dataset[RawBatch]):
         margin: Pixels around a patch, see `Degradation.margin`.
         seed: Seed of the run.
         redraw: Draw new patches in each epoch; False repeats those of the first.
+        lr: The LR image of each photograph, smaller by `scale`, where LR patches are to be cut as well.
     """
 
     images: Sequence[CachedImage]
@@ -78,50 +81,59 @@ class PatchBatches(Dataset[RawBatch]):
     batch_size: int
     seed: int
     redraw: bool = True
+    lr: Sequence[CachedImage] = ()
 
     def __post_init__(self) -> None:
         scale, crop = self.scale, self.crop
         self._columns = np.array([(image.width // scale * scale - crop) // scale + 1 for image in self.images])
         rows = np.array([(image.height // scale * scale - crop) // scale + 1 for image in self.images])
         self._ends = np.cumsum(rows * self._columns)
-        self._open: dict[int, Planes] = {}
+        self._open: dict[Path, Planes] = {}
 
     def __getitem__(self, key: BatchKey) -> RawBatch:
-        """Return HR patches `(N, C, S + 2m, S + 2m)` `uint8`, their symmetry codes `(N,)` and the key."""
+        """Return the raw batch of a key, a function of it alone."""
         random = np.random.default_rng((self.seed, key.epoch if self.redraw else 0, key.number))
         positions = random.integers(self._ends[-1], size=self.batch_size)
         codes = random.integers(NUM_SYMMETRIES, size=self.batch_size)
-        side = self.crop + 2 * self.margin
-        patches = np.empty((self.batch_size, len(self._pixels(0)), side, side), dtype=np.uint8)
-        for patch, position in zip(patches, positions, strict=True):
-            self._cut(patch, int(position))
-        return torch.from_numpy(patches), torch.from_numpy(codes), key
+        places = [self._place(int(position)) for position in positions]
+        patches = self._cut(self.images, places, self.scale, self.crop, self.margin)
+        if not self.lr:
+            return patches, torch.from_numpy(codes), key
+        return patches, torch.from_numpy(codes), key, self._cut(self.lr, places, 1, self.crop // self.scale, 0)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open memory maps behind: a worker process maps the files itself."""
         return {**self.__dict__, "_open": {}}
 
-    def _cut(self, out: Planes, position: int) -> None:
-        """Copy the patch at a position counted over all photographs, mirrored where its margin leaves the image."""
+    def _place(self, position: int) -> tuple[int, int, int]:
+        """Return the photograph of a position counted over all of them, and its row and column on the grid."""
         number = int(np.searchsorted(self._ends, position, side="right"))
         within = position - (int(self._ends[number - 1]) if number else 0)
-        row, column = divmod(within, int(self._columns[number]))
-        image, margin = self.images[number], self.margin
-        top, left = row * self.scale - margin, column * self.scale - margin
-        height, width = image.height // self.scale * self.scale, image.width // self.scale * self.scale
-        pixels = self._pixels(number)
-        bottom, right = top + out.shape[-2], left + out.shape[-1]
-        if top >= 0 and left >= 0 and bottom <= height and right <= width:
-            out[:] = pixels[:, top:bottom, left:right]
-        else:
-            rows = symmetric_index(height, top, bottom).numpy()
-            columns = symmetric_index(width, left, right).numpy()
-            out[:] = pixels[:, rows[:, None], columns]
+        return number, *divmod(within, int(self._columns[number]))
 
-    def _pixels(self, number: int) -> Planes:
-        if number not in self._open:
-            self._open[number] = np.asarray(self.images[number].open())  # a memmap is slower to slice
-        return self._open[number]
+    def _cut(
+        self, images: Sequence[CachedImage], places: Sequence[tuple[int, int, int]], step: int, crop: int, margin: int
+    ) -> Tensor:
+        """Copy a patch at each place of a grid of `step` pixels, mirrored where its margin leaves the image."""
+        side = crop + 2 * margin
+        patches = np.empty((len(places), len(self._pixels(images[0])), side, side), dtype=np.uint8)
+        for out, (number, row, column) in zip(patches, places, strict=True):
+            image, pixels = images[number], self._pixels(images[number])
+            top, left = row * step - margin, column * step - margin
+            height, width = image.height // step * step, image.width // step * step
+            bottom, right = top + side, left + side
+            if top >= 0 and left >= 0 and bottom <= height and right <= width:
+                out[:] = pixels[:, top:bottom, left:right]
+            else:
+                rows = symmetric_index(height, top, bottom).numpy()
+                columns = symmetric_index(width, left, right).numpy()
+                out[:] = pixels[:, rows[:, None], columns]
+        return torch.from_numpy(patches)
+
+    def _pixels(self, image: CachedImage) -> Planes:
+        if image.file not in self._open:
+            self._open[image.file] = np.asarray(image.open())  # a memmap is slower to slice
+        return self._open[image.file]
 
 
 class DealingSampler(DistributedSampler[Any]):

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.data.pairing import given_lr
 from prosr_lightning.data.patches import DealingSampler
 from prosr_lightning.errors import DataError, ImageError, listing
 from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr
@@ -29,10 +31,19 @@ class ValidationImages(Dataset[dict[str, Any]]):
         sets: The data sets.
         limit: Use only the first images of each set; None takes all.
         color: Also give `ycbcr`, `(1, 3, H, W)`, for a degradation that needs it.
+        lr_scale: Give `given`, the LR images of the sets, `(1, 1, H, W)`, which are smaller by this factor.
     """
 
-    def __init__(self, *, sets: Sequence[Benchmark], limit: int | None = None, color: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        sets: Sequence[Benchmark],
+        limit: int | None = None,
+        color: bool = False,
+        lr_scale: int | None = None,
+    ) -> None:
         self.color = color
+        self.lr = {} if lr_scale is None else given_lr(sets, lr_scale)
         self.items = [
             (benchmark.name, number, path) for benchmark in sets for number, path in enumerate(benchmark.images[:limit])
         ]
@@ -47,10 +58,22 @@ class ValidationImages(Dataset[dict[str, Any]]):
         """
         index, counts = key
         name, number, path = self.items[index]
-        rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).double().div_(255)
-        hr = rgb_to_luminance(rgb).float()[None]
-        color = {"ycbcr": rgb_to_ycbcr(rgb).float()[None]} if self.color else {}
-        return {"hr": hr, **color, "set": name, "image": path.stem, "number": number, "counts": counts}
+        rgb = _read(path)
+        further = {"ycbcr": rgb_to_ycbcr(rgb).float()[None]} if self.color else {}
+        if path in self.lr:
+            further["given"] = rgb_to_luminance(_read(self.lr[path])).float()[None]
+        return {
+            "hr": rgb_to_luminance(rgb).float()[None],
+            **further,
+            "set": name,
+            "image": path.stem,
+            "number": number,
+            "counts": counts,
+        }
+
+
+def _read(path: Path) -> Tensor:
+    return torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1).double().div_(255)
 
 
 def require_readable(images: ValidationImages) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,11 +91,10 @@ class Dataset:
 
 
 def _dataset(title: str, terms: str, parts: Sequence[Mapping[str, Any]], by_hand: str | None = None) -> Dataset:
-    counts = NUM_IMAGES | DIV2K_COUNTS
     made = tuple(
         Part(
             folder=part["folder"],
-            count=counts[part["folder"].removeprefix("DIV2K/")],
+            count=_count(part["folder"]),
             sources=tuple(
                 Files(**source) if "name" in source else Archive(**source) for source in part.get("sources", ())
             ),
@@ -104,6 +104,11 @@ def _dataset(title: str, terms: str, parts: Sequence[Mapping[str, Any]], by_hand
         for part in parts
     )
     return Dataset(title=title, parts=made, terms=terms, by_hand=by_hand)
+
+
+def _count(folder: str) -> int:
+    split = re.match(r"DIV2K/DIV2K_(train|valid)_", folder)
+    return DIV2K_COUNTS[f"DIV2K_{split[1]}_HR"] if split else NUM_IMAGES[folder]
 
 
 _FACTS = tomllib.loads((files("prosr_lightning") / "download" / "catalogue.toml").read_text(encoding="utf-8"))

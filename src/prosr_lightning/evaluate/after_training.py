@@ -10,6 +10,7 @@ import torch
 
 from prosr_lightning.console import answer
 from prosr_lightning.data.benchmarks import Benchmark
+from prosr_lightning.data.pairing import given_lr
 from prosr_lightning.evaluate.methods import make_sample, read_ycbcr
 from prosr_lightning.evaluate.running import Progress, evaluate_network
 from prosr_lightning.evaluate.scoring import find_measure
@@ -82,6 +83,7 @@ def score_run(
             source=(sources or {}).get(method),
             parameters=parameters,
             multiply_adds={} if module is None else multiply_adds_by_scale(module, scales),
+            lr_dir=next((str(one.lr_dir) for one in benchmarks if one.lr_dir is not None), None),
             degradation=BICUBIC if degradation is None else degradation.name,
             device=str(device),
         )
@@ -156,7 +158,8 @@ def draw_comparison(
     for scale in scales:
         truth = torch.from_numpy(original.copy()).permute(2, 0, 1)[None]
         truth = modcrop(truth, scale)
-        sample = make_sample(path, ycbcr, scale, rounding="none", degradation=degradation)
+        lr_path = given_lr([benchmark], scale).get(path)
+        sample = make_sample(path, ycbcr, scale, rounding="none", lr_path=lr_path, degradation=degradation)
         lr = ycbcr_to_rgb(sample.lr)
         panels = [Panel(caption=f"LR, {scale}x smaller", image=to_rgb8(lr))]
         for method, of_method in scores.items():

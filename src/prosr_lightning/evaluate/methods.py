@@ -19,6 +19,7 @@ from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import quantize_8bit
 from prosr_lightning.metrics.protocol import Rounding
 from prosr_lightning.networks import SRNetwork, power_of_two
+from prosr_lightning.pictures.recoloring import require_ways
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.engines import TorchEngine
 
@@ -78,16 +79,7 @@ def make_sample(
     degradation: Degradation | None = None,
     number: int = 0,
 ) -> Sample:
-    """Crop the ground truth to the scale and, under "y8", round it before the LR image is made from it.
-
-    Args:
-        path: The ground-truth file.
-        hr: YCbCr / 255, `(1, 3, H, W)`.
-        scale: The factor.
-        rounding: See `ScoringProtocol`.
-        lr_path: See `Sample`.
-        degradation: See `Sample`; None for bicubic.
-        number: See `Sample`.
+    """Crop the ground truth to the scale and, under "y8", round it before the LR image is made from it; see `Sample`.
 
     Raises:
         ImageError: If the image is smaller than `scale`.
@@ -113,30 +105,36 @@ class NetworkMethod:
         self_ensemble: See `upscale.chain.Chain`.
         bf16: Compute the features in bfloat16, see `upscale.engines.TorchEngine`.
         tile: See `upscale.chain.Chain`.
+        chroma: See `pictures.recoloring.Recoloring`.
     """
 
     def __init__(
-        self, *, network: SRNetwork, device: str | torch.device, self_ensemble: bool, bf16: bool, tile: int | str
+        self,
+        *,
+        network: SRNetwork,
+        device: str | torch.device,
+        self_ensemble: bool,
+        bf16: bool,
+        tile: int | str,
+        chroma: str = "bicubic",
     ) -> None:
         require_tile(tile)
+        require_ways(chroma=chroma)
         precision = "bfloat16" if bf16 else "float32"
         self.engine = TorchEngine(network, device=device, precision=precision)
-        self.self_ensemble, self.tile = self_ensemble, tile
+        self.self_ensemble, self.tile, self.chroma = self_ensemble, tile, chroma
 
     @torch.inference_mode()
     def __call__(self, sample: Sample) -> Tensor:
-        """Return the luminance of the result, `(1, 1, H, W)` float64 on the CPU."""
+        """Return the luminance of the result, `(1, 1, H, W)` float64 on the CPU; with chroma="network" all YCbCr."""
         scale, size = power_of_two(sample.scale), (sample.hr.shape[-2], sample.hr.shape[-1])
         chain = Chain(self.engine, scale=scale, size=size, tile=self.tile, self_ensemble=self.self_ensemble)
-        return chain.image(sample.lr[:, :1].float()).double()
+        planes = sample.lr.transpose(0, 1) if self.chroma == "network" else sample.lr[:, :1]
+        return chain.image(planes.float()).double().transpose(0, 1)
 
 
 class FolderMethod:
-    """Read finished results.
-
-    Args:
-        files: The result of each ground-truth file at each scale.
-    """
+    """Read finished results."""
 
     def __init__(self, *, files: Mapping[tuple[Path, int], Path]) -> None:
         self.files = files

@@ -40,6 +40,7 @@ def evaluate_network(
     progress: Progress | None = None,
     save_dir: Path | str | None = None,
     tile: int | str = "auto",
+    chroma: str = "bicubic",
     measures: Sequence[str] = (),
     degradation: Degradation | None = None,
 ) -> list[ImageScore]:
@@ -56,6 +57,7 @@ def evaluate_network(
         progress: Called after every image.
         save_dir: Write each result there as `NAME/x4/image.png`.
         tile: See `upscale.chain.Chain`.
+        chroma: "bicubic" or "network", see `pictures.recoloring.Recoloring` (networks only).
         measures: Values wanted besides: "gmsd", "high_frequency", "lpips", "dists", or paths, see `find_measure`.
         degradation: Makes the LR images that are not given; None for bicubic.
 
@@ -75,11 +77,15 @@ def evaluate_network(
             )
         if bf16:
             raise ConfigError("`bf16` must be false for bicubic, got true; it is for networks.")
+        if chroma != "bicubic":
+            raise ConfigError(f"`chroma` must be bicubic for bicubic, got {chroma!r}; leave it out.")
         method: Method = bicubic
     else:
         for scale in scales:
             network.passes(power_of_two(scale))
-        method = NetworkMethod(network=network, device=device, self_ensemble=self_ensemble, bf16=bf16, tile=tile)
+        method = NetworkMethod(
+            network=network, device=device, self_ensemble=self_ensemble, bf16=bf16, tile=tile, chroma=chroma
+        )
     rounding = protocol.bicubic_rounding if network is None else protocol.rounding
     scorer = Scorer(
         method=method,

@@ -105,14 +105,17 @@ class Scorer:
         name, scale = image_name(sample.path), sample.scale
         sr, seconds = self._run(sample)
         _check_result(sr, sample)
-        if self.save_dir is not None or self.measures or self.rounding == "rgb8":
+        colour = self.protocol.colour
+        if self.save_dir is not None or self.measures or self.rounding == "rgb8" or colour:
             sr = _with_chroma(sr, sample)
         if self.save_dir is not None:
             path = self.save_dir / dataset / f"x{scale}" / f"{name}.png"
             write_rgb(path, to_rgb8(quantize_8bit(ycbcr_to_rgb(sr))))
         luminance = round_result(sr, self.rounding)
         try:
-            psnr_db, ssim = score(luminance, sample.hr[:, :1], scale=scale, protocol=self.protocol)
+            rounded = round_result(sr, self.rounding, colour=True) if colour else luminance
+            truth = ycbcr_to_rgb(sample.hr) if colour else sample.hr[:, :1]
+            psnr_db, ssim = score(rounded, truth, scale=scale, protocol=self.protocol)
             extra = {measure.name: measure.compute(sr, luminance, sample).item() for measure in self.measures}
         except ImageError as error:
             raise ImageError(f"{sample.path} cannot be scored at {scale}x: {error}") from error

@@ -47,6 +47,7 @@ class EvaluateOptions:
     lr_dir: str | None = None
     self_ensemble: bool = False
     bf16: bool = False
+    chroma: str = "bicubic"
     save_images: bool = False
     device: str = "auto"
     tile: int | str = "auto"
@@ -79,6 +80,7 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         multiply_adds={} if network is None else multiply_adds_by_scale(network, scales),
         self_ensemble=options.self_ensemble,
         bf16=options.bf16,
+        chroma=options.chroma,
         lr_dir=options.lr_dir,
         degradation=options.degradation.name,
         device=device if network is not None else "cpu",
@@ -88,7 +90,7 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         if options.sr_dir is not None:
             scores = evaluate_folder(options.sr_dir, benchmarks, scales, protocol, **settings)
         else:
-            for key in ("self_ensemble", "bf16", "tile", "degradation"):
+            for key in ("self_ensemble", "bf16", "tile", "chroma", "degradation"):
                 settings[key] = getattr(options, key)
             save_dir = options.output_dir / "images" if options.save_images else None
             scores = evaluate_network(

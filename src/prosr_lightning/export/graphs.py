@@ -35,13 +35,7 @@ class LuminanceStep(nn.Module):
 
 
 class RgbChain(nn.Module):
-    """The whole way: RGB `(N, 3, H, W)` in `[0, 1]` to RGB `(N, 3, scale * H, scale * W)` in `[0, 1]`.
-
-    Args:
-        network: Any.
-        scale: Total factor.
-
-    """
+    """The whole way: RGB `(N, 3, H, W)` in `[0, 1]` to RGB `(N, 3, scale * H, scale * W)` in `[0, 1]`."""
 
     kernel: Tensor
     to_ycbcr: Tensor

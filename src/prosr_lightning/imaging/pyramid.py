@@ -52,7 +52,7 @@ def level_pyramid(
     wrong = [level for level in levels if level < 1 or scale % level]
     if wrong:
         raise ConfigError(f"`levels` must divide scale={scale}, got {wrong}; choose powers of two up to it.")
-    kept = _plane(patches, planes)
+    kept = take_planes(patches, planes)
     targets = {level: _shrink(kept, scale // level, margin) for level in levels}
     if type(degradation) is Bicubic:  # the margin takes the place of the mirrored edges of a whole image
         return _shrink(kept, scale, margin), targets
@@ -62,10 +62,11 @@ def level_pyramid(
             f"The degradation {degradation.name} must shrink {tuple(patches.shape)} by {scale} to "
             f"{(*patches.shape[:2], expected, expected)}, got {tuple(lr.shape)}; let it keep N and C."
         )
-    return _inner(_plane(lr, planes), margin // scale), targets
+    return _inner(take_planes(lr, planes), margin // scale), targets
 
 
-def _plane(images: Tensor, planes: Tensor | None) -> Tensor:
+def take_planes(images: Tensor, planes: Tensor | None) -> Tensor:
+    """Return one plane of each image, `(N, 1, H, W)`: that of `planes`, `(N,)`, or the first."""
     if planes is None:
         return images[:, :1]
     return images[torch.arange(len(images), device=images.device), planes.to(images.device)][:, None]

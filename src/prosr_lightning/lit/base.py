@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric
 
 from prosr_lightning import __version__
 from prosr_lightning.data.resuming import EpochCounts
-from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
+from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError, require_whole
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.lit.limits import EndOfRun
 from prosr_lightning.lit.optimizers import average_of, expand_state
@@ -61,10 +61,7 @@ class LitSuperResolution(LightningModule):
         _check_levels(levels)
         if not 0 <= ema_decay < 1:
             raise ConfigError(f"`ema_decay` must be in [0, 1), got {ema_decay}; 0 switches the average off.")
-        if isinstance(check_finite_every, bool) or not isinstance(check_finite_every, int) or check_finite_every < 1:
-            raise ConfigError(
-                f"`check_finite_every` must be a whole number >= 1, got {check_finite_every!r}; 1 is safe."
-            )
+        require_whole("check_finite_every", check_finite_every, remedy="1 is safe")
         self.generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.levels = tuple(levels)
         self.val_scales = tuple(val_scales or levels)

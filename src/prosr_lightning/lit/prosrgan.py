@@ -12,16 +12,18 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from prosr_lightning.errors import CheckpointError, ConfigError
+from prosr_lightning.errors import CheckpointError, ConfigError, require_choice
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.lit.base import Batch, LitSuperResolution
 from prosr_lightning.lit.criterion import DetailCriterion
 from prosr_lightning.lit.prosrn import OptimizerFactory, SchedulerFactory
-from prosr_lightning.lit.residuals import Level, require_base, residual_levels
+from prosr_lightning.lit.residuals import BASES, Level, residual_levels
 from prosr_lightning.lit.schedules import advance_schedules
 from prosr_lightning.lit.watch import BalanceWatch
 from prosr_lightning.losses import EPS, cascade, residual_loss
 from prosr_lightning.losses.adversarial import (
+    KINDS,
+    OBJECTIVES,
     WEIGHT,
     accuracy,
     content_reduction,
@@ -29,8 +31,6 @@ from prosr_lightning.losses.adversarial import (
     full_objective,
     generator_loss,
     probability,
-    require_kind,
-    require_objective,
 )
 from prosr_lightning.networks.architecture import normalised
 from prosr_lightning.networks.contract import SRNetwork
@@ -114,9 +114,9 @@ class LitProSRGAN(LitSuperResolution):
             ema_decay=ema_decay,
             check_finite_every=check_finite_every,
         )
-        require_kind(adversarial)
-        require_objective(objective)
-        require_base(residual_base)
+        require_choice("adversarial", adversarial, KINDS)
+        require_choice("objective", objective, OBJECTIVES)
+        require_choice("residual_base", residual_base, BASES)
         if discriminator_optimizer is not None and not callable(discriminator_optimizer):
             raise ConfigError(
                 "`discriminator_optimizer` must be null, as `optimizer`, or a whole node with _target_, got "

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice
 from prosr_lightning.imaging.resize import bicubic_upscale
 
 BASES = ("level_input", "lr")
@@ -44,7 +44,7 @@ def residual_levels(
     Raises:
         ConfigError: If `base` is unknown or a level has no image.
     """
-    require_base(base)
+    require_choice("residual_base", base, BASES)
     levels = {}
     before = 1
     for factor, sr in images.items():
@@ -57,9 +57,3 @@ def residual_levels(
     if levels.keys() != hr.keys():
         raise ConfigError(f"`levels` must be those of the network, {list(levels)}, got {list(hr)}; choose among them.")
     return levels
-
-
-def require_base(base: str) -> None:
-    """Raise a `ConfigError` unless `base` is one of `BASES`."""
-    if base not in BASES:
-        raise ConfigError(f"`residual_base` must be level_input or lr, got {base!r}; choose one of them.")

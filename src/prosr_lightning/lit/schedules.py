@@ -16,11 +16,7 @@ from prosr_lightning.lit.limits import run_progress
 
 
 class ProgressSchedule(LRScheduler, abc.ABC):
-    """A schedule that is a function of the share of the run that is done.
-
-    Args:
-        optimizer: The optimizer.
-    """
+    """A schedule that is a function of the share of the run that is done."""
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.progress = 0.0

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import require_choice
 from prosr_lightning.losses.content import widened
 
 KINDS = ("non_saturating", "minimax", "least_squares", "hinge")
@@ -54,7 +54,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturatin
     Raises:
         ConfigError: If `kind` is unknown.
     """
-    require_kind(kind)
+    require_choice("adversarial", kind, KINDS)
     if kind == "least_squares":
         return 0.5 * ((widened(real) - 1).square().mean() + widened(fake).square().mean())
     if kind == "hinge":
@@ -76,7 +76,7 @@ def generator_loss(fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
     Raises:
         ConfigError: If `kind` is unknown.
     """
-    require_kind(kind)
+    require_choice("adversarial", kind, KINDS)
     fake = widened(fake)
     if kind == "minimax":
         return F.logsigmoid(-fake).mean()
@@ -103,7 +103,7 @@ def full_objective(adversarial: Tensor, content: Tensor, *, objective: str = "te
     Raises:
         ConfigError: If `objective` is unknown.
     """
-    require_objective(objective)
+    require_choice("objective", objective, OBJECTIVES)
     if objective == "literal":
         return adversarial + weight * content
     return content + weight * adversarial
@@ -115,7 +115,7 @@ def content_reduction(objective: str) -> str:
     Raises:
         ConfigError: If `objective` is unknown.
     """
-    require_objective(objective)
+    require_choice("objective", objective, OBJECTIVES)
     return "sum" if objective == "literal" else "mean"
 
 
@@ -127,7 +127,7 @@ def probability(logits: Tensor, *, kind: str = "non_saturating") -> Tensor:
     Raises:
         ConfigError: If `kind` is unknown.
     """
-    require_kind(kind)
+    require_choice("adversarial", kind, KINDS)
     return widened(logits).clamp(0, 1).mean() if kind == "least_squares" else widened(logits).sigmoid().mean()
 
 
@@ -137,18 +137,6 @@ def accuracy(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> Ten
     Raises:
         ConfigError: If `kind` is unknown.
     """
-    require_kind(kind)
+    require_choice("adversarial", kind, KINDS)
     threshold = 0.5 if kind == "least_squares" else 0.0
     return 0.5 * ((real > threshold).float().mean() + (fake <= threshold).float().mean())
-
-
-def require_kind(kind: str) -> None:
-    """Raise a `ConfigError` unless `kind` is one of `KINDS`."""
-    if kind not in KINDS:
-        raise ConfigError(f"`adversarial` must be one of {', '.join(KINDS)}, got {kind!r}; choose one of them.")
-
-
-def require_objective(objective: str) -> None:
-    """Raise a `ConfigError` unless `objective` is one of `OBJECTIVES`."""
-    if objective not in OBJECTIVES:
-        raise ConfigError(f"`objective` must be literal or text, got {objective!r}; choose one of them.")

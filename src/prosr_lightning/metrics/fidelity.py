@@ -39,8 +39,8 @@ def psnr(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = False) -> Tens
     """Return the peak signal-to-noise ratio of each image, 10 log10(1 / mean((sr - hr)^2)).
 
     Args:
-        sr: `(N, 1, H, W)`, the result's Y / 255; may leave `[0, 1]`.
-        hr: `(N, 1, H, W)`, the truth's Y / 255.
+        sr: `(N, 1, H, W)`, the result's Y / 255, which may leave `[0, 1]`; or RGB, `(N, 3, H, W)`.
+        hr: The truth's, of the same shape.
         border: Pixels left out on every side; the tables leave out `scale`.
         quantize: Round both planes to 8 bits first.
 
@@ -64,8 +64,8 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, kind: SSIMKind, quantize: bool 
     """Return the structural similarity of each image (Wang et al. 2004), mean over the window positions.
 
     Args:
-        sr: `(N, 1, H, W)`, the result's Y / 255.
-        hr: `(N, 1, H, W)`, the truth's Y / 255.
+        sr: `(N, 1, H, W)`, the result's Y / 255; or RGB, `(N, 3, H, W)`, of which the mean over the channels is taken.
+        hr: The truth's, of the same shape.
         border: Pixels left out on every side before anything else.
         kind: "skimage" is scikit-image's default (7x7 uniform window, sample covariance) with the dynamic range
             max(sr) - min(hr) of each image: the tables of the paper. "wang" is the original (11x11 Gaussian, sigma 1.5,
@@ -128,7 +128,7 @@ def luminance_planes(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = Fa
     """Return what is compared, in float64 and without its border.
 
     Args:
-        sr: Result, `(N, 1, H, W)` luminance Y / 255, floating point.
+        sr: Result, `(N, 1, H, W)` luminance Y / 255 or `(N, 3, H, W)` RGB, floating point.
         hr: Truth, the same shape.
         border: Pixels left out on every side.
         quantize: Round both to 8 bits.
@@ -136,9 +136,9 @@ def luminance_planes(sr: Tensor, hr: Tensor, *, border: int, quantize: bool = Fa
     Raises:
         ConfigError: If they are no such planes.
     """
-    if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 1:
+    if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] not in (1, 3):
         raise ConfigError(
-            f"`sr` and `hr` must be luminance planes of one shape (N, 1, H, W), got {tuple(sr.shape)} and "
+            f"`sr` and `hr` must be luminance planes of one shape (N, 1, H, W), or RGB, got {tuple(sr.shape)} and "
             f"{tuple(hr.shape)}; convert with rgb_to_luminance and crop with modcrop."
         )
     if not (sr.is_floating_point() and hr.is_floating_point()):

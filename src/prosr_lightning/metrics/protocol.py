@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args
 
 from torch import Tensor
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice
 from prosr_lightning.imaging.color import rgb_to_luminance, ycbcr_to_rgb
 from prosr_lightning.metrics.fidelity import SSIMKind, psnr, quantize_8bit, ssim
 
@@ -32,6 +32,7 @@ class ScoringProtocol:
         bicubic_rounding: The same for the bicubic row.
         ssim: Which SSIM, see `metrics.ssim`.
         border: Pixels left out on every side; None leaves out `scale` pixels (Sec. 4.3.1).
+        colour: Compare R, G and B, all values as one, instead of Y.
     """
 
     name: str
@@ -39,13 +40,15 @@ class ScoringProtocol:
     bicubic_rounding: Rounding
     ssim: SSIMKind
     border: int | None = None
+    colour: bool = False
 
     def describe(self, *, bicubic: bool = False) -> str:
         """Return the caption that every table of such scores carries."""
         rounding = self.bicubic_rounding if bicubic else self.rounding
         border = "scale" if self.border is None else str(self.border)
         return (
-            f"protocol {self.name}: Y of BT.601 (studio range), {_ROUNDING_WORDS[rounding]}, {border} px "
+            f"protocol {self.name}: {'RGB' if self.colour else 'Y of BT.601 (studio range)'}, "
+            f"{_ROUNDING_WORDS[rounding]}, {border} px "
             f"of border left out, {_SSIM_WORDS[self.ssim]}, mean of per-image values"
         )
 
@@ -54,13 +57,15 @@ class ScoringProtocol:
 PAPER = ScoringProtocol(name="paper", rounding="rgb8", bicubic_rounding="none", ssim="skimage")
 # Most other papers since SRCNN and VDSR: bicubic Set5 at 2x is 33.66 dB / 0.9299.
 STANDARD = ScoringProtocol(name="standard", rounding="y8", bicubic_rounding="y8", ssim="wang")
+# What sees chroma too, as papers on colour networks score.
+RGB = ScoringProtocol(name="rgb", rounding="rgb8", bicubic_rounding="rgb8", ssim="wang", colour=True)
 
 
 def get_protocol(name: str, *, rounding: str | None = None, ssim: str | None = None) -> ScoringProtocol:
     """Return a named protocol, or a variant of it whose name says what differs.
 
     Args:
-        name: "paper" or "standard".
+        name: "paper", "standard" or "rgb".
         rounding: Replaces the rounding of networks and of bicubic alike: "none", "y8" or "rgb8".
         ssim: Replaces the kind of SSIM: "skimage", "wang" or "matlab".
 
@@ -74,44 +79,48 @@ def get_protocol(name: str, *, rounding: str | None = None, ssim: str | None = N
         >>> get_protocol("paper", ssim="wang").name
         'paper with ssim=wang'
     """
-    named = {protocol.name: protocol for protocol in (PAPER, STANDARD)}
-    _check_choice("protocol", name, tuple(named))
+    named = {protocol.name: protocol for protocol in (PAPER, STANDARD, RGB)}
+    require_choice("protocol", name, named)
     protocol, changes = named[name], []
     if rounding is not None:
-        _check_choice("rounding", rounding, get_args(Rounding))
+        require_choice("rounding", rounding, get_args(Rounding))
         kind = cast("Rounding", rounding)
+        if protocol.colour and kind == "y8":
+            raise ConfigError("`rounding` must be rgb8 or none for protocol=rgb, got 'y8', which rounds Y alone.")
         protocol = replace(protocol, rounding=kind, bicubic_rounding=kind)
         changes.append(f"rounding={rounding}")
     if ssim is not None:
-        _check_choice("ssim", ssim, get_args(SSIMKind))
+        require_choice("ssim", ssim, get_args(SSIMKind))
         protocol = replace(protocol, ssim=cast("SSIMKind", ssim))
         changes.append(f"ssim={ssim}")
     return replace(protocol, name=f"{name} with {', '.join(changes)}") if changes else protocol
 
 
-def round_result(sr: Tensor, rounding: Rounding) -> Tensor:
-    """Return the luminance that is scored.
+def round_result(sr: Tensor, rounding: Rounding, *, colour: bool = False) -> Tensor:
+    """Return what is scored: luminance, or RGB.
 
     Args:
         sr: The result as YCbCr / 255, `(1, 3, H, W)`; for "none" and "y8" luminance alone, `(1, 1, H, W)`, will do.
         rounding: See `ScoringProtocol`.
+        colour: Likewise.
 
     Returns:
-        `(1, 1, H, W)`.
+        `(1, 1, H, W)`, or `(1, 3, H, W)` with `colour`.
     """
     if rounding == "none":
-        return sr[:, :1]
+        return ycbcr_to_rgb(sr) if colour else sr[:, :1]
     if rounding == "y8":
         return quantize_8bit(sr[:, :1])
-    return rgb_to_luminance(quantize_8bit(ycbcr_to_rgb(sr)))
+    rgb = quantize_8bit(ycbcr_to_rgb(sr))
+    return rgb if colour else rgb_to_luminance(rgb)
 
 
 def score(sr: Tensor, hr: Tensor, *, scale: int, protocol: ScoringProtocol) -> tuple[float, float]:
     """Score one result, already rounded as the protocol wants it.
 
     Args:
-        sr: `(1, 1, H, W)`, the result's Y / 255.
-        hr: `(1, 1, H, W)`, the truth's.
+        sr: `(1, 1, H, W)`, the result's Y / 255; or its RGB, `(1, 3, H, W)`.
+        hr: The truth's.
         scale: The factor.
         protocol: The convention.
 
@@ -123,8 +132,3 @@ def score(sr: Tensor, hr: Tensor, *, scale: int, protocol: ScoringProtocol) -> t
     """
     border = scale if protocol.border is None else protocol.border
     return psnr(sr, hr, border=border).item(), ssim(sr, hr, border=border, kind=protocol.ssim).item()
-
-
-def _check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"`{key}` must be one of {', '.join(allowed)}, got {value!r}; choose one of these.")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrizations
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice, require_whole
 from prosr_lightning.networks.architecture import Rebuildable
 
 _NORMS = ("batch", "spectral", "none")
@@ -126,10 +126,8 @@ class Discriminator(Rebuildable):
 
 
 def _check(channels: int, norm: str, negative_slope: float, gain: float) -> None:
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        raise ConfigError(f"`channels` must be a whole number >= 1, got {channels!r}; SRGAN has 64.")
-    if norm not in _NORMS:
-        raise ConfigError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}; choose one of them.")
+    require_whole("channels", channels, remedy="SRGAN has 64")
+    require_choice("norm", norm, _NORMS)
     if not 0 <= negative_slope < 1:
         raise ConfigError(f"`negative_slope` must be in [0, 1), got {negative_slope}; SRGAN has 0.2.")
     if gain <= 0:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice, require_whole
 from prosr_lightning.networks.blocks import (
     ConvFusion,
     InceptionFusion,
@@ -146,14 +146,9 @@ class Generator(ProgressiveNetwork):
 
 
 def _check(structure: str, depth: int, channels: int, skip_every: int, negative_slope: float, fusion: str) -> None:
-    if structure not in _STRUCTURES:
-        raise ConfigError(
-            f"`structure` must be one of {', '.join(_STRUCTURES)}, got {structure!r}; choose one of them."
-        )
-    if fusion not in _FUSIONS:
-        raise ConfigError(f"`fusion` must be one of {', '.join(_FUSIONS)}, got {fusion!r}; choose one of them.")
+    require_choice("structure", structure, _STRUCTURES)
+    require_choice("fusion", fusion, _FUSIONS)
     for name, value in (("depth", depth), ("channels", channels), ("skip_every", skip_every)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"`{name}` must be a whole number >= 1, got {value!r}; the default is a good start.")
+        require_whole(name, value)
     if not 0 <= negative_slope < 1:
         raise ConfigError(f"`negative_slope` must be in [0, 1), got {negative_slope}; the default is 0.2.")

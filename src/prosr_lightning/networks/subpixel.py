@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice, require_whole
 from prosr_lightning.networks.progressive import Layer, ProgressiveNetwork, bilinear_enlargement
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -198,13 +198,11 @@ def _pair_convolution(channels: int, branches: str) -> nn.Conv2d:
 
 def _check(depth: int, channels: int, activation: str, branches: str) -> None:
     for name, value in (("depth", depth), ("channels", channels)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"`{name}` must be a whole number >= 1, got {value!r}; the default is a good start.")
+        require_whole(name, value)
     if depth % 2:
         raise ConfigError(
             f"`depth` must be even for structure=subpixel, whose convolutions come in pairs, got {depth}; choose "
             f"{depth - 1 or 2} or {depth + 1}."
         )
-    for key, word, options in (("activation", activation, tuple(_ACTIVATIONS)), ("branches", branches, _BRANCHES)):
-        if word not in options:
-            raise ConfigError(f"`{key}` must be one of {', '.join(options)}, got {word!r}; choose one of them.")
+    require_choice("activation", activation, _ACTIVATIONS)
+    require_choice("branches", branches, _BRANCHES)

@@ -57,7 +57,9 @@ class Format:
 
 
 _ALL = frozenset({"icc_profile", "exif", "xmp", "dpi"})
-_JPEG = Format("JPEG", 65535, False, holds=_ALL | {"iptc"}, options={"subsampling": 0}, lossy=True)  # ITU T.81
+_JPEG = Format(
+    "JPEG", 65535, False, holds=_ALL | {"iptc", "comment"}, options={"subsampling": 0}, lossy=True
+)  # ITU T.81
 _TIFF = Format("TIFF", 2**31 - 1, True, ("uint8", "uint16", "float32"), frames=True, holds=_ALL | {"iptc"})
 _LONGEST = 2**31 - 1  # PNG specification, 11.2.2
 FORMATS = {
@@ -69,7 +71,7 @@ FORMATS = {
     ".tiff": _TIFF,
     ".avif": Format("AVIF", 65536, True, frames=True, holds=_ALL, options={"subsampling": "4:4:4"}, lossy=True),
     ".jxl": Format("JXL", 2**30 - 1, True, ("uint8", "uint16"), holds=frozenset({"exif", "xmp", "dpi"}), lossy=True),
-    ".gif": Format("GIF", 65535, True, frames=True),
+    ".gif": Format("GIF", 65535, True, frames=True, holds=frozenset({"comment"})),
     ".bmp": Format("BMP", 2**31 - 1, False, holds=frozenset({"dpi"})),
 }
 
@@ -141,6 +143,10 @@ def write_picture(
     pictures, chosen = [picture] if isinstance(picture, Picture) else list(picture), format_of(path)
     height, width = pictures[0].pixels.shape[:2]
     check_fits(path, width, height, frames=len(pictures))
+    if len(pictures) > 1 and chosen.name != "TIFF":  # pages may be of any kind, frames are 8-bit pictures of one size
+        if len({picture.pixels.shape for picture in pictures}) > 1:
+            raise ImageError(f"{chosen.name} holds frames of one size, got several for {path}; write TIFF instead.")
+        chosen = replace(chosen, depths=("uint8",))
     fitting = [_fitting(path, picture, chosen) for picture in pictures]
     kind, arguments = pictures[0].encoding or ("", {})
     if as_read and kind == chosen.name and quality is None:
@@ -237,6 +243,8 @@ def _write_in_rows(path: Path, head: Picture, pages: Sequence[PixelRows], chosen
 def _say_what_is_lost(picture: Picture, chosen: Format, name: str) -> None:
     kinds = {"exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "dpi": "the resolution", "text": "texts"}
     lost = [word for kind, word in kinds.items() if kind not in chosen.holds and getattr(picture.metadata, kind)]
+    if "comment" in chosen.holds and picture.metadata.text.keys() <= {"Comment"}:
+        lost = [word for word in lost if word != "texts"]
     if lost:
         log.warning("%s cannot hold %s; %s is without.", chosen.name, ", ".join(lost), name)
 
@@ -266,6 +274,8 @@ def _arguments(picture: Picture, shape: tuple[int, ...], chosen: Format, name: s
             arguments["extra"] = photoshop_segment(metadata.iptc)
         except ValueError as error:
             log.warning("%s is without IPTC: %s.", name, error)
+    if "comment" in chosen.holds and "Comment" in metadata.text:
+        arguments["comment"] = metadata.text["Comment"].encode()[:_JPEG_SEGMENT]
     if chosen.name == "PNG":
         arguments["pnginfo"] = texts = PngInfo()
         for key, text in metadata.text.items():

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, ImageError
-from prosr_lightning.pictures.picture import Picture, from_pil, in_8_bits, to_pil
+from prosr_lightning.pictures.picture import Picture, in_8_bits, to_pil
+from prosr_lightning.pictures.reading import from_pil
 
 log = logging.getLogger(__name__)
 

@@ -68,7 +68,7 @@ class Metadata:
         xmp: The packet.
         iptc: IPTC-IIM records: title, keywords, rights.
         dpi: Pixels per inch, in x and y.
-        text: Texts of a PNG, by keyword.
+        text: Texts of a PNG, by keyword; the comment of a JPEG or GIF is "Comment".
     """
 
     exif: bytes | None = None
@@ -82,6 +82,8 @@ def of_image(image: Image.Image) -> Metadata:
     """Collect what Pillow knows of a loaded image; what is damaged is left out."""
     xmp, photoshop = image.info.get("xmp"), image.info.get("photoshop")
     texts = getattr(image, "text", {}) if image.format == "PNG" else {}
+    if isinstance(comment := image.info.get("comment"), bytes) and comment:
+        texts = {"Comment": comment.decode("utf-8", "replace")}
     try:
         dpi, exif = _dpi(image), _encoded(image.getexif())
     except Exception as error:  # noqa: BLE001  # damaged metadata must not cost the user the picture

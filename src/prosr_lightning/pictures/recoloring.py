@@ -24,11 +24,11 @@ from prosr_lightning.imaging.resize import Resizer
 from prosr_lightning.imaging.rows import Rows
 from prosr_lightning.pictures.rows import PixelRows
 
-CHROMA = ("bicubic", "network")
+WAYS = ("bicubic", "network")
 
 _BLACK, _SPAN = 16 / 255, 219 / 255  # BT.601 studio range of Y
 _SPREAD = 8  # pixels over which visible colours spread under transparent ones; a network hardly looks farther
-_PIXELS_AT_ONCE = 1 << 20  # of either picture; bounds the float temporaries to some tens of megabytes
+_PIXELS_AT_ONCE = 1 << 18  # of either picture; bounds the float temporaries to some tens of megabytes
 
 
 class Recoloring:
@@ -52,9 +52,7 @@ class Recoloring:
     def __init__(
         self, picture: PixelRows, sizes: Sequence[tuple[int, int]], *, chroma: str = "bicubic", alpha: str = "network"
     ) -> None:
-        for name, value in (("chroma", chroma), ("alpha", alpha)):
-            if value not in CHROMA:
-                raise ConfigError(f"`{name}` must be {' or '.join(CHROMA)}, got {value!r}; choose one of them.")
+        require_ways(chroma=chroma, alpha=alpha)
         height, width, channels = picture.shape
         self._dtype = picture.dtype
         self._top = float(np.iinfo(self._dtype.name).max) if self._dtype.kind == "u" else 1.0
@@ -136,6 +134,13 @@ class Recoloring:
         if self._dtype.kind == "u":
             values = values.mul_(self._top).add_(0.5).floor_()  # halves up, as MATLAB's im2uint8
         return values.numpy().astype(self._dtype)
+
+
+def require_ways(**ways: str) -> None:
+    """Raise ConfigError unless each of "chroma" and "alpha" is one of `WAYS`."""
+    for name, way in ways.items():
+        if way not in WAYS:
+            raise ConfigError(f"`{name}` must be {' or '.join(WAYS)}, got {way!r}; choose one of them.")
 
 
 class _Bicubic:

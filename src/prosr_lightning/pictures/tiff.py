@@ -19,6 +19,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, SAMPLEFORMAT, TiffPage
 
 from prosr_lightning.errors import ImageError
 from prosr_lightning.imaging.io import Pixels
+from prosr_lightning.pictures.decoding import in_8_bits
 from prosr_lightning.pictures.inks import cmyk_to_rgb, lab_to_rgb
 from prosr_lightning.pictures.rows import PixelRows, is_big, write_page
 
@@ -50,13 +51,18 @@ def full_pages(tiff: tifffile.TiffFile, name: str) -> list[TiffPage]:
     """Return the pages that are pictures: neither thumbnails nor masks.
 
     Raises:
-        ImageError: If there are none, or if the file is a camera's raw data, of which only the thumbnail is a picture.
+        ImageError: If there are none, if the file is a camera's raw data, of which only the thumbnail is a picture, or
+            if it is cut short.
     """
     pages = [page for page in map(tiff.pages.get, range(len(tiff.pages))) if isinstance(page, TiffPage)]
     pages = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)]
     if not pages or _DNG_VERSION in tiff.pages.first.tags:
         what = "a camera's raw data" if len(tiff.pages) else "a TIFF without pictures"
         raise ImageError(f"{name} must hold a finished picture, got {what}; develop it to TIFF, PNG or JPEG first.")
+    for page in pages:
+        ends = [at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
+        if 0 in page.databytecounts or not ends or max(ends) > page.parent.filehandle.size:
+            raise ImageError(f"{name} must be whole, but not all of its pixels are there; copy it again.")
     return pages
 
 
@@ -90,7 +96,7 @@ def read_page(page: TiffPage, name: str) -> tuple[Pixels, bytes | None] | None:
         return colour, profile
     opacity = pixels[..., channels : channels + 1]
     if colour.dtype != opacity.dtype:  # a palette, or inks that a profile brought to 8 bits
-        opacity = (opacity >> 8).astype(np.uint8)
+        opacity = in_8_bits(opacity)
     return np.concatenate([_straight(colour, opacity) if alpha == 1 else colour, opacity], axis=-1), profile
 
 
@@ -111,6 +117,8 @@ def _layout(page: TiffPage, name: str) -> tuple[int, int | None]:
         )
     if page.photometric in (PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB) and not (integers and bits in (8, 16)):
         raise ImageError(f"{name} must hold Lab of 8 or 16 bits, got {depth}; convert it to RGB first.")
+    if page.photometric == PHOTOMETRIC.PALETTE and page.samplesperpixel > 1 and bits != 8:
+        raise ImageError(f"{name} must have 8 bits beside its palette, got {depth}; convert it first.")
     further = page.samplesperpixel - channels
     if further < 0:
         raise ImageError(f"{name} must have {channels} channels for its colours, got {page.samplesperpixel}.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice
 from prosr_lightning.report import FIGURES
 from prosr_lightning.report.charts import (
     COSTS,
@@ -63,8 +63,7 @@ def figure_charts(name: str, runs: Sequence[str], *, dataset: str = "Set14", sca
                 f"Figure 9 is computed from the networks and takes no runs, got {runs[0]}; leave runs out."
             )
         return [replace(scale_chart(), title="Parameters at each scale (Fig. 9)")], ""
-    if name not in FIGURES:
-        raise ConfigError(f"`figure` must be one of {', '.join(FIGURES)}, got {name!r}; choose one of them.")
+    require_choice("figure", name, FIGURES)
     scored = read_runs(runs)
     if name == "race":
         points = {cost: race_points(scored, cost, dataset=dataset, scale=scale) for cost in COSTS}

@@ -31,7 +31,8 @@ def rows_for(run: Run, table: int, scale: int) -> list[str]:
     """
     if run.name is not None:
         return [run.name]
-    if run.info.self_ensemble or run.info.bf16 or run.info.degradation != BICUBIC:
+    info = run.info
+    if info.self_ensemble or info.bf16 or info.degradation != BICUBIC or info.chroma != "bicubic":
         return []
     if run.training is not None:
         return _rows_for_training(run.training, table)

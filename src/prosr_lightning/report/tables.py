@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_choice
 from prosr_lightning.networks import count_layers, longest_path
 from prosr_lightning.report import TABLES
 from prosr_lightning.report.costs import network_of, parameters_of
@@ -34,8 +34,7 @@ def build_table(name: str, runs: Sequence[Run] = (), *, dataset: str = "Set14") 
     Raises:
         ConfigError: If there is no such table, or the runs do not fit it or each other.
     """
-    if name not in TABLES:
-        raise ConfigError(f"`table` must be one of {', '.join(TABLES)}, got {name!r}; choose one of them.")
+    require_choice("table", name, TABLES)
     if name == "1":
         if runs:
             raise ConfigError(

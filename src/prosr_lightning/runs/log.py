@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.runs.folder import LOG
 from prosr_lightning.runs.scored import split_name
 from prosr_lightning.runs.training import read_training
 
-METRICS = Path("csv") / "metrics.csv"
 VAL = "val/psnr"
 _PSNR = re.compile(r"val/(.+/x\d+/)?psnr")
 
@@ -55,7 +55,7 @@ def read_progress(folder: Path, seconds: float | None = None) -> Progress | None
     Raises:
         DataError: If the log cannot be read.
     """
-    path = folder / METRICS
+    path = folder / LOG
     if not path.is_file():
         return None
     try:
@@ -94,15 +94,15 @@ def read_curves(words: Sequence[str]) -> list[tuple[str, Progress]]:
     curves = []
     for word in words:
         name, folder = split_name(word)
-        runs = [folder] if (folder / METRICS).is_file() else sorted(folder.glob("*"))
-        logged = [run for run in runs if (run / METRICS).is_file()]
+        runs = [folder] if (folder / LOG).is_file() else sorted(folder.glob("*"))
+        logged = [run for run in runs if (run / LOG).is_file()]
         if not logged:
             state = "found none" if folder.is_dir() else "but there is no such folder"
-            raise DataError(f"{folder} must hold {METRICS} of a training run, {state}; name the folder of a run.")
+            raise DataError(f"{folder} must hold {LOG} of a training run, {state}; name the folder of a run.")
         for run in logged:
             progress, training = read_progress(run), read_training(run)
             if progress is None:
-                raise DataError(f"{run / METRICS} must have a value of {VAL}, found none; train until a validation.")
+                raise DataError(f"{run / LOG} must have a value of {VAL}, found none; train until a validation.")
             depth = training.architecture.get("depth", 0) if training is not None else 0
             curves.append((depth, name or (f"depth {depth}" if depth else run.name), progress))
     return [(label, progress) for _, label, progress in sorted(curves, key=lambda curve: curve[0])]

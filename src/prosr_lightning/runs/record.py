@@ -37,6 +37,8 @@ class RunRecord:
         overrides: The words of the command line, as Hydra composed them for this run.
         command: The words that started the process, the program first.
         task: The `task_name`.
+        tags: What the run is found by.
+        notes: What its user says of it.
         error: The message of a failed run.
         seed: Of weights, patches and augmentation.
         method: What tables call it: "ProSRN", "ProSRGAN", "LapSRN", ...
@@ -69,6 +71,8 @@ class RunRecord:
     overrides: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     task: str = ""
+    tags: tuple[str, ...] = ()
+    notes: str = ""
     error: str = ""
     seed: int | None = None
     method: str = ""
@@ -177,9 +181,6 @@ def read_record(folder: Path) -> RunRecord | None:
 
 def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
     """Return what times depend on: processor, threads, memory, accelerator and torch.
-
-    Args:
-        device: Where the network computes.
 
     Examples:
         >>> sorted(describe_hardware())

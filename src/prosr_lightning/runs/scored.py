@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +45,7 @@ class Run:
         if self.name is not None:
             return self.name
         ensemble = (", x8 self-ensemble" if self.info.self_ensemble else "") + (", bfloat16" if self.info.bf16 else "")
+        ensemble += "" if self.info.chroma == "bicubic" else f", chroma by {self.info.chroma}"
         ensemble += "" if self.info.degradation == BICUBIC else f", LR by {self.info.degradation}"
         if self.is_bicubic:
             return "Bicubic" + ensemble
@@ -104,15 +106,15 @@ def scored_folders(folder: Path) -> list[Path]:
     if (folder / SUMMARY).is_file():
         return [folder]
     for patterns in ((f"test/*/{SUMMARY}",), (f"*/test/*/{SUMMARY}", f"*/{SUMMARY}")):
-        folders = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=_by_number)
+        folders = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)}, key=by_number)
         if folders:
             return folders
     return []
 
 
-def _by_number(path: Path) -> list[tuple[int, str]]:
+def by_number(path: Path) -> list[tuple[int, str]]:
     """Order the tenth job of a multirun after the ninth."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in path.parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path)) if part]
 
 
 def read_run(

@@ -74,6 +74,7 @@ class RunInfo:
         multiply_adds: Of one enlargement, for one pixel of the result, by scale; see `networks.complexity`.
         self_ensemble: Whether each result is the mean over the eight symmetries.
         bf16: Whether features were computed in bfloat16.
+        chroma: "network" where Cb and Cr went through the network too.
         lr_dir: Folder of the LR images; None if they were made from the ground truth.
         degradation: Name of what made them from it.
         device: Where the network ran.
@@ -86,6 +87,7 @@ class RunInfo:
     multiply_adds: Mapping[int, float] = field(default_factory=dict)
     self_ensemble: bool = False
     bf16: bool = False
+    chroma: str = "bicubic"
     lr_dir: str | None = None
     degradation: str = BICUBIC
     device: str = "cpu"
@@ -95,6 +97,7 @@ class RunInfo:
         """The caption of every table of this run."""
         ensemble = ", x8 self-ensemble" if self.self_ensemble else ""
         narrow = ", features in bfloat16" if self.bf16 else ""
+        narrow += "" if self.chroma == "bicubic" else f", chroma by {self.chroma}"
         lr = self.lr_images and f", {self.lr_images}"
         return f"{self.method}{ensemble}{narrow}; {self.protocol.describe(bicubic=self.method == 'bicubic')}{lr}"
 

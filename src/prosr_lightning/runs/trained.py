@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from prosr_lightning.errors import DataError
-from prosr_lightning.runs.log import METRICS, Progress, read_progress
+from prosr_lightning.runs.folder import LOG
+from prosr_lightning.runs.log import Progress, read_progress
 from prosr_lightning.runs.record import FILE_NAME, RunRecord, read_record
-from prosr_lightning.runs.scored import Run, read_run, scored_folders
+from prosr_lightning.runs.scored import Run, by_number, read_run, scored_folders
 from prosr_lightning.runs.scores import SUMMARY
 from prosr_lightning.runs.training import HYDRA, read_training
 
@@ -88,21 +88,17 @@ def read_folders(folders: Sequence[Path]) -> list[TrainedRun]:
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     """Yield the run folders below a folder, the tenth job after the ninth."""
-    if any((folder / mark).exists() for mark in (FILE_NAME, HYDRA, METRICS)) or _scores(folder):
+    if any((folder / mark).exists() for mark in (FILE_NAME, HYDRA, LOG)) or _scores(folder):
         yield folder
     elif depth < _DEEPEST and folder.is_dir():
         children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(_HIDDEN)]
-        for child in sorted(children, key=lambda path: _natural(path.name)):
+        for child in sorted(children, key=by_number):
             yield from _run_folders(child, depth + 1)
 
 
 def _scores(folder: Path) -> list[Path]:
     """Return where the scores of this run are, not those of runs below it."""
     return scored_folders(folder) if (folder / SUMMARY).is_file() or any(folder.glob(f"test/*/{SUMMARY}")) else []
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def _read_folder(folder: Path, title: str) -> TrainedRun:

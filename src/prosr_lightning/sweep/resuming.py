@@ -100,9 +100,6 @@ def hindrance(earlier: SweepJob | None, now: SweepJob, last: Path) -> str | None
 def earlier_sweep(config: DictConfig) -> Path | None:
     """Return the newest sweep of the same command.
 
-    Args:
-        config: Of the whole sweep, with Hydra's own.
-
     Returns:
         None if there is none.
     """

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, MLFlowLogger
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.runs.record import RunRecord
@@ -36,6 +37,18 @@ def begin(logger: Logger, module: LitSuperResolution, identity: Identity, *, res
     logger.log_hyperparams({**module.run_config, "network": network})
     if isinstance(logger, WeightsAndBiases):
         module.run_config["tracked"] = logger.version
+    elif isinstance(logger, MLFlowLogger):
+        _tag(logger, identity)
+
+
+@rank_zero_only
+def _tag(logger: MLFlowLogger, identity: Identity) -> None:
+    """Call a run of MLflow what it is, unless the configuration does."""
+    tags = {"group": identity.group, "tags": ", ".join(identity.tags), "mlflow.note.content": identity.notes}
+    tags |= {"mlflow.runName": identity.name} if logger._run_name is None else {}
+    for key, value in tags.items():
+        if value:
+            logger.experiment.set_tag(logger.run_id, key, value)
 
 
 def summarise(logger: Logger | None, record: RunRecord, folder: Path) -> None:

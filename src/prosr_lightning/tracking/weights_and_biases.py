@@ -30,11 +30,13 @@ class Identity:
         name: Readable, from what the run changed: `memory-d10-x2_x4`.
         group: What it is compared within.
         tags: What it is filtered by.
+        notes: What its user says of it.
     """
 
     name: str
     group: str
     tags: tuple[str, ...] = ()
+    notes: str | None = None
 
 
 class WeightsAndBiases(WandbLogger):
@@ -108,6 +110,7 @@ class WeightsAndBiases(WandbLogger):
             return
         self._name = self._name or identity.name
         self._settings["group"] = self._settings["group"] or identity.group
+        self._settings["notes"] = self._settings["notes"] or identity.notes
         if self._settings["tags"] is None:
             self._settings["tags"] = identity.tags
 

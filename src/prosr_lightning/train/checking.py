@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from prosr_lightning.config.ranks import started_processes
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.scoring import find_measure
 from prosr_lightning.lit.base import LitSuperResolution
@@ -131,6 +132,7 @@ def check(cfg: DictConfig) -> None:
     """
     if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise ConfigError(f"`seed` must be a whole number from 0 to 2^32 - 1, got {cfg.seed!r}; choose one.")
+    _require_all_processes(cfg)
     if str(cfg.trainer.precision) not in _PRECISIONS:
         raise ConfigError(
             f"`trainer.precision` must be one of {', '.join(_PRECISIONS)}, got {cfg.trainer.precision}; the weights "
@@ -158,6 +160,18 @@ def check(cfg: DictConfig) -> None:
     for measure in cfg.test.perceptual:
         find_measure(measure)
         require_measure(measure)
+
+
+def _require_all_processes(cfg: DictConfig) -> None:
+    """Refuse processes that would train on their own, side by side in one folder."""
+    started, devices, nodes = started_processes(), cfg.trainer.devices, cfg.trainer.get("num_nodes", 1)
+    count = len(devices) if OmegaConf.is_list(devices) else int(devices) if str(devices).isdecimal() else None
+    if started > 1 and count is not None and count * nodes != started:
+        raise ConfigError(
+            f"`trainer.devices` times `trainer.num_nodes` must be the number of processes that were started, "
+            f"{started}, got {count} times {nodes}; with trainer=ddp, set trainer.devices to those of one node, and "
+            "trainer.num_nodes."
+        )
 
 
 def say_recipe(cfg: DictConfig) -> None:

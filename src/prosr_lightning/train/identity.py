@@ -66,7 +66,7 @@ def identity_of(cfg: DictConfig) -> Identity:
 
     Returns:
         The group is the task's name, in a sweep with the name of its folder; the tags are the choices of experiment,
-        method, structure and budget, and the levels.
+        method, structure and budget, the levels, and those of the configuration.
     """
     group = str(cfg.task_name)
     overrides: list[str] = []
@@ -84,4 +84,12 @@ def identity_of(cfg: DictConfig) -> Identity:
         network=get_class(cfg.model.generator._target_),
         adversarial=module_class(cfg).adversarial,
     )
-    return Identity(name=name, group=group, tags=tuple(dict.fromkeys([*tags, levels])))
+    own = cfg.get("tags") or []
+    own = [own] if isinstance(own, str) else [str(tag) for tag in own]
+    notes = cfg.get("notes")
+    return Identity(
+        name=name,
+        group=group,
+        tags=tuple(dict.fromkeys([*tags, levels, *own])),
+        notes=None if notes is None else str(notes),
+    )

@@ -15,7 +15,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config import user_message
-from prosr_lightning.console import exit_code_of_stop
+from prosr_lightning.config.printing import as_tree
+from prosr_lightning.console import answer, exit_code_of_stop
 from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.errors import StorageError
 from prosr_lightning.imaging.io import write_file
@@ -34,14 +35,20 @@ from prosr_lightning.train.identity import choices_of, identity_of
 
 log = logging.getLogger(__name__)
 
+CONFIG_TREE = "config_tree.txt"
+
 
 def save_configuration(cfg: DictConfig) -> None:
-    """Write `.hydra/config.yaml`, resolved, and beside it how Hydra composed it; drop the record of an earlier part.
+    """Write `.hydra/config.yaml` and `config_tree.txt`, resolved, and how Hydra composed it; drop an earlier record.
 
     Raises:
         StorageError: If the place cannot be written.
     """
     folder = Path(cfg.paths.output_dir)
+    tree = as_tree(cfg)
+    if cfg.print_config:
+        answer(tree)
+    write_file(folder / CONFIG_TREE, tree)
     texts = {"config.yaml": OmegaConf.to_yaml(cfg, resolve=True)}
     if HydraConfig.initialized():
         hydra = HydraConfig.instance().cfg
@@ -95,10 +102,12 @@ def keep_record(
         val["best"] = float(score)
     path = Path(best.best_model_path) if best is not None and best.best_model_path else None
     stopped = error is not None and exit_code_of_stop(error) is not None
-    generator = module.generator
+    generator, identity = module.generator, identity_of(cfg)
     record = RunRecord(
         status="finished" if error is None else "stopped" if stopped else "failed",
-        name=identity_of(cfg).name,
+        name=identity.name,
+        tags=identity.tags,
+        notes=identity.notes or "",
         overrides=tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else (),
         choices=choices_of(),
         command=tuple(sys.argv),

@@ -9,7 +9,6 @@ the panels are copied into the new one. `ckpt_path=last` takes the newest run of
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import sys
 import traceback
@@ -55,8 +54,6 @@ def enter_folder(config: DictConfig) -> None:
     Raises:
         SystemExit: If there is no such checkpoint; Hydra would turn another exception of a callback into a warning.
     """
-    if "LOCAL_RANK" in os.environ:
-        return
     try:
         code = run_reporting(lambda: _choose_folder(config), user_message)
     except Exception:  # noqa: BLE001  # or Hydra would go on

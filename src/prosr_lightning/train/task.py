@@ -24,7 +24,7 @@ from prosr_lightning import tracking
 from prosr_lightning.console import progress_bar, say
 from prosr_lightning.data.benchmarks import NUM_IMAGES, Benchmark, canonical_name, find_dataset
 from prosr_lightning.data.datamodule import PatchDataModule
-from prosr_lightning.errors import DataError, StoppedError
+from prosr_lightning.errors import ConfigError, DataError, StoppedError
 from prosr_lightning.evaluate.after_training import score_run
 from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.lit.base import LitSuperResolution
@@ -156,8 +156,14 @@ def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]
     if cfg.test.benchmarks is None:
         return []
     if cfg.test.benchmarks == "validation":
-        return datamodule.validation_sets()
-    benchmarks: list[Benchmark] = []
+        benchmarks = datamodule.validation_sets()
+        if any(one.lr_dir is not None for one in benchmarks) and list(cfg.test.scales) != [datamodule.scale]:
+            raise ConfigError(
+                f"`test.scales` must be [{datamodule.scale}], the factor of the LR images that are given, got "
+                f"{list(cfg.test.scales)}; set test.scales=[{datamodule.scale}]."
+            )
+        return benchmarks
+    benchmarks = []
     several = not isinstance(cfg.test.benchmarks, str)
     for name in cfg.test.benchmarks if several else [cfg.test.benchmarks]:
         try:
@@ -235,7 +241,7 @@ def _announce(module: LitSuperResolution, trainer: Trainer) -> None:
         f"{count_parameters(generator):,}",
         count_layers(generator),
         list(module.levels),
-        trainer.num_devices,
+        trainer.world_size,
         type(trainer.accelerator).__name__.removesuffix("Accelerator"),
     )
 
@@ -245,6 +251,9 @@ def _quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the means are synchronised metrics already
+    warnings.filterwarnings(
+        "ignore", message="The ``compute`` method.*before the ``update``"
+    )  # a device without images
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # patches are cheap to cut, see docs
 
 

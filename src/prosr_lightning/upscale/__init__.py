@@ -7,20 +7,22 @@ import logging
 import math
 import os
 import signal
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from prosr_lightning import DEFAULT_MODEL
+from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.formats import FORMATS, write_rows
-from prosr_lightning.pictures.picture import read_rows
+from prosr_lightning.pictures.reading import read_rows
+from prosr_lightning.pictures.rows import PixelRows
 from prosr_lightning.upscale.batch import Enlargement, Naming, check_job, plan_batch
-from prosr_lightning.upscale.beside import Part, enlarge_all
+from prosr_lightning.upscale.beside import Part, Shared, enlarge_all, together
 from prosr_lightning.upscale.pipes import PIPE, piped
 from prosr_lightning.upscale.sizes import Enlarged
 
@@ -43,13 +45,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 batch.passed_over = plan.passed_over
                 for _, failure in plan.failures:
                     batch.fail(failure)
-                batch.run(plan.jobs)
-        except KeyboardInterrupt:
+                batch.run(plan.jobs[options.shard[0] - 1 :: options.shard[1]])
+        except KeyboardInterrupt as error:
             text = "Interrupted; finished pictures are kept, nothing is half-written."
-            raise StoppedError(text, number=signal.SIGINT) from None
+            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+            raise StoppedError(text, number=number) from None
 
-    with _logging(verbose=options.verbose):
+    with _logging(verbose=options.verbose), _stopped_by_sigterm():
         return run_reporting(command) or batch.summarise()
+
+
+class _Terminated(KeyboardInterrupt):
+    """A scheduler wants the process to end."""
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """End as after Ctrl-C, with nothing half-written, when a scheduler ends the process."""
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
@@ -61,49 +85,76 @@ class _Batch:
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    models: dict[Enlargement, str] = field(default_factory=dict)
 
     def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
         import torch  # noqa: PLC0415  # slow
 
+        from prosr_lightning.upscale.choosing import RESTORING  # noqa: PLC0415  # imports torch
         from prosr_lightning.upscale.upscaler import Upscaler  # noqa: PLC0415  # imports torch
 
         options = self.options
         if options.threads:
             torch.set_num_threads(options.threads)
-        upscaler = Upscaler.from_pretrained(
-            options.model,
-            device=options.device,
-            precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
-            tile=options.tile,
-            engine=options.engine,
-            trust=options.trust,
-        )
-        sizes = dict(self.checked(jobs))
-        total, done = sum(width * height for width, height in sizes.values()), 0
+        if options.model == AUTO_MODEL and options.denoise is not None:
+            options.model = RESTORING
+        loaders = [
+            cache(
+                partial(
+                    Upscaler.from_pretrained,
+                    denoise=options.denoise,
+                    device=device,
+                    precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
+                    tile=options.tile,
+                    chroma=options.chroma,
+                    engine=options.engine,
+                    trust=options.trust,
+                )
+            )
+            for device in options.device.split(",")
+        ]
+        for load in loaders:  # a wrong name or device is told at once
+            load(DEFAULT_MODEL if options.model == AUTO_MODEL else options.model)
+        areas = {job: math.prod(size) for job, size in self.checked(jobs)}
+        total, finished, running = sum(areas.values()), 0, dict[Enlargement, float]()
+        waiting = Shared(areas)
         with progress_bars() as bar:
 
             def show(job: Enlargement, part: Part, share: float) -> None:
-                ready = (part[0] + share) / part[1] * math.prod(sizes[job])
-                bar("enlarging", done + ready, total, f"{self.done + 1}/{len(sizes)}")
+                if waiting.stopped.is_set():
+                    raise StoppedError("Stopped with other pictures.", number=signal.SIGINT)
+                running[job] = (part[0] + share) / part[1] * areas[job]
+                ready = finished + sum(list(running.values()))  # at once, as other threads change it
+                bar("enlarging", ready, total, f"{self.done + 1}/{len(areas)}")
 
-            for job, error in enlarge_all(
-                sizes,
-                read=partial(read_rows, allow_huge=options.allow_huge, first=options.first),
-                enlarge=lambda job, part, rows: upscaler.rows(
-                    rows, options.wanted, self_ensemble=options.tta, on_progress=partial(show, job, part)
-                ),
-                write=partial(write_rows, quality=options.quality, as_read=options.ext == "same"),
-            ):
+            def enlarge(load: Callable[[str], Upscaler], job: Enlargement, part: Part, rows: PixelRows) -> PixelRows:
+                progress = partial(show, job, part)
+                upscaler = load(self.models[job])
+                return upscaler.rows(rows, options.wanted, self_ensemble=options.tta, on_progress=progress)
+
+            lanes = [
+                enlarge_all(
+                    waiting,
+                    read=partial(read_rows, allow_huge=options.allow_huge, first=options.first),
+                    enlarge=partial(enlarge, load),
+                    write=partial(write_rows, quality=options.quality, as_read=options.ext == "same"),
+                )
+                for load in loaders
+            ]
+            for job, error in together(lanes, stop=waiting.stopped.set):
                 with self.guarded(job.source):
                     if error is not None:
                         raise error
                     self.done += 1
-                done += math.prod(sizes[job])
+                finished += areas[job]
+                running.pop(job, None)
 
     def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
         """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
+        from prosr_lightning.upscale.choosing import choose_model  # noqa: PLC0415  # imports torch
+
         for job in jobs:
             if self.options.skip_existing and job.target.is_file():
                 self.skipped += 1
@@ -113,7 +164,12 @@ class _Batch:
                 keys = ("allow_huge", "overwrite", "first")
                 size, result = check_job(job, self.options.wanted, **{key: getattr(self.options, key) for key in keys})
                 sizes = " -> ".join(f"{width}x{height}" for width, height in (size, result))
-                self.tell(f"{job.source}: {sizes}, {job.target}")
+                choice = choose_model(job.source, self.options.model)
+                self.models[job] = choice.model
+                by = f" by {choice.model}" if self.options.model == AUTO_MODEL else ""
+                self.tell(f"{job.source}: {sizes}{by}{choice.reason and f', {choice.reason}'}, {job.target}")
+                if choice.caution:
+                    log.warning("%s", choice.caution)
                 yield job, size
 
     @contextmanager
@@ -171,7 +227,7 @@ def _logging(*, verbose: bool) -> Iterator[None]:
 def _naming(options: argparse.Namespace, output: Path | None) -> Naming:
     """Return how results are called; the network is named where it is not the default."""
     network = ""
-    if options.model != DEFAULT_MODEL and options.suffix is None:
+    if options.model not in (AUTO_MODEL, DEFAULT_MODEL) and options.suffix is None:
         from prosr_lightning.networks.weights import released_names  # noqa: PLC0415  # imports torch
 
         network = f"_{options.model}" if options.model in released_names() else ""
@@ -195,6 +251,20 @@ def _quality(text: str) -> int:
     if text.isdecimal() and 1 <= int(text) <= 100:
         return int(text)
     raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 100, got {text!r}")
+
+
+def _share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text!r}")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"must be NUMBER/COUNT from 1 up, such as 3/16, got {text!r}")
+    return int(number), int(count)
 
 
 def _frame(text: str) -> tuple[int, int]:
@@ -240,7 +310,10 @@ def _parser() -> argparse.ArgumentParser:
     how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
     how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
-    add("-n", "--model", default=DEFAULT_MODEL, metavar="NAME", help="released weights or a file; default: %(default)s")
+    model = f"released weights or a file; default: auto, which is {DEFAULT_MODEL}, or prosrn_jpeg for compressed JPEGs"
+    add("-n", "--model", default=AUTO_MODEL, metavar="NAME", help=model)
+    denoise = "how much of blocks and grain prosrn_jpeg removes: 0 keeps them, 1 is its own strength"
+    add("--denoise", type=_share, metavar="0-1", help=denoise)
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
     add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")
@@ -252,12 +325,15 @@ def _parser() -> argparse.ArgumentParser:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--skip-existing", action="store_true", help="leave out pictures whose result exists")
     existing.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    chroma = "what enlarges Cb and Cr: bicubic (default), or network: three times the work, a little better"
+    add("--chroma", default="bicubic", choices=("bicubic", "network"), help=chroma)
     add("--tta", action="store_true", help="average over eight flips and turns: 8 times slower, a little better")
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument("--fp32", action="store_true", help="never compute in half precision")
     precision.add_argument("--bf16", action="store_true", help="features in bfloat16: much faster on CPUs that have it")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps; cuda:0,cuda:1 shares out")
     add("--threads", type=_threads, metavar="N", help="of the processor; default: as many as it has cores")
+    add("--shard", type=_shard, default=(1, 1), metavar="K/N", help="every Nth picture alone, from the Kth: 3/16")
     add("--engine", default="torch", choices=ENGINES, help="what runs the network; default: torch")
     add("--allow-huge", action="store_true", help="open pictures above 89 megapixels, if you trust them")
     add("-v", "--verbose", action="store_true", help="say more, with tracebacks of unexpected errors")

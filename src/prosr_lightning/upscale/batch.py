@@ -13,7 +13,7 @@ from pathlib import Path
 from prosr_lightning.errors import ConfigError, ImageError, ProSRError, StorageError
 from prosr_lightning.imaging.io import IMAGE_SUFFIXES
 from prosr_lightning.pictures.formats import FORMATS, check_fits, check_opaque, format_of
-from prosr_lightning.pictures.picture import read_head, read_picture
+from prosr_lightning.pictures.reading import read_head, read_picture
 from prosr_lightning.upscale.sizes import Enlarged
 
 # What we look for in a folder; a file that is named is opened whatever its suffix

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures.picture import Picture
@@ -62,6 +63,64 @@ def enlarge_all(
                 yield _finished(*writing.popleft())
         while writing:
             yield _finished(*writing.popleft())
+
+
+class Shared(Generic[Item]):
+    """An iterable whose items go to whichever of several threads asks first.
+
+    Args:
+        items: Taken one by one.
+    """
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items, self._lock = iter(items), threading.Lock()
+        self.stopped = threading.Event()
+
+    def __iter__(self) -> Iterator[Item]:
+        while not self.stopped.is_set():
+            with self._lock:
+                try:
+                    item = next(self._items)
+                except StopIteration:
+                    return
+            yield item
+
+
+def together(works: Sequence[Iterator[Item]], *, stop: Callable[[], None]) -> Iterator[Item]:
+    """Run several iterators, each in a thread of its own, and yield what they make as it comes.
+
+    Args:
+        works: One alone is run in this thread.
+        stop: Called when nobody wants more, such as after Ctrl-C, to have the threads end early.
+    """
+    if len(works) == 1:
+        yield from works[0]
+        return
+    arrived: queue.SimpleQueue[tuple[Item] | BaseException | None] = queue.SimpleQueue()
+
+    def run(work: Iterator[Item]) -> None:
+        try:
+            for item in work:
+                arrived.put((item,))
+            arrived.put(None)
+        except BaseException as error:  # noqa: BLE001  # it is raised where the items are taken
+            arrived.put(error)
+
+    running = len(works)
+    with ThreadPoolExecutor(running) as threads:
+        try:
+            for work in works:
+                threads.submit(run, work)
+            while running:
+                message = arrived.get()
+                if isinstance(message, BaseException):
+                    raise message
+                if message is None:
+                    running -= 1
+                else:
+                    yield message[0]
+        finally:
+            stop()
 
 
 def _finished(job: Enlargement, writing: Future[None]) -> tuple[Enlargement, Exception | None]:

@@ -18,10 +18,11 @@ from prosr_lightning.networks import SRNetwork, Trust, power_of_two
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
-from prosr_lightning.pictures.recoloring import Recoloring
+from prosr_lightning.pictures.recoloring import Recoloring, require_ways
 from prosr_lightning.pictures.rows import PixelRows, WholePicture
 from prosr_lightning.upscale import ENGINES
 from prosr_lightning.upscale.chain import Chain, require_tile
+from prosr_lightning.upscale.choosing import blended
 from prosr_lightning.upscale.engines import Engine, TorchEngine
 from prosr_lightning.upscale.runtimes import ExportedEngine
 from prosr_lightning.upscale.sizes import Enlarged
@@ -37,31 +38,37 @@ class Upscaler:
     """Enlarge pictures to any size up to 16 times their own.
 
     The network enlarges by the next power of two, and an antialiased bicubic brings the result to its size. Luminance
-    goes through the network and Cb, Cr through bicubic, visible colours having been spread under transparent pixels;
-    alpha goes through the same network, or through bicubic where it is on or off alone. Large pictures are done in
-    bands of rows or in tiles, with the result of doing them whole.
+    goes through the network and Cb, Cr through bicubic or the network too, visible colours having been spread under
+    transparent pixels; alpha goes through the network, or through bicubic where it is on or off alone. Large pictures
+    are done in bands of rows or in tiles, with the result of doing them whole.
 
     Args:
         engine: What runs the network; `from_pretrained` and `from_network` make one.
         tile: See `chain.Chain`.
+        chroma: "bicubic", or "network", which takes three times as long for 0.02 to 0.05 dB of RGB (docs/results.md).
         alpha: "network", or "bicubic" for networks that draw detail of their own, which a mask must not have.
 
     Raises:
-        ConfigError: If `tile` is neither "auto" nor 0 nor at least 16.
+        ConfigError: If `tile` is neither "auto" nor 0 nor at least 16, or `chroma` or `alpha` is neither.
     """
 
-    def __init__(self, engine: Engine, *, tile: int | str = "auto", alpha: str = "network") -> None:
+    def __init__(
+        self, engine: Engine, *, tile: int | str = "auto", chroma: str = "bicubic", alpha: str = "network"
+    ) -> None:
         require_tile(tile)
-        self.engine, self.tile, self.alpha = engine, tile, alpha
+        require_ways(chroma=chroma, alpha=alpha)
+        self.engine, self.tile, self.chroma, self.alpha = engine, tile, chroma, alpha
 
     @classmethod
     def from_pretrained(
         cls,
         name_or_path: str | Path,
         *,
+        denoise: float | None = None,
         device: str | torch.device = "auto",
         precision: str = "auto",
         tile: int | str = "auto",
+        chroma: str = "bicubic",
         engine: str = "torch",
         trust: Trust = (),
     ) -> Upscaler:
@@ -71,9 +78,12 @@ class Upscaler:
             name_or_path: A released name such as "prosrn", a `.safetensors` file or a Lightning checkpoint; for other
                 engines than torch also a `.onnx` or `.xml` file that `prosr_lightning.export` wrote: they export the
                 others by themselves, once, into the user's cache.
+            denoise: Of weights for degraded pictures, how much they restore, 0 to 1, see `choosing.blended`; the engine
+                torch alone can.
             device: "auto", or a name that PyTorch knows; the other engines run on the CPU.
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.
+            chroma: See the class.
             engine: "torch", "onnxruntime" or "openvino".
             trust: Networks that the file may ask for besides ours, see `weights.load_network`.
 
@@ -85,17 +95,24 @@ class Upscaler:
         if engine not in ENGINES:
             raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
         if engine != "torch" and Path(name_or_path).suffix in _EXPORTED:
-            return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile)
+            return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile, chroma=chroma)
+        if denoise is not None:
+            if engine != "torch":
+                raise ConfigError(f"`denoise` needs the engine torch, got {engine!r}; leave one of them out.")
+            network = blended(str(name_or_path), denoise)
+            return cls.from_network(network, device=device, precision=precision, tile=tile, chroma=chroma)
         loaded = load_network(name_or_path, trust=trust)
         if loaded.adversarial:
             log.warning(
                 "%s is experimental: it draws detail that was not there, with dark rims on edges; look at the result.",
                 name_or_path,
             )
-        alpha = "bicubic" if loaded.adversarial else "network"
-        if engine != "torch":
-            return cls(ExportedEngine(cached_step(name_or_path, trust=trust), runtime=engine), tile=tile, alpha=alpha)
-        return cls(TorchEngine(loaded.network, device=device, precision=precision), tile=tile, alpha=alpha)
+        runs: Engine
+        if engine == "torch":
+            runs = TorchEngine(loaded.network, device=device, precision=precision)
+        else:
+            runs = ExportedEngine(cached_step(name_or_path, trust=trust), runtime=engine)
+        return cls(runs, tile=tile, chroma=chroma, alpha="bicubic" if loaded.adversarial else "network")
 
     @classmethod
     def from_network(
@@ -105,9 +122,10 @@ class Upscaler:
         device: str | torch.device = "auto",
         precision: str = "auto",
         tile: int | str = "auto",
+        chroma: str = "bicubic",
     ) -> Upscaler:
         """Use a network at hand, of which a copy is made; arguments as `from_pretrained`."""
-        return cls(TorchEngine(network, device=device, precision=precision), tile=tile)
+        return cls(TorchEngine(network, device=device, precision=precision), tile=tile, chroma=chroma)
 
     @overload
     def upscale(
@@ -243,14 +261,16 @@ class Upscaler:
             on_progress=on_progress,
         )
         sizes = {scale: (height * scale, width * scale) for scale in chain.scales[:-1]} if levels else {}
-        return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)}, alpha=self.alpha)
+        return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)}, chroma=self.chroma, alpha=self.alpha)
 
 
 class _Rows:
     """A picture that is enlarged while its rows are taken; follows `PixelRows`."""
 
-    def __init__(self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]], *, alpha: str) -> None:
-        self.sizes, self._alpha = sizes, alpha
+    def __init__(
+        self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]], *, chroma: str, alpha: str
+    ) -> None:
+        self.sizes, self._ways = sizes, {"chroma": chroma, "alpha": alpha}
         self.shape, self.dtype = (*sizes[chain.scales[-1]], picture.shape[-1]), picture.dtype
         self._chain, self._picture = chain, picture
 
@@ -269,7 +289,7 @@ class _Rows:
             yield following
 
     def _merged(self) -> Iterator[tuple[int, Pixels]]:
-        recoloring = Recoloring(self._picture, list(self.sizes.values()), alpha=self._alpha)
+        recoloring = Recoloring(self._picture, list(self.sizes.values()), **self._ways)
         for band in self._chain.bands(recoloring.planes, every_level=len(self.sizes) > 1):
             for rows in recoloring.merge(band.rows, self.sizes[band.scale]):
                 yield band.scale, rows

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from prosr_lightning import benchmark
-from prosr_lightning.benchmark import growth, peer, task
+from prosr_lightning.benchmark import growth, peer, task, upscaling
 from prosr_lightning.benchmark.comparing import Comparison, Section, compare
 from prosr_lightning.benchmark.patches import Stream, UsualPatches, measure_data
 from prosr_lightning.benchmark.results import assemble, table
@@ -94,15 +94,15 @@ def test_yardsticks_count_their_own_arithmetic():
 def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_compiler, no_runtime, monkeypatch):
     """Each call takes a second of this clock, so that rates are amounts of work."""
     network = Generator(depth=1, channels=4)
-    enlarge, bands = TorchEngine.enlarge, TorchEngine.bands
+    enlarge, streamed = TorchEngine.enlarge, TorchEngine.streamed
 
     def slowly(self, *arguments, **settings):
         clock["seconds"] += 2.0
         return enlarge(self, *arguments, **settings)
 
-    def in_bands(self, *arguments):
+    def in_rows(self, *arguments, **settings):
         clock["seconds"] += 1.0
-        return bands(self, *arguments)
+        return streamed(self, *arguments, **settings)
 
     def second(gflop):
         def run():
@@ -113,7 +113,7 @@ def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_co
 
     place = "prosr_lightning.benchmark.upscaling"
     monkeypatch.setattr(TorchEngine, "enlarge", slowly)
-    monkeypatch.setattr(TorchEngine, "bands", in_bands)
+    monkeypatch.setattr(TorchEngine, "streamed", in_rows)
     monkeypatch.setattr(f"{place}.matrix_product", lambda *_: second(0.5))
     monkeypatch.setattr(f"{place}.convolution", lambda *_: second(0.8))
     section = measure_upscaling(network, device="cpu", size=24, largest_megapixels=0.12, rounds=2).to_dict()
@@ -133,9 +133,7 @@ def test_engines_are_fractions_of_both_yardsticks_and_of_the_better(clock, no_co
 
 def test_an_engine_that_computes_something_else_is_refused(no_compiler, no_runtime, monkeypatch):
     monkeypatch.setattr(
-        TorchEngine,
-        "bands",
-        lambda self, image, factor: iter([image.new_zeros(1, 1, *(2 * n for n in image.shape[-2:]))]),
+        upscaling, "_by_default", lambda engine, image: image.new_zeros(1, 1, *(2 * n for n in image.shape[-2:]))
     )
     with pytest.raises(ProSRError, match=r"eager must agree with PyTorch to 0.0001, got .*; report it"):
         measure_upscaling(

@@ -214,3 +214,17 @@ def test_the_tree_is_found_without_words_and_with_a_folder_of_ones_own(monkeypat
     assert conf_dirs() == [conf_dir()]
     monkeypatch.setattr("sys.argv", ["train", "depth=4", "--config-dir", str(tmp_path)])
     assert tmp_path in conf_dirs()
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["logger=many"], {"csv", "wandb", "tensorboard"}),
+        (["logger=[tensorboard,mlflow]"], {"csv", "tensorboard", "mlflow"}),
+        (["logger=[csv,wandb]", "logger.wandb.offline=true"], {"csv", "wandb"}),
+    ],
+)
+def test_several_loggers_are_chosen_at_once(words, names):
+    cfg = composed(*words)
+    validate(cfg, "train")
+    assert {name for name, node in cfg.logger.items() if node is not None} == names

@@ -314,9 +314,9 @@ def test_devices_count_every_image_once(length, world_size):
         ({"level_shares": {2: 0.5, 8: 0.5}}, r"`level_shares` must be equal, or have positive shares of .* \[2, 4\]"),
         ({"level_shares": {2: 0}}, "`level_shares` must be equal"),
         ({"level_shares": "2"}, "`level_shares` must be equal, .* got '2'"),
-        ({"supervise": "both"}, "`supervise` must be top or all, got 'both'"),
+        ({"supervise": "both"}, "`supervise` must be one of top, all, got 'both'"),
         ({"val_limit": 0}, "`val_limit` must be a whole number >= 1, got 0"),
-        ({"on_bad_image": "ignore"}, "`on_bad_image` must be stop or skip, got 'ignore'"),
+        ({"on_bad_image": "ignore"}, "`on_bad_image` must be one of stop, skip, got 'ignore'"),
     ],
 )
 def test_refuses_settings_outside_their_range(make, changes, message):

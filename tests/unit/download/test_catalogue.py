@@ -13,6 +13,9 @@ _INSIDE = {
     "bsds100": ("benchmark/B100/HR/101085.png", "SelfExSR-master/data/BSD100/image_SRF_2/img_001_SRF_2_HR.png"),
     "urban100": ("benchmark/Urban100/HR/img001.png", "SelfExSR-master/data/Urban100/image_SRF_4/img_001_SRF_4_HR.png"),
     "div2k": ("DIV2K_train_HR/0001.png",),
+    "div2k_unknown_x2": ("DIV2K_train_LR_unknown/X2/0001x2.png",),
+    "div2k_unknown_x4": ("DIV2K_train_LR_unknown/X4/0001x4.png",),
+    "div2k_mild": ("DIV2K_train_LR_mild/0001x4m.png",),
 }
 _OTHERS = (
     "benchmark/Set5/LR_bicubic/X2/babyx2.png",
@@ -35,6 +38,9 @@ def test_the_catalogue_has_the_published_counts() -> None:
     counts = {part.folder: part.count for dataset in DATASETS.values() for part in dataset.parts}
     assert counts.pop("DIV2K/DIV2K_train_HR") == 800
     assert counts.pop("DIV2K/DIV2K_valid_HR") == 100
+    for track in ("unknown_X2", "unknown_X4", "mild"):
+        assert counts.pop(f"DIV2K/DIV2K_train_LR_{track}") == 800
+        assert counts.pop(f"DIV2K/DIV2K_valid_LR_{track}") == 100
     assert counts == {"Set5": 5, "Set14": 14, "BSDS100": 100, "Urban100": 100, "Kodak24": 24, "Manga109": 109}
     for dataset in DATASETS.values():
         assert dataset.terms

@@ -160,8 +160,12 @@ def test_unusual_files_are_scored_or_named(tiny, tmp_path):
 
 
 def test_wrong_networks_and_arguments_are_named(tiny, brightened):
-    with pytest.raises(ConfigError, match="power of two"):
-        evaluate_network(brightened, [tiny], [3], PAPER)
+    with pytest.raises(ConfigError, match="`scale` must be 2 or 4 or 8 for this Brightened"):
+        evaluate_network(brightened, [tiny], [9], PAPER)
+    with pytest.raises(ConfigError, match="`chroma` must be bicubic or network, got 'guided'"):
+        evaluate_network(brightened, [tiny], [2], PAPER, chroma="guided")
+    with pytest.raises(ConfigError, match="`chroma` must be bicubic for bicubic, got 'network'"):
+        evaluate_network(None, [tiny], [2], PAPER, chroma="network")
     for scales in ([], [1], [2, 2], [2.0], [True]):
         with pytest.raises(ConfigError, match="scales"):
             evaluate_network(None, [tiny], scales, PAPER)

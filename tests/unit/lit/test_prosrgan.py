@@ -352,8 +352,8 @@ def test_refuses_checkpoints_of_other_runs(make_gan, make_module, make_data, mak
     ("changes", "message"),
     [
         ({"adversarial": "wgan"}, "`adversarial` must be one of"),
-        ({"objective": "both"}, "`objective` must be literal or text, got 'both'"),
-        ({"residual_base": "hr"}, "`residual_base` must be level_input or lr, got 'hr'"),
+        ({"objective": "both"}, "`objective` must be one of literal, text, got 'both'"),
+        ({"residual_base": "hr"}, "`residual_base` must be one of level_input, lr, got 'hr'"),
         ({"weight": -1.0}, "`weight` must be >= 0, got -1.0"),
         ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be positive, got 0.0"),
         ({"discriminator_optimizer": {"lr": 1e-5}}, "`discriminator_optimizer` must be null, .* or a whole node"),

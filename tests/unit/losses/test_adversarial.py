@@ -139,7 +139,7 @@ def test_refuses_an_unknown_kind(call):
 
 
 def test_refuses_an_unknown_objective():
-    with pytest.raises(ConfigError, match="`objective` must be literal or text, got 'both'"):
+    with pytest.raises(ConfigError, match="`objective` must be one of literal, text, got 'both'"):
         full_objective(torch.ones(()), torch.ones(()), objective="both")
-    with pytest.raises(ConfigError, match="`objective` must be literal or text, got 'both'"):
+    with pytest.raises(ConfigError, match="`objective` must be one of literal, text, got 'both'"):
         content_reduction("both")

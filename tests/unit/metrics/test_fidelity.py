@@ -121,7 +121,7 @@ def test_errors():
     with pytest.raises(ConfigError, match="one shape"):
         psnr(plane, plane[..., 1:], border=0)
     with pytest.raises(ConfigError, match="luminance"):
-        psnr(plane.expand(1, 3, 16, 16), plane.expand(1, 3, 16, 16), border=0)
+        psnr(plane.expand(1, 2, 16, 16), plane.expand(1, 2, 16, 16), border=0)
     with pytest.raises(ConfigError, match="divide by 255"):
         psnr(plane.byte(), plane.byte(), border=0)
     with pytest.raises(ImageError, match="border"):

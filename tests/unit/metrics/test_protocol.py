@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from golden.independent import crop, imresize, luminance, picture, psnr, ssim_skimage
+from golden.independent import crop, imresize, luminance, picture, psnr, ssim_gaussian, ssim_skimage
 from prosr_lightning.data.benchmarks import find_benchmarks
 from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.evaluate.running import evaluate_network
+from prosr_lightning.imaging.color import rgb_to_ycbcr, ycbcr_to_rgb
 from prosr_lightning.metrics.protocol import PAPER, STANDARD, get_protocol
 from prosr_lightning.runs.scores import summarise
 
@@ -72,6 +75,26 @@ def test_protocols():
     for wrong in ({"name": "papers"}, {"name": "paper", "ssim": "x"}, {"name": "paper", "rounding": "x"}):
         with pytest.raises(ConfigError, match="must be one of"):
             get_protocol(**wrong)
+
+
+def test_the_protocol_rgb_compares_all_values_of_rgb(tiny, brightened):
+    scores = evaluate_network(brightened, [tiny], [2], get_protocol("rgb"))
+    for path, one in zip(tiny.images, scores, strict=True):
+        truth = np.asarray(Image.open(path).convert("RGB")).astype(np.float64)
+        truth = truth[: len(truth) // 2 * 2, : truth.shape[1] // 2 * 2]
+        ycbcr = rgb_to_ycbcr(torch.from_numpy(truth / 255).permute(2, 0, 1)).numpy()
+        enlarged = np.stack([imresize(imresize(plane, 0.5), 2) for plane in ycbcr])
+        enlarged[0] += 0.1
+        rgb = ycbcr_to_rgb(torch.from_numpy(enlarged)).permute(1, 2, 0).numpy()
+        rgb = np.floor(rgb * 255 + 0.5).clip(0, 255)
+        error = ((rgb - truth)[2:-2, 2:-2] ** 2).mean()
+        assert one.psnr_db == pytest.approx(10 * np.log10(255**2 / error), abs=1e-4)
+        planes = zip(rgb[2:-2, 2:-2].transpose(2, 0, 1), truth[2:-2, 2:-2].transpose(2, 0, 1), strict=True)
+        expected = np.mean([ssim_gaussian(result, original, valid=True) for result, original in planes])
+        assert one.ssim == pytest.approx(expected, abs=1e-6)
+    assert "protocol rgb: RGB, results rounded to 8-bit RGB" in get_protocol("rgb").describe()
+    with pytest.raises(ConfigError, match="`rounding` must be rgb8 or none for protocol=rgb"):
+        get_protocol("rgb", rounding="y8")
 
 
 def check_against_reference(data_dir, names):

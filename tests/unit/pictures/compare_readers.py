@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tiff_matrix import DEPTHS, PHOTOMETRICS, Layout, layouts, meant, samples, unit, written
 
-from prosr_lightning.pictures.picture import read_picture
+from prosr_lightning.pictures.reading import read_picture
 
 
 def by_openimageio(path: Path) -> np.ndarray:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from tiff_matrix import DEPTHS, HEIGHT, PHOTOMETRICS, WIDTH, layouts, meant, samples, unit, written
+from tiff_matrix import DEPTHS, HEIGHT, PHOTOMETRICS, WIDTH, Layout, layouts, meant, samples, unit, written
 
 from prosr_lightning.errors import ImageError
-from prosr_lightning.pictures.picture import from_pil, read_frames, read_head, read_picture
+from prosr_lightning.pictures.reading import from_pil, read_frames, read_head, read_picture
 
 
 @pytest.mark.parametrize("photometric", PHOTOMETRICS)
@@ -120,3 +120,17 @@ def test_every_page_is_read_and_thumbnails_are_none(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.tif") as image:
         image.seek(2)
         assert np.array_equal(from_pil(image).pixels, pages[2])
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits", "zstd"])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize("lost", [1, 50, 5000])
+def test_a_file_that_is_cut_short_is_refused(
+    tmp_path: Path, compression: str | None, planar: str, tiled: bool, lost: int
+) -> None:
+    layout = Layout("rgb", "8", planar, tiled, compression, "<", False)
+    data = written(layout, samples(layout))
+    (tmp_path / "a.tif").write_bytes(data[:-lost])
+    with pytest.raises(ImageError, match=r"a\.tif (must be whole|cannot be read)"):
+        read_picture(tmp_path / "a.tif")

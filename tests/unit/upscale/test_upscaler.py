@@ -193,6 +193,17 @@ def test_hidden_colour_does_not_bleed(upscaler: Upscaler) -> None:
     assert (seen[:8, :8, 3] < 16).all()
 
 
+@torch.inference_mode()
+def test_chroma_by_the_network(upscaler: Upscaler) -> None:
+    rgb = torch.rand(1, 3, 23, 37)
+    planes = lively().enlarge(rgb_to_ycbcr(rgb).transpose(0, 1), 4).transpose(0, 1)
+    enlarged = Upscaler.from_network(lively(), device="cpu", chroma="network").upscale(rgb, 4)
+    assert (enlarged - ycbcr_to_rgb(planes).clamp(0, 1)).abs().max().item() < 1e-5
+    assert (enlarged - upscaler.upscale(rgb, 4)).abs().max().item() > 1e-3
+    with pytest.raises(ConfigError, match="`chroma` must be bicubic or network, got 'guided'"):
+        Upscaler.from_network(lively(), device="cpu", chroma="guided")
+
+
 def test_opaque_alpha_stays_opaque_and_costs_nothing(upscaler: Upscaler) -> None:
     image = np.random.default_rng(0).integers(0, 256, (9, 11, 4), dtype=np.uint8)
     image[..., 3] = 255

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import require_whole
 
 
 def radius_before_bicubic(radius: int, scale: int) -> int:
@@ -26,8 +26,7 @@ def radius_before_bicubic(radius: int, scale: int) -> int:
 def require_counts(counts: Mapping[str, int]) -> None:
     """Raise ConfigError unless every value is a whole number from 1 up."""
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"`{name}` must be a whole number >= 1, got {value!r}; the default is the paper's.")
+        require_whole(name, value, remedy="the default is the paper's")
 
 
 def zero_biases(module: nn.Module) -> None:

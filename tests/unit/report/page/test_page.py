@@ -418,5 +418,5 @@ def test_printed_rows_without_a_run_are_marked_to_fold(sweep: Path, job: Write):
     folded = [content for marks, content in rows if "unrun" in marks]
     shown = [content for marks, content in rows if "unrun" not in marks]
     assert any("33.00" in content for content in shown)
-    assert len(folded) > 3
+    assert "LapSRN" in folded[0]
     assert not any("33.00" in content for content in folded)
