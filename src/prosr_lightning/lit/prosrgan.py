@@ -43,9 +43,9 @@ class LitProSRGAN(LitSuperResolution):
     Logged: `train/g_loss` (what G minimises, Eq. 10), `train/d_loss` (what D minimises, summed over the levels),
     `train/d_real` and `train/d_fake` (mean D of true and of generated residual images), `train/d_accuracy` (share of
     patches judged rightly), `train/level_<factor>/content` (Eq. 5), `train/level_<factor>/adversarial` (G's part of
-    Eq. 4), both unweighted, `train/level_<factor>/perceptual` where there is one; `val/psnr`,
-    `val/<set>/x<scale>/psnr`, and those of `DetailCriterion`: `val/score`, `val/psnr_over_bicubic`,
-    `val/high_frequency`, `val/gmsd`.
+    Eq. 4), both unweighted, `train/level_<factor>/perceptual` where there is one; `val/psnr`, `val/ssim`,
+    `val/<set>/x<scale>/psnr`, `val/<set>/x<scale>/ssim`, and those of `DetailCriterion`: `val/score`,
+    `val/psnr_over_bicubic`, `val/high_frequency`, `val/gmsd`.
 
     Args:
         generator: The network of ProSRN, trained (Sec. 4.2); see `start_from`.
