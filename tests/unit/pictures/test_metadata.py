@@ -184,7 +184,7 @@ def test_a_comment_is_kept(tmp_path: Path, source: str, target: str, caplog: pyt
 
 def test_a_damaged_tag_costs_itself_alone(caplog: pytest.LogCaptureFixture) -> None:
     image = Image.fromarray(PIXELS)
-    image.getexif()[MAKER], image.getexif()[37384] = "A maker", ()  # LightSource without a value
+    image.getexif()[MAKER], image.getexif()[37384] = "A maker", 2**40  # LightSource of more than 32 bits
     kept = Image.Exif()
     kept.load(from_pil(image, name="a.jpg").metadata.exif)
     assert dict(kept) == {MAKER: "A maker"}
