@@ -6,6 +6,7 @@ import lazy_loader
 
 __version__ = "0.1.0"
 DEFAULT_MODEL = "prosrn_large"  # the best released weights, in less time than the paper's network; docs/results.md
+AUTO_MODEL = "auto"  # for prosr-upscale: DEFAULT_MODEL, or what the file asks for
 
 if TYPE_CHECKING:
     from prosr_lightning.networks import Generator as Generator

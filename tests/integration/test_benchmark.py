@@ -101,6 +101,18 @@ def test_networks_are_timed_beside_each_other(measured, tmp_path):
     assert len(comparison["measured"]) == 2
 
 
+def test_files_are_measured_from_disk_to_disk(measured):
+    result = measured("files", "--scale", "2", "--ext", "tif", "--threads", "1")["files"]
+    assert result["settings"]["scale"] == 2
+    values = result["values"]
+    assert 0 < values["MiB above the started program, 0.12 MP at 2x"] < 500
+    sizes = [values[f"processor seconds, {megapixels:g} MP at 2x"] for megapixels in (0.0075, 0.03, 0.12)]
+    assert all(seconds > 0 for seconds in sizes)
+    assert values["processor seconds for a pixel, 0.12 MP over 0.0075 MP"] == pytest.approx(sizes[2] / sizes[0] / 16)
+    assert values["processor seconds, 64 pictures of 128x128"] > 0
+    assert values["processor seconds with chroma by the network, over those without"] > 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

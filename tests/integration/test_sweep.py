@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from processes import started
 from prosr_lightning import train as command
 from prosr_lightning.sweep.devices import own_gpu
+from prosr_lightning.train import task
 
 WORDS = ["-m", "debug=smoke", "data=sample", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
 
@@ -30,7 +31,9 @@ def sweep(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["train", *WORDS, *words])
         with pytest.raises(SystemExit) as ended:
             command.main()
-        return int(ended.value.code or 0), capsys.readouterr().err
+        captured = capsys.readouterr()
+        run.answered = captured.out.splitlines()
+        return int(ended.value.code or 0), captured.err
 
     return run
 
@@ -73,15 +76,37 @@ def test_a_failed_job_is_a_row_and_a_repeated_command_runs_only_what_is_missing(
     assert len(folders(tmp_path)) == 2
 
 
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(sweep, tmp_path):
+    assert sweep("depth=2,3", "sweep.dry_run=true") == (0, "")
+    assert sweep.answered[:2] == ["job 0 (depth=2): begins", "job 1 (depth=3): begins"]
+    assert not (tmp_path / "logs").exists()
+    assert sweep("depth=2,3")[0] == 0
+    (folder,) = folders(tmp_path)
+    here = folder.relative_to(tmp_path)
+    (folder / "1" / "record.json").unlink()  # as if it had been killed
+    there = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert sweep("depth=2,3,4", "sweep.resume=true", "sweep.dry_run=true")[0] == 0
+    assert sweep.answered == [
+        "job 0 (depth=2): finished earlier, is skipped",
+        f"job 1 (depth=3): goes on from {here}/1/checkpoints/last.ckpt",
+        "job 2 (depth=4): begins",
+        f"3 jobs in {here}; sweep.dry_run=true runs none of them.",
+    ]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == there
+    assert sweep("depth=2", "+data.holt_out=cat", "sweep.dry_run=true")[0] == 0
+    assert sweep.answered[0].startswith("job 0: is refused: ")
+    assert "held_out" in sweep.answered[0]
+
+
 def test_a_defect_keeps_its_traceback_and_the_others_run(sweep, tmp_path, monkeypatch):
-    whole = command.train
+    whole = task.train
 
     def train(cfg):
         if cfg.depth == 3:
             raise RuntimeError("a defect")
         return whole(cfg)
 
-    monkeypatch.setattr(command, "train", train)
+    monkeypatch.setattr(task, "train", train)
     code, said = sweep("depth=3,2")
     assert code == 1
     assert "Traceback" in said

@@ -87,6 +87,28 @@ def test_the_network_is_named_unless_it_is_the_default(
     assert files() == ["photo.jpg", *sorted([name, "photo_x4.png"])]
 
 
+def test_the_network_is_chosen_by_the_file_and_said(capsys: pytest.CaptureFixture[str], run: Run) -> None:
+    """A JPEG of low quality is restored unless another network is named, which is then warned of."""
+    image = Image.effect_noise((40, 30), 60).convert("RGB")
+    image.save("low.jpg", quality=30)
+    image.save("high.jpg", quality=95)
+    assert upscale.main(["-i", "low.jpg", "high.jpg", "-s", "2"]) == 0
+    out, errors = capsys.readouterr()
+    assert "low.jpg: 40x30 -> 80x60 by prosrn_jpeg, a JPEG of quality 30, low_x2.png" in out
+    assert f"high.jpg: 40x30 -> 80x60 by {DEFAULT_MODEL}, a JPEG of quality 95, high_x2.png" in out
+    assert "warning" not in errors
+    for name in ("low", "high"):
+        assert upscale.main(["-i", f"{name}.jpg", "-s", "2", "-n", DEFAULT_MODEL, "--suffix", "_named"]) == 0
+    errors = capsys.readouterr().err
+    assert errors.count("warning: ") == 1
+    assert f"low.jpg is a JPEG of quality 30, and {DEFAULT_MODEL} was trained on clean pictures" in errors
+    pixels = {path.stem: np.asarray(Image.open(path)) for path in Path().glob("*.png")}
+    assert np.array_equal(pixels["high_x2"], pixels["high_named"])
+    assert not np.array_equal(pixels["low_x2"], pixels["low_named"])
+    assert upscale.main(["-i", "low.jpg", "-s", "2", "--denoise", "0", "--suffix", "_weak"]) == 0
+    assert np.array_equal(np.asarray(Image.open("low_weak.png")), pixels["low_named"])
+
+
 def test_files_that_are_passed_over_are_counted_by_kind(run: Run) -> None:
     saved("a.png")()
     for name in ("b.txt", "c.txt", "d.MOV", "e", ".hidden"):
@@ -235,7 +257,7 @@ def test_heic_is_read_where_its_plugin_is_installed(run: Run) -> None:
 
 
 def test_a_jpeg_that_lacks_its_end_marker_is_enlarged_and_one_that_lacks_more_is_not(run: Run) -> None:
-    Image.effect_noise((200, 200), 60).convert("RGB").save("a.jpg")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)).save("a.jpg")
     data = Path("a.jpg").read_bytes()
     content("b.jpg", data[:-2])()
     content("c.jpg", data[:-40])()

@@ -67,8 +67,8 @@ def measure_files(name: str, *, megapixels: float, scale: float, extension: str,
         threads: Of PyTorch; None leaves its choice.
 
     Returns:
-        Memory and seconds of each, those for a pixel against those of the smallest, and small pictures against one
-        of their area.
+        Memory and seconds of each, those for a pixel against those of the smallest; small pictures against one of
+        their area, and that with chroma by the network.
     """
     section = Section(
         name="files",
@@ -98,11 +98,21 @@ def measure_files(name: str, *, megapixels: float, scale: float, extension: str,
         large = measure([(_SMALL * 8, _SMALL * _SMALL_COUNT // 8)])
         section.values[f"processor seconds, {_SMALL_COUNT} pictures of {_SMALL}x{_SMALL}"] = small.processor_seconds
         section.values["processor seconds, one picture of their area"] = large.processor_seconds
+        network = measure([(_SMALL * 8, _SMALL * _SMALL_COUNT // 8)], chroma="network")
+        section.values["processor seconds with chroma by the network, over those without"] = (
+            network.processor_seconds / large.processor_seconds
+        )
     return section
 
 
 def _in_its_own_process(
-    folder: Path, name: str, scale: float, extension: str, threads: int | None, sizes: list[tuple[int, int]]
+    folder: Path,
+    name: str,
+    scale: float,
+    extension: str,
+    threads: int | None,
+    sizes: list[tuple[int, int]],
+    chroma: str = "bicubic",
 ) -> _Cost:
     jobs = []
     for number, size in enumerate(sizes):
@@ -111,17 +121,17 @@ def _in_its_own_process(
         jobs.append(job)
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        cost = pool.apply(_enlarge, (name, scale, jobs, threads))
+        cost = pool.apply(_enlarge, (name, scale, jobs, threads, chroma))
     for job in jobs:
         job.source.unlink()
         job.target.unlink()
     return cost
 
 
-def _enlarge(name: str, scale: float, jobs: list[Enlargement], threads: int | None) -> _Cost:
+def _enlarge(name: str, scale: float, jobs: list[Enlargement], threads: int | None, chroma: str) -> _Cost:
     if threads is not None:
         torch.set_num_threads(threads)
-    upscaler = Upscaler.from_pretrained(name, device="cpu")
+    upscaler = Upscaler.from_pretrained(name, device="cpu", chroma=chroma)
     tiny = jobs[0].source.with_name(f"tiny{jobs[0].source.suffix}")
     write_rows(tiny, [(_NOTHING, _Made(64, 64))])
     _run(upscaler, scale, [Enlargement(tiny, tiny.with_stem("tiny_enlarged"))])

@@ -15,12 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from prosr_lightning.config.helping import help_text
 from prosr_lightning.config.location import conf_dir, conf_dirs
 from prosr_lightning.config.messages import user_message
 from prosr_lightning.config.ranks import is_first
 from prosr_lightning.config.schema import make_lists, validate
 from prosr_lightning.config.tree import TREE, TreePart
-from prosr_lightning.console import run_reporting
+from prosr_lightning.console import answer, run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.runs.folder import remove_if_unused
 
@@ -61,6 +62,8 @@ def hydra_main(
             return results[0]
 
         def command() -> None:
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                sys.exit(run_reporting(lambda: answer(help_text(config_name, sys.argv[1:]))))
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise to us; Hydra would print and exit by itself
             wrapped = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(checked)
 

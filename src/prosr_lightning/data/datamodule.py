@@ -7,6 +7,7 @@ fills them key by key.
 from __future__ import annotations
 
 import abc
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,26 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         if self._images is None:
             require_readable(self._validation_images())
             self._images = self._load_images()
+
+    def contents(self) -> dict[str, Any]:
+        """Return what is trained and validated on, after `prepare_data`: for logs and records.
+
+        Returns:
+            `{"photographs": N, "megapixels": of these, "shrunk": copies of them, "folder": what holds them all,
+            "validation": {set: images}}`.
+        """
+        whole: dict[Path, int] = {}
+        for image in self._images or ():
+            whole[image.source] = max(whole.get(image.source, 0), image.height * image.width)
+        return {
+            "photographs": len(whole),
+            "megapixels": round(sum(whole.values()) / 1e6, 1),
+            "shrunk": len(self._images or ()) - len(whole),
+            "folder": os.path.commonpath([path.parent for path in whole]) if whole else "",
+            "validation": {
+                benchmark.name: len(benchmark.images[: self.val_limit]) for benchmark in self.validation_sets()
+            },
+        }
 
     def setup(self, stage: str) -> None:
         """Open the cache that `prepare_data` filled, and begin at the first batch."""

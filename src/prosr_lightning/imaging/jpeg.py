@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -71,6 +72,21 @@ def jpeg(image: Tensor, quality: Tensor) -> Tensor:
     with torch.autocast(image.device.type, enabled=False):
         decoded = _plane(pixels, tables[0]) if image.shape[1] == 1 else _color(pixels, *tables)
     return decoded.to(image.dtype)
+
+
+def quality_of_table(table: Sequence[int]) -> int:
+    """Return the quality whose luma table is the nearest; exact for files of libjpeg.
+
+    Args:
+        table: 64 quantisation steps, row by row.
+
+    Example:
+        >>> quality_of_table([16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55] + [80] * 48)
+        50
+    """
+    qualities = torch.arange(1, 101)
+    errors = (_table(_LUMA, qualities) - torch.tensor(list(table))).abs().sum(dim=1)
+    return int(qualities[errors.argmin()])
 
 
 def jpeg_anywhere(pixels: Tensor, quality: Tensor, random: np.random.Generator) -> Tensor:

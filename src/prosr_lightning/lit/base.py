@@ -18,7 +18,7 @@ from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError, 
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.lit.limits import EndOfRun
 from prosr_lightning.lit.optimizers import average_of, expand_state
-from prosr_lightning.metrics import psnr
+from prosr_lightning.metrics import SSIM_WINDOW, psnr, ssim
 from prosr_lightning.networks.architecture import describe, normalised
 from prosr_lightning.networks.contract import SRNetwork, levels_up_to
 
@@ -28,7 +28,8 @@ Batch = dict[str, Any]
 class LitSuperResolution(LightningModule):
     """Base of the LightningModules; see `LitProSRN` for the arguments.
 
-    Logged: `val/psnr` (mean over sets and `val_scales`), `val/<set>/x<scale>/psnr`.
+    Logged: `val/psnr` and `val/ssim` (means over sets and `val_scales`), `val/<set>/x<scale>/psnr` and
+    `val/<set>/x<scale>/ssim`.
 
     Attributes:
         title: What tables call a network that was trained so; None takes the network's own title.
@@ -71,7 +72,7 @@ class LitSuperResolution(LightningModule):
         self.check_finite_every = check_finite_every
         self.run_config: dict[str, Any] = {}
         self.steps_done = 0
-        self.val_psnr = nn.ModuleDict()
+        self.val_means = nn.ModuleDict()
         self.first_bad_step: Tensor
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
 
@@ -97,7 +98,8 @@ class LitSuperResolution(LightningModule):
             datamodule.validate_at(self.val_scales)
             for benchmark in datamodule.validation_sets():
                 for scale in self.val_scales:
-                    self.val_psnr[_metric_key(benchmark.name, scale)] = MeanMetric().to(self.device)
+                    for measure in ("psnr", "ssim"):
+                        self.val_means[_metric_key(benchmark.name, scale, measure)] = MeanMetric().to(self.device)
 
     def on_fit_start(self) -> None:
         """Refuse an optimizer that averages the weights without a place for its average.
@@ -127,17 +129,25 @@ class LitSuperResolution(LightningModule):
 
     def score_image(self, batch: Batch, scale: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
         """Take one validation image at one scale into the means."""
-        cast(MeanMetric, self.val_psnr[_metric_key(batch["set"], scale)]).update(psnr(sr, hr, border=scale).mean())
+        shown = min(hr.shape[-2:]) - 2 * scale >= SSIM_WINDOW  # SSIM needs a window, PSNR a pixel
+        similarity = ssim(sr, hr, border=scale, kind="skimage").mean() if shown else 0.0
+        for measure, value, weight in (
+            ("psnr", psnr(sr, hr, border=scale).mean(), 1.0),
+            ("ssim", similarity, float(shown)),
+        ):
+            cast(MeanMetric, self.val_means[_metric_key(batch["set"], scale, measure)]).update(value, weight=weight)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean per set and scale, and the mean of those."""
-        means = {key: cast(MeanMetric, metric).compute() for key, metric in self.val_psnr.items()}
-        for metric in self.val_psnr.values():
+        """Log the means per set and scale, and the means of those."""
+        means = {key: cast(MeanMetric, metric).compute() for key, metric in self.val_means.items()}
+        for metric in self.val_means.values():
             cast(MeanMetric, metric).reset()
-        for key, mean in means.items():
-            self.log(f"val/{key}/psnr", mean)
-        if means:
-            self.log("val/psnr", torch.stack(list(means.values())).mean(), prog_bar=True)
+        for measure in ("psnr", "ssim"):  # NaN where every image was too small for SSIM
+            own = {key: mean for key, mean in means.items() if key.endswith(f"/{measure}") and not mean.isnan()}
+            for key, mean in own.items():
+                self.log(f"val/{key}", mean)
+            if own:
+                self.log(f"val/{measure}", torch.stack(list(own.values())).mean(), prog_bar=measure == "psnr")
 
     def finish_step(self) -> None:
         """Move the average along and look for a loss that is not finite, after each update of the generator.
@@ -280,5 +290,5 @@ def _check_levels(levels: Sequence[int]) -> None:
         levels_up_to(level)
 
 
-def _metric_key(name: str, scale: int) -> str:
-    return f"{name.replace('.', '_')}/x{scale}"
+def _metric_key(name: str, scale: int, measure: str) -> str:
+    return f"{name.replace('.', '_')}/x{scale}/{measure}"

@@ -29,7 +29,7 @@ class LitProSRN(LitSuperResolution):
     """Train a super-resolution network with mixed training (Eq. 9).
 
     Logged: `train/loss` (Eq. 9), `train/level_<factor>/content` (Eq. 1 of each level, the newest), `val/psnr`,
-    `val/<set>/x<scale>/psnr`.
+    `val/ssim`, `val/<set>/x<scale>/psnr`, `val/<set>/x<scale>/ssim`.
 
     Args:
         generator: The network.

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from prosr_lightning.metrics.fidelity import SSIMKind, psnr, quantize_8bit, ssim
+from prosr_lightning.metrics.fidelity import SSIM_WINDOW, SSIMKind, psnr, quantize_8bit, ssim
 
-__all__ = ["SSIMKind", "psnr", "quantize_8bit", "ssim"]
+__all__ = ["SSIM_WINDOW", "SSIMKind", "psnr", "quantize_8bit", "ssim"]

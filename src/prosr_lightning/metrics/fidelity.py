@@ -18,7 +18,7 @@ from prosr_lightning.imaging.geometry import shave
 SSIMKind = Literal["skimage", "wang", "matlab"]
 
 _K1, _K2 = 0.01, 0.03  # Wang et al. 2004, and the default of every implementation since
-_UNIFORM_WINDOW = 7  # scikit-image's default
+SSIM_WINDOW = 7  # of the kind "skimage", scikit-image's default
 _GAUSSIAN_WINDOW, _GAUSSIAN_SIGMA = 11, 1.5  # Wang et al. 2004
 _GRAY_LEVEL = 1 / 255
 
@@ -89,7 +89,7 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, kind: SSIMKind, quantize: bool 
         dynamic = (sr.amax(dim=(1, 2, 3)) - hr.amin(dim=(1, 2, 3))).clamp(min=_GRAY_LEVEL)
     else:
         dynamic = torch.ones(len(sr), dtype=sr.dtype, device=sr.device)
-    window = _UNIFORM_WINDOW if kind == "skimage" else _GAUSSIAN_WINDOW
+    window = SSIM_WINDOW if kind == "skimage" else _GAUSSIAN_WINDOW
     if kind == "matlab":
         sr, hr = (F.pad(plane, [window // 2] * 4, mode="replicate") for plane in (sr, hr))
     if min(sr.shape[-2:]) < window:
@@ -104,8 +104,8 @@ def _ssim_map(sr: Tensor, hr: Tensor, dynamic: Tensor, kind: SSIMKind) -> Tensor
     """Return the index at every window that lies inside the planes."""
     stacked = torch.cat([sr, hr, sr * sr, hr * hr, sr * hr], dim=1)
     if kind == "skimage":
-        means = F.avg_pool2d(stacked, _UNIFORM_WINDOW, stride=1)
-        sample = _UNIFORM_WINDOW**2 / (_UNIFORM_WINDOW**2 - 1)  # 49/48: unbiased (co)variances
+        means = F.avg_pool2d(stacked, SSIM_WINDOW, stride=1)
+        sample = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)  # 49/48: unbiased (co)variances
     else:
         means, sample = _gaussian_blur(stacked), 1.0
     mean_sr, mean_hr, square_sr, square_hr, product = means.chunk(5, dim=1)

@@ -32,6 +32,7 @@ class ScoringProtocol:
         bicubic_rounding: The same for the bicubic row.
         ssim: Which SSIM, see `metrics.ssim`.
         border: Pixels left out on every side; None leaves out `scale` pixels (Sec. 4.3.1).
+        margin: And so many more.
         colour: Compare R, G and B, all values as one, instead of Y.
     """
 
@@ -40,12 +41,14 @@ class ScoringProtocol:
     bicubic_rounding: Rounding
     ssim: SSIMKind
     border: int | None = None
+    margin: int = 0
     colour: bool = False
 
     def describe(self, *, bicubic: bool = False) -> str:
         """Return the caption that every table of such scores carries."""
         rounding = self.bicubic_rounding if bicubic else self.rounding
-        border = "scale" if self.border is None else str(self.border)
+        border = f"scale + {self.margin}" if self.margin else "scale"
+        border = border if self.border is None else str(self.border + self.margin)
         return (
             f"protocol {self.name}: {'RGB' if self.colour else 'Y of BT.601 (studio range)'}, "
             f"{_ROUNDING_WORDS[rounding]}, {border} px "
@@ -59,13 +62,15 @@ PAPER = ScoringProtocol(name="paper", rounding="rgb8", bicubic_rounding="none", 
 STANDARD = ScoringProtocol(name="standard", rounding="y8", bicubic_rounding="y8", ssim="wang")
 # What sees chroma too, as papers on colour networks score.
 RGB = ScoringProtocol(name="rgb", rounding="rgb8", bicubic_rounding="rgb8", ssim="wang", colour=True)
+# The NTIRE challenges on DIV2K (Agustsson and Timofte 2017), and EDSR's validation: RGB without 6 + scale pixels.
+NTIRE = ScoringProtocol(name="ntire", rounding="rgb8", bicubic_rounding="rgb8", ssim="wang", margin=6, colour=True)
 
 
 def get_protocol(name: str, *, rounding: str | None = None, ssim: str | None = None) -> ScoringProtocol:
     """Return a named protocol, or a variant of it whose name says what differs.
 
     Args:
-        name: "paper", "standard" or "rgb".
+        name: "paper", "standard", "rgb" or "ntire".
         rounding: Replaces the rounding of networks and of bicubic alike: "none", "y8" or "rgb8".
         ssim: Replaces the kind of SSIM: "skimage", "wang" or "matlab".
 
@@ -79,14 +84,14 @@ def get_protocol(name: str, *, rounding: str | None = None, ssim: str | None = N
         >>> get_protocol("paper", ssim="wang").name
         'paper with ssim=wang'
     """
-    named = {protocol.name: protocol for protocol in (PAPER, STANDARD, RGB)}
+    named = {protocol.name: protocol for protocol in (PAPER, STANDARD, RGB, NTIRE)}
     require_choice("protocol", name, named)
     protocol, changes = named[name], []
     if rounding is not None:
         require_choice("rounding", rounding, get_args(Rounding))
         kind = cast("Rounding", rounding)
         if protocol.colour and kind == "y8":
-            raise ConfigError("`rounding` must be rgb8 or none for protocol=rgb, got 'y8', which rounds Y alone.")
+            raise ConfigError(f"`rounding` must be rgb8 or none for protocol={name}, got 'y8', which rounds Y alone.")
         protocol = replace(protocol, rounding=kind, bicubic_rounding=kind)
         changes.append(f"rounding={rounding}")
     if ssim is not None:
@@ -130,5 +135,5 @@ def score(sr: Tensor, hr: Tensor, *, scale: int, protocol: ScoringProtocol) -> t
     Raises:
         ImageError: If the image is too small to be scored.
     """
-    border = scale if protocol.border is None else protocol.border
+    border = (scale if protocol.border is None else protocol.border) + protocol.margin
     return psnr(sr, hr, border=border).item(), ssim(sr, hr, border=border, kind=protocol.ssim).item()

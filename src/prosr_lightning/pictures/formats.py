@@ -143,6 +143,10 @@ def write_picture(
     pictures, chosen = [picture] if isinstance(picture, Picture) else list(picture), format_of(path)
     height, width = pictures[0].pixels.shape[:2]
     check_fits(path, width, height, frames=len(pictures))
+    if len(pictures) > 1 and chosen.name != "TIFF":  # pages may be of any kind, frames are 8-bit pictures of one size
+        if len({picture.pixels.shape for picture in pictures}) > 1:
+            raise ImageError(f"{chosen.name} holds frames of one size, got several for {path}; write TIFF instead.")
+        chosen = replace(chosen, depths=("uint8",))
     fitting = [_fitting(path, picture, chosen) for picture in pictures]
     kind, arguments = pictures[0].encoding or ("", {})
     if as_read and kind == chosen.name and quality is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import struct
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -20,37 +21,30 @@ from prosr_lightning.imaging.io import Pixels
 log = logging.getLogger(__name__)
 
 
-# TIFF 6.0 and its supplements: tags that say how the file is laid out, not what the picture is.
-_LAYOUT_TAGS = frozenset(
-    {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324}
-)
-_MORE_LAYOUT_TAGS = frozenset(
-    {
-        282,
-        283,
-        296,
-        325,
-        330,
-        332,
-        333,
-        334,
-        336,
-        338,
-        339,
-        347,
-        529,
-        530,
-        531,
-        532,
-        700,
-        33723,
-        34377,
-        34675,
-        37724,
-        42112,
-        42113,
-    }
-)
+# Tags of the first directory that say what the picture is; the others say how its file is laid out, where its pixels
+# lie on the earth, or how to develop raw data. Exif 2.32, 4.6; XMP specification part 3; Windows' own.
+_KEPT_TAGS = {
+    269,
+    270,
+    271,
+    272,
+    285,
+    305,
+    306,
+    315,
+    316,
+    18246,
+    18249,
+    33432,
+    33434,
+    33437,
+    34665,
+    34850,
+    34853,
+    34855,
+}
+_KEPT_TAGS |= set(range(0x9000, 0xA600)) - {37724, 40965}  # of Exif; without Photoshop's layers and a place in the file
+_GEOKEYS = 34735
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _EXIF, _GPS, _XMP, _IPTC, _PHOTOSHOP = 34665, 34853, 700, 33723, 34377
 _WIDTH, _HEIGHT = 0xA002, 0xA003  # Exif's PixelXDimension and PixelYDimension
@@ -78,16 +72,16 @@ class Metadata:
     text: dict[str, str] = field(default_factory=dict)
 
 
-def of_image(image: Image.Image) -> Metadata:
-    """Collect what Pillow knows of a loaded image; what is damaged is left out."""
+def of_image(image: Image.Image, name: str) -> Metadata:
+    """Collect what Pillow knows of a loaded image; what is damaged is left out, with a warning that names the file."""
     xmp, photoshop = image.info.get("xmp"), image.info.get("photoshop")
     texts = getattr(image, "text", {}) if image.format == "PNG" else {}
     if isinstance(comment := image.info.get("comment"), bytes) and comment:
         texts = {"Comment": comment.decode("utf-8", "replace")}
     try:
-        dpi, exif = _dpi(image), _encoded(image.getexif())
+        dpi, exif = _dpi(image), _encoded(image.getexif(), name)
     except Exception as error:  # noqa: BLE001  # damaged metadata must not cost the user the picture
-        log.debug("EXIF is damaged and left out: %s", error)
+        log.warning("The EXIF of %s is damaged and left out: %s", name, error)
         dpi, exif = _sound_dpi(image.info.get("dpi")), None
     return Metadata(
         exif,
@@ -98,17 +92,19 @@ def of_image(image: Image.Image) -> Metadata:
     )
 
 
-def of_page(page: TiffPage) -> Metadata:
-    """Collect what a TIFF page says; what is damaged is left out."""
+def of_page(page: TiffPage, name: str) -> Metadata:
+    """Collect what a TIFF page says; what is damaged is left out, with a warning that names the file."""
     values = {tag: _value(page, tag) for tag in (_XMP, _IPTC, _PHOTOSHOP)}
     try:
         exif = Image.Exif()
         page.parent.filehandle.seek(0)
         exif.load_from_fp(cast(IO[bytes], page.parent.filehandle))
-        encoded = _encoded(exif)
+        encoded = _encoded(exif, name)
     except Exception as error:  # noqa: BLE001  # damaged metadata must not cost the user the picture
-        log.debug("EXIF is damaged and left out: %s", error)
+        log.warning("The tags of %s are damaged and left out: %s", name, error)
         encoded = None
+    if _GEOKEYS in page.tags:
+        log.warning("%s is georeferenced; the result is not, as its pixels are of another size.", name)
     dpi = _dpi_of_tags(*(_value(page, tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)))
     iptc = values[_IPTC] if isinstance(values[_IPTC], bytes) else _iptc_among(values[_PHOTOSHOP])
     return Metadata(encoded, _portable_xmp(values[_XMP]), iptc, dpi)
@@ -204,12 +200,36 @@ def oriented(pixels: Pixels, turn: int) -> Pixels:
     return pixels
 
 
-def _encoded(exif: Image.Exif) -> bytes | None:
+def _encoded(exif: Image.Exif, name: str) -> bytes | None:
     """Return EXIF without orientation and without the layout of the file it came from."""
-    for tag in list(exif):
-        if tag in _LAYOUT_TAGS or tag in _MORE_LAYOUT_TAGS:
-            del exif[tag]
+    for tag in exif.keys() - _KEPT_TAGS:
+        del exif[tag]
+    if damaged := [_tag_name(tag) for place in _places(exif) for tag in list(place) if not _kept(place, tag)]:
+        log.warning("Some EXIF of %s is damaged and left out: %s.", name, ", ".join(damaged))
     return exif.tobytes() if len(exif) else None
+
+
+def _places(exif: Image.Exif) -> list[MutableMapping[int, Any]]:
+    """Return the directories of EXIF, as they are there."""
+    return [exif, *(exif.get_ifd(tag) for tag in (_EXIF, _GPS) if tag in exif)]
+
+
+def _kept(place: MutableMapping[int, Any], tag: int) -> bool:
+    """Tell whether a tag can be written again, and delete it if it cannot."""
+    if tag in (_EXIF, _GPS):
+        return True
+    try:
+        alone = ImageFileDirectory_v2()
+        alone[tag] = place[tag]
+        alone.tobytes()
+    except Exception:  # noqa: BLE001  # Pillow raises errors of many kinds for values of a wrong type
+        del place[tag]
+        return False
+    return True
+
+
+def _tag_name(tag: int) -> str:
+    return ExifTags.TAGS.get(tag, str(tag))
 
 
 def fitted_exif(
@@ -241,7 +261,7 @@ def fitted_exif(
         values = {(id(place), tag): (place, tag) for place in (exif, details) for tag in place}
         place, tag = max(values.values(), key=lambda item: _length(item[0][item[1]]))
         del place[tag]
-        omitted.append(ExifTags.TAGS.get(tag, str(tag)))
+        omitted.append(_tag_name(tag))
     return exif.tobytes(), omitted
 
 

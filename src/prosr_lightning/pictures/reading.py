@@ -102,7 +102,7 @@ def read_rows(path: Path | str, *, allow_huge: bool = False, first: bool = False
                 if alone and width * height > _COMPARED and in_rows(page):
                     rows = TiffRows(Path(path), page)
                     empty = np.empty((0, *rows.shape[1:]), rows.dtype)
-                    return [(Picture(empty, page.iccprofile, of_page(page)), rows)]
+                    return [(Picture(empty, page.iccprofile, of_page(page, str(path))), rows)]
     return [
         (replace(frame, pixels=np.empty((0, *frame.pixels.shape[1:]), frame.pixels.dtype)), WholePicture(frame.pixels))
         for frame in read_frames(path, allow_huge=allow_huge, first=first)
@@ -225,7 +225,7 @@ def _of_image(image: Image.Image, name: str) -> Picture:
     return Picture(
         _checked(oriented(pixels, turn), name),
         profile,
-        of_image(image),
+        of_image(image, name),
         duration=image.info.get("duration"),
         loop=image.info.get("loop"),
         encoding=_encoding(image),
@@ -248,7 +248,7 @@ def _of_page(page: TiffPage, source: Path | IO[bytes], name: str) -> Picture:
         if other is not None:
             decoding.require_agreement(pixels, other[0], name)
     _announce(_CONVERTED.get(page.photometric), name)
-    return Picture(_checked(pixels, name), profile, of_page(page))
+    return Picture(_checked(pixels, name), profile, of_page(page, name))
 
 
 _CONVERTED: dict[int, str] = {PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.CIELAB: "Lab", PHOTOMETRIC.ICCLAB: "Lab"}

@@ -3,13 +3,14 @@
 `python -m prosr_lightning.report table=6 runs=[DIR,DIR]` prints a table or draws a figure. Words, in any order:
 
     table=N       1 to 6; race: our runs with parameters, multiply-adds and time; detail: perceptual measures,
-                  which table=5 adds too where the runs have them
+                  which table=5 adds too where the runs have them; cost: parameters, operations, time and memory of
+                  every method, measured on this device
     figure=N      7, 8 or 9, or race: the same as scatters
     runs=[A,B]    folders with summary.csv, training runs, or multiruns; NAME=DIR says which row a run belongs to
     format=F      markdown (default), latex or csv
     out=FILE      write there instead of to standard output; for a figure a .png, .pdf or .svg (default figure_N.png)
     set=NAME      of figure 8 and the race (default Set14)
-    scale=N       of figure 8 and the race's figure (default 4)
+    scale=N       of figure 8, the race's figure and table=cost (default 4)
 
 `python -m prosr_lightning.report sweep=DIR` writes a whole sweep as one page of HTML that needs nothing else,
 DIR/report.html, and its figures and pictures as PNGs beside it: what the jobs are, cost and scored, the paper's rows,
@@ -49,7 +50,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 )
 __all__ += ["main", "parse_words", "render"]
 
-TABLES = ("1", "2", "3", "4", "5", "6", "race", "detail")
+TABLES = ("1", "2", "3", "4", "5", "6", "race", "detail", "cost")
 FIGURES = ("7", "8", "9", "race")
 
 

@@ -22,6 +22,7 @@ COSTS = {
     "multiply_adds": "Multiply-adds per output pixel",
     "seconds": "Seconds per image",
 }
+_MOST_LOSSES = 200  # points of a curve
 _EARLY = 8  # validations from which the first few may be cut off below
 _WIDE_RANGE = 8  # of a cost, from which a logarithmic axis reads better
 
@@ -142,6 +143,61 @@ def convergence_chart(
         y_title=metric_title(metric),
         series=tuple(series),
         y_limits=(min(later) - room, max(later) + room) if later else None,
+    )
+
+
+def loss_chart(curves: Iterable[tuple[int, str, str, Progress]], key: str = "") -> Chart | None:
+    """Return what the trainings minimised over updates, each of at most `_MOST_LOSSES` means; None without.
+
+    Args:
+        curves: As for `convergence_chart`.
+        key: Names the file.
+    """
+    series = []
+    for number, label, run, progress in curves:
+        size = max(1, -(-len(progress.losses) // _MOST_LOSSES))
+        parts = [progress.losses[at : at + size] for at in range(0, len(progress.losses), size)]
+        points = tuple((part[-1][0], sum(loss for _, loss in part) / len(part)) for part in parts)
+        tips = tuple(f"{run}\n{loss:.4g} at {step:,} updates" for step, loss in points)
+        series.append(Series(label=label, number=number, points=points, tips=tips, line=True, legend=label))
+    values = [loss for line in series for _, loss in line.points if math.isfinite(loss)]
+    if not values:
+        return None
+    return Chart(
+        key=key,
+        title="Convergence: training loss",
+        x_title="Updates",
+        y_title="Training loss",
+        series=tuple(series),
+        y_limits=(min(0.0, *values), 1.05 * sorted(values)[int(0.98 * (len(values) - 1))]),  # the first few may be high
+    )
+
+
+def value_chart(name: str, points: Sequence[tuple[int, str, float, float]], key: str = "") -> Chart:
+    """Return the validation over a value that was searched.
+
+    Args:
+        name: What was searched.
+        points: The number of the colour, its name, the value, and the best validation in dB.
+        key: Names the file.
+    """
+    values = [value for _, _, value, _ in points]
+    return Chart(
+        key=key,
+        title=f"{name} and validation",
+        x_title=name,
+        y_title=metric_title(VAL),
+        series=tuple(
+            Series(
+                label=label,
+                number=number,
+                points=((value, psnr_db),),
+                tips=(f"{label}\n{psnr_db:.2f} dB at {name} {value:g}",),
+                beside=(label,),
+            )
+            for number, label, value, psnr_db in points
+        ),
+        x_scale="log" if min(values) > 0 and max(values) > _WIDE_RANGE * min(values) else "linear",
     )
 
 

@@ -10,6 +10,7 @@ from prosr_lightning.networks import count_layers, longest_path
 from prosr_lightning.report import TABLES
 from prosr_lightning.report.costs import network_of, parameters_of
 from prosr_lightning.report.detail import detail_table
+from prosr_lightning.report.device import cost_table
 from prosr_lightning.report.published import structure_rows
 from prosr_lightning.report.race import race_table
 from prosr_lightning.report.scores import NOT_PUBLISHED, score_table
@@ -19,14 +20,15 @@ from prosr_lightning.tables import Table
 _TABLE1_SCALE = 4  # its caption: "[4x upscaling]"
 
 
-def build_table(name: str, runs: Sequence[Run] = (), *, dataset: str = "Set14") -> Table:
+def build_table(name: str, runs: Sequence[Run] = (), *, dataset: str = "Set14", scale: int = 4) -> Table:
     """Build a table.
 
     Args:
-        name: One of `TABLES`: the paper's number, "race" for ours with what they cost, or "detail" for perceptual
-            measures.
-        runs: Ours; Table 1 takes none.
+        name: One of `TABLES`: the paper's number, "race" for ours with what they cost, "detail" for perceptual
+            measures, or "cost" for what every method costs on this device.
+        runs: Ours; Table 1 and "cost" take none.
         dataset: Of the times in the race.
+        scale: Of "cost".
 
     Returns:
         The table, for `render`.
@@ -35,12 +37,12 @@ def build_table(name: str, runs: Sequence[Run] = (), *, dataset: str = "Set14") 
         ConfigError: If there is no such table, or the runs do not fit it or each other.
     """
     require_choice("table", name, TABLES)
-    if name == "1":
+    if name in ("1", "cost"):
         if runs:
             raise ConfigError(
-                f"Table 1 is computed from the networks and takes no runs, got {runs[0].folder}; leave runs out."
+                f"Table {name} is computed from the networks and takes no runs, got {runs[0].folder}; leave runs out."
             )
-        return structure_table()
+        return structure_table() if name == "1" else cost_table(scale)
     if name == "detail":
         return detail_table(runs)
     return race_table(runs, dataset) if name == "race" else score_table(int(name), runs)

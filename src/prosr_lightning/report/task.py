@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> str:
         draw_figure(options.figure, options.runs, path, dataset=options.set, scale=options.scale)
         return f"Figure: {path}\n"
     runs, style = read_runs(options.runs), options.format or "markdown"
-    text = render(build_table(options.table, runs, dataset=options.set), style)
+    text = render(build_table(options.table, runs, dataset=options.set, scale=options.scale), style)
     if options.table == "5" and any(map(has_measures, runs)):
         text += "\n" + render(build_table("detail", runs), style)
     if options.out is None:

@@ -26,11 +26,13 @@ class Progress:
         steps: Updates done at each validation.
         minutes: Wall time at each; None where it is not known.
         psnr_db: Values in dB by column of the log: `val/psnr`, and `val/SET/xN/psnr` of each set and scale.
+        losses: Updates and what the training minimised, `train/loss` or of a ProSRGAN `train/g_loss`.
     """
 
     steps: tuple[int, ...]
     minutes: tuple[float, ...] | None
     psnr_db: Mapping[str, tuple[float, ...]]
+    losses: tuple[tuple[int, float], ...] = ()
 
     @property
     def best(self) -> float | None:
@@ -64,12 +66,14 @@ def read_progress(folder: Path, seconds: float | None = None) -> Progress | None
         columns = [name for name in (validated[0] if validated else {}) if name and _PSNR.fullmatch(name)]
         values = {name: tuple(float(row[name] or "nan") for row in validated) for name in columns}
         steps = tuple(int(row["step"]) + 1 for row in validated)  # the log counts from 0
+        lost = [(int(row["step"]) + 1, row.get("train/loss") or row.get("train/g_loss")) for row in rows]
+        losses = tuple((step, float(loss)) for step, loss in lost if loss)
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{path} must have numbers under step and {VAL}, but: {error!r}; train again.") from error
     if not steps:
         return None
     minutes = None if not seconds else tuple(seconds / 60 * step / last for step in steps)
-    return Progress(steps=steps, minutes=minutes, psnr_db=values)
+    return Progress(steps=steps, minutes=minutes, psnr_db=values, losses=losses)
 
 
 def read_curves(words: Sequence[str]) -> list[tuple[str, Progress]]:

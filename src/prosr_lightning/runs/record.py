@@ -62,6 +62,7 @@ class RunRecord:
         packages: The versions of those that the result depends on.
         config: The configuration, resolved to plain values.
         choices: The chosen option of each configuration group.
+        data: What it trained and validated on, `PatchDataModule.contents`.
         version: Of this package.
     """
 
@@ -95,6 +96,7 @@ class RunRecord:
     packages: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
 
     @property

@@ -3,7 +3,7 @@
 Every job has a folder and ends as a row of `sweep.csv`, also one that fails, which does not stop the others; the
 command then exits with 1. Ctrl-C and SIGTERM save the running job and stop the sweep; under a launcher that runs jobs
 elsewhere, a signal to one job stops that job alone. `sweep.resume=true` skips what finished and goes on with what did
-not, see `resuming`. A job uses one device.
+not, see `resuming`; `sweep.dry_run=true` says which are which, see `planning`. A job uses one device.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, flag_override
 
 from prosr_lightning.config.messages import user_message
-from prosr_lightning.console import exit_code_of_stop, run_reporting, say
-from prosr_lightning.errors import CheckpointError, ConfigError, DataError
+from prosr_lightning.console import answer, exit_code_of_stop, run_reporting, say
+from prosr_lightning.errors import ConfigError, DataError
 from prosr_lightning.imaging.io import write_json
 from prosr_lightning.runs import sweeps
 from prosr_lightning.runs.folder import LAST, clear_attempt
 from prosr_lightning.runs.record import RunRecord, read_record, write_record
-from prosr_lightning.sweep import resuming
+from prosr_lightning.sweep import planning, resuming
 from prosr_lightning.sweep.devices import own_gpu, require_one_device
 
 REFUSED = 2  # exit code of a sweep of which no job was begun
@@ -113,6 +113,10 @@ def _prepare(config: DictConfig) -> None:
         )
     if config.sweep.resume:
         sweep = _resumed(config, sweep, fixed=fixed)
+    if config.sweep.dry_run:
+        for line in planning.plan(config, sweep):
+            answer(line)
+        raise SystemExit(0)
     sweeps.hold(sweep)
     words, earlier = resuming.command_words(config), sweeps.read_command(sweep)
     if earlier is None or len(" ".join(words)) > len(" ".join(earlier)):
@@ -140,13 +144,11 @@ def _resumed(config: DictConfig, sweep: Path, *, fixed: bool) -> Path:
 def _here(cfg: DictConfig) -> _Here:
     hydra = HydraConfig.get()
     sweep, overrides = Path(hydra.sweep.dir), tuple(hydra.overrides.task)
-    keys = resuming.swept_keys(sweeps.read_command(sweep) or [])
-    swept = ", ".join(word for word in overrides if word.partition("=")[0].lstrip("+") in keys)
     return _Here(
         folder=Path(hydra.runtime.output_dir),
         sweep=sweep,
         job=sweeps.SweepJob(overrides=overrides, configuration=resuming.configuration_of(cfg)),
-        title=f"job {hydra.job.num}" + (f" ({swept})" if swept else ""),
+        title=resuming.title(hydra.job.num, overrides, sweeps.read_command(sweep) or []),
         stops_others=str(hydra.launcher._target_).endswith(".BasicLauncher"),
     )
 
@@ -173,7 +175,7 @@ def _refuse_another(earlier: sweeps.SweepJob, here: _Here) -> None:
 def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.SweepJob | None) -> None:
     """Continue an earlier attempt from its last checkpoint where that has the same configuration."""
     last = here.folder / LAST
-    hindrance = _hindrance(here, earlier, last) if last.is_file() else "it has no checkpoint"
+    hindrance = resuming.hindrance(earlier, here.job, last) if last.is_file() else "it has no checkpoint"
     if hindrance is None:
         cfg.ckpt_path = str(last)
         say(f"{here.title}: goes on from {last}")
@@ -184,21 +186,6 @@ def _begin(cfg: DictConfig, here: _Here, earlier: sweeps.SweepJob | None) -> Non
     (here.folder / "record.json").unlink(missing_ok=True)
     content = {"overrides": list(here.job.overrides), "configuration": dict(here.job.configuration)}
     write_json(here.folder / sweeps.JOB, content)
-
-
-def _hindrance(here: _Here, earlier: sweeps.SweepJob | None, last: Path) -> str | None:
-    """Return why an earlier attempt cannot be continued; None if it can."""
-    if earlier is None:
-        return f"{sweeps.JOB} is missing"
-    if (differs := resuming.difference(earlier.configuration, here.job.configuration)) is not None:
-        return differs
-    from prosr_lightning.networks.weights import load_network  # noqa: PLC0415  # imports torch
-
-    try:
-        load_network(last, trust=[here.job.configuration["model"]["generator"]["_target_"]])
-    except CheckpointError:
-        return f"{last} is damaged"
-    return None
 
 
 def _after_error(cfg: DictConfig, here: _Here, error: BaseException, stopped: int | None) -> None:

@@ -25,10 +25,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.schema import leaves
 from prosr_lightning.config.tree import REPEATED
-from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.errors import CheckpointError, ConfigError, DataError
 from prosr_lightning.runs.folder import LAST
 from prosr_lightning.runs.record import read_record
-from prosr_lightning.runs.sweeps import job_folders, read_command, read_job
+from prosr_lightning.runs.sweeps import JOB, SweepJob, job_folders, read_command, read_job
 
 
 def configuration_of(cfg: DictConfig) -> dict[str, Any]:
@@ -70,6 +70,33 @@ def swept_keys(words: Sequence[str]) -> frozenset[str]:
     return frozenset(word.key_or_group for word in parsed if word.is_sweep_override())
 
 
+def title(number: int, overrides: Sequence[str], words: Sequence[str]) -> str:
+    """Return how a job is called: its number, and what of it the command sweeps.
+
+    Examples:
+        >>> title(1, ["seed=0", "depth=6"], ["seed=0", "depth=4,6"])
+        'job 1 (depth=6)'
+    """
+    keys = swept_keys(words)
+    swept = ", ".join(word for word in overrides if word.partition("=")[0].lstrip("+") in keys)
+    return f"job {number}" + (f" ({swept})" if swept else "")
+
+
+def hindrance(earlier: SweepJob | None, now: SweepJob, last: Path) -> str | None:
+    """Return why an earlier attempt cannot be continued from its checkpoint; None if it can."""
+    if earlier is None:
+        return f"{JOB} is missing"
+    if (differs := difference(earlier.configuration, now.configuration)) is not None:
+        return differs
+    from prosr_lightning.networks.weights import load_network  # noqa: PLC0415  # imports torch
+
+    try:
+        load_network(last, trust=[now.configuration["model"]["generator"]["_target_"]])
+    except CheckpointError:
+        return f"{last} is damaged"
+    return None
+
+
 def earlier_sweep(config: DictConfig) -> Path | None:
     """Return the newest sweep of the same command.
 
@@ -101,12 +128,12 @@ def require_same_jobs(config: DictConfig, sweep: Path) -> None:
     Raises:
         ConfigError: With the job and the first key that differs.
     """
-    jobs = _jobs(config, command_words(config))
+    jobs = jobs_of(config, command_words(config))
     for folder in job_folders(sweep):
         job, status, number = read_job(folder), _status(folder), int(folder.name)
         if job is None or status is None or jobs is None or number >= len(jobs):
             continue
-        composed = _config_loader().load_sweep_config(config, jobs[number])
+        composed = composed_job(config, jobs[number])
         if (differs := difference(job.configuration, configuration_of(composed))) is not None:
             raise ConfigError(
                 f"The {status} job {number} must have the configuration that it had, got another: {differs}. Leave "
@@ -129,13 +156,18 @@ def _same_command(config: DictConfig, earlier: Sequence[str] | None, words: Sequ
     """Tell whether two commands have the same jobs, as far as both go."""
     if earlier is None:
         return False
-    before, now = _jobs(config, earlier), _jobs(config, words)
+    before, now = jobs_of(config, earlier), jobs_of(config, words)
     if before is None or now is None:  # a sweeper that decides as it goes
         return _counted(earlier) == _counted(words)
     return all(_counted(job) == _counted(other) for job, other in zip(before, now, strict=False))
 
 
-def _jobs(config: DictConfig, words: Sequence[str]) -> list[list[str]] | None:
+def composed_job(config: DictConfig, words: Sequence[str]) -> DictConfig:
+    """Compose the configuration of one job of a sweep."""
+    return _config_loader().load_sweep_config(config, list(words))
+
+
+def jobs_of(config: DictConfig, words: Sequence[str]) -> list[list[str]] | None:
     """Return the overrides of each job of the basic sweeper; None for another."""
     if not str(config.hydra.sweeper._target_).endswith(".BasicSweeper"):
         return None

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from prosr_lightning.config import user_message
 from prosr_lightning.config.printing import as_tree
 from prosr_lightning.console import answer, exit_code_of_stop
+from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.errors import StorageError
 from prosr_lightning.imaging.io import write_file
 from prosr_lightning.lit.base import LitSuperResolution
@@ -133,6 +134,7 @@ def keep_record(
         commit=git_commit(),
         packages=package_versions(),
         config=module.run_config,
+        data=_contents(trainer),
     )
     if trainer.is_global_zero:
         try:
@@ -142,6 +144,11 @@ def keep_record(
                 raise
             log.warning("The record of this run could not be written to %s", folder)
     return record
+
+
+def _contents(trainer: Trainer) -> dict[str, Any]:
+    datamodule = getattr(trainer, "datamodule", None)
+    return datamodule.contents() if isinstance(datamodule, PatchDataModule) else {}
 
 
 def _relative(path: Path, folder: Path) -> str:

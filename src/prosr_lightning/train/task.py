@@ -76,6 +76,7 @@ def train(cfg: DictConfig) -> float | None:
                 datamodule.progress = progress
                 datamodule.prepare_data()
             datamodule.progress = None
+            _say_data(datamodule)
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
             test = _score(cfg, module, benchmarks, degradation, trainer) if trainer.is_global_zero else {}
         except BaseException as error:
@@ -216,6 +217,19 @@ def _score(
     for row in summarise(scores[cfg.test.method]):
         means |= {f"{row.dataset}/x{row.scale}/psnr": row.psnr_db, f"{row.dataset}/x{row.scale}/ssim": row.ssim}
     return means
+
+
+@rank_zero_only
+def _say_data(datamodule: PatchDataModule) -> None:
+    contents = datamodule.contents()
+    log.info(
+        "Training on %s photographs (%s megapixels)%s in %s, validating on %s",
+        contents["photographs"],
+        contents["megapixels"],
+        f" and {contents['shrunk']} smaller copies" if contents["shrunk"] else "",
+        contents["folder"],
+        ", ".join(f"{name} ({count} images)" for name, count in contents["validation"].items()),
+    )
 
 
 @rank_zero_only

@@ -9,13 +9,13 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from prosr_lightning import DEFAULT_MODEL
+from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.formats import FORMATS, write_rows
@@ -85,29 +85,38 @@ class _Batch:
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    models: dict[Enlargement, str] = field(default_factory=dict)
 
     def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
         import torch  # noqa: PLC0415  # slow
 
+        from prosr_lightning.upscale.choosing import RESTORING  # noqa: PLC0415  # imports torch
         from prosr_lightning.upscale.upscaler import Upscaler  # noqa: PLC0415  # imports torch
 
         options = self.options
         if options.threads:
             torch.set_num_threads(options.threads)
-        upscalers = [
-            Upscaler.from_pretrained(
-                options.model,
-                device=device,
-                precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
-                tile=options.tile,
-                chroma=options.chroma,
-                engine=options.engine,
-                trust=options.trust,
+        if options.model == AUTO_MODEL and options.denoise is not None:
+            options.model = RESTORING
+        loaders = [
+            cache(
+                partial(
+                    Upscaler.from_pretrained,
+                    denoise=options.denoise,
+                    device=device,
+                    precision="float32" if options.fp32 else "bfloat16" if options.bf16 else "auto",
+                    tile=options.tile,
+                    chroma=options.chroma,
+                    engine=options.engine,
+                    trust=options.trust,
+                )
             )
             for device in options.device.split(",")
         ]
+        for load in loaders:  # a wrong name or device is told at once
+            load(DEFAULT_MODEL if options.model == AUTO_MODEL else options.model)
         areas = {job: math.prod(size) for job, size in self.checked(jobs)}
         total, finished, running = sum(areas.values()), 0, dict[Enlargement, float]()
         waiting = Shared(areas)
@@ -120,18 +129,19 @@ class _Batch:
                 ready = finished + sum(list(running.values()))  # at once, as other threads change it
                 bar("enlarging", ready, total, f"{self.done + 1}/{len(areas)}")
 
-            def enlarge(upscaler: Upscaler, job: Enlargement, part: Part, rows: PixelRows) -> PixelRows:
+            def enlarge(load: Callable[[str], Upscaler], job: Enlargement, part: Part, rows: PixelRows) -> PixelRows:
                 progress = partial(show, job, part)
+                upscaler = load(self.models[job])
                 return upscaler.rows(rows, options.wanted, self_ensemble=options.tta, on_progress=progress)
 
             lanes = [
                 enlarge_all(
                     waiting,
                     read=partial(read_rows, allow_huge=options.allow_huge, first=options.first),
-                    enlarge=partial(enlarge, upscaler),
+                    enlarge=partial(enlarge, load),
                     write=partial(write_rows, quality=options.quality, as_read=options.ext == "same"),
                 )
-                for upscaler in upscalers
+                for load in loaders
             ]
             for job, error in together(lanes, stop=waiting.stopped.set):
                 with self.guarded(job.source):
@@ -143,6 +153,8 @@ class _Batch:
 
     def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
         """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
+        from prosr_lightning.upscale.choosing import choose_model  # noqa: PLC0415  # imports torch
+
         for job in jobs:
             if self.options.skip_existing and job.target.is_file():
                 self.skipped += 1
@@ -152,7 +164,12 @@ class _Batch:
                 keys = ("allow_huge", "overwrite", "first")
                 size, result = check_job(job, self.options.wanted, **{key: getattr(self.options, key) for key in keys})
                 sizes = " -> ".join(f"{width}x{height}" for width, height in (size, result))
-                self.tell(f"{job.source}: {sizes}, {job.target}")
+                choice = choose_model(job.source, self.options.model)
+                self.models[job] = choice.model
+                by = f" by {choice.model}" if self.options.model == AUTO_MODEL else ""
+                self.tell(f"{job.source}: {sizes}{by}{choice.reason and f', {choice.reason}'}, {job.target}")
+                if choice.caution:
+                    log.warning("%s", choice.caution)
                 yield job, size
 
     @contextmanager
@@ -210,7 +227,7 @@ def _logging(*, verbose: bool) -> Iterator[None]:
 def _naming(options: argparse.Namespace, output: Path | None) -> Naming:
     """Return how results are called; the network is named where it is not the default."""
     network = ""
-    if options.model != DEFAULT_MODEL and options.suffix is None:
+    if options.model not in (AUTO_MODEL, DEFAULT_MODEL) and options.suffix is None:
         from prosr_lightning.networks.weights import released_names  # noqa: PLC0415  # imports torch
 
         network = f"_{options.model}" if options.model in released_names() else ""
@@ -234,6 +251,13 @@ def _quality(text: str) -> int:
     if text.isdecimal() and 1 <= int(text) <= 100:
         return int(text)
     raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 100, got {text!r}")
+
+
+def _share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text!r}")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -286,7 +310,10 @@ def _parser() -> argparse.ArgumentParser:
     how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
     how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
-    add("-n", "--model", default=DEFAULT_MODEL, metavar="NAME", help="released weights or a file; default: %(default)s")
+    model = f"released weights or a file; default: auto, which is {DEFAULT_MODEL}, or prosrn_jpeg for compressed JPEGs"
+    add("-n", "--model", default=AUTO_MODEL, metavar="NAME", help=model)
+    denoise = "how much of blocks and grain prosrn_jpeg removes: 0 keeps them, 1 is its own strength"
+    add("--denoise", type=_share, metavar="0-1", help=denoise)
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
     add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")

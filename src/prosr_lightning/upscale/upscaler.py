@@ -22,6 +22,7 @@ from prosr_lightning.pictures.recoloring import Recoloring, require_ways
 from prosr_lightning.pictures.rows import PixelRows, WholePicture
 from prosr_lightning.upscale import ENGINES
 from prosr_lightning.upscale.chain import Chain, require_tile
+from prosr_lightning.upscale.choosing import blended
 from prosr_lightning.upscale.engines import Engine, TorchEngine
 from prosr_lightning.upscale.runtimes import ExportedEngine
 from prosr_lightning.upscale.sizes import Enlarged
@@ -63,6 +64,7 @@ class Upscaler:
         cls,
         name_or_path: str | Path,
         *,
+        denoise: float | None = None,
         device: str | torch.device = "auto",
         precision: str = "auto",
         tile: int | str = "auto",
@@ -76,6 +78,8 @@ class Upscaler:
             name_or_path: A released name such as "prosrn", a `.safetensors` file or a Lightning checkpoint; for other
                 engines than torch also a `.onnx` or `.xml` file that `prosr_lightning.export` wrote: they export the
                 others by themselves, once, into the user's cache.
+            denoise: Of weights for degraded pictures, how much they restore, 0 to 1, see `choosing.blended`; the engine
+                torch alone can.
             device: "auto", or a name that PyTorch knows; the other engines run on the CPU.
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.
@@ -92,6 +96,11 @@ class Upscaler:
             raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
         if engine != "torch" and Path(name_or_path).suffix in _EXPORTED:
             return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile, chroma=chroma)
+        if denoise is not None:
+            if engine != "torch":
+                raise ConfigError(f"`denoise` needs the engine torch, got {engine!r}; leave one of them out.")
+            network = blended(str(name_or_path), denoise)
+            return cls.from_network(network, device=device, precision=precision, tile=tile, chroma=chroma)
         loaded = load_network(name_or_path, trust=trust)
         if loaded.adversarial:
             log.warning(

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prosr_lightning import DEFAULT_MODEL
+from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
@@ -31,7 +31,10 @@ from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.pictures.formats import write_picture
 from prosr_lightning.pictures.picture import in_8_bits
 from prosr_lightning.pictures.reading import read_picture, read_size
+from prosr_lightning.upscale.choosing import choose_model
 from prosr_lightning.upscale.upscaler import Upscaler
+
+log = logging.getLogger(__name__)
 
 SCALES = (2, 4, 8, 16)
 MOST_MEGAPIXELS = 64  # as much as browsers show without trouble; the command line has no limit
@@ -125,13 +128,15 @@ def choices(model: str | None = None) -> dict[str, str]:
     """Return what the page offers: what to call each network, and where to load it from; the first is preselected.
 
     Args:
-        model: Released name or weights file, offered first; without one, the default of all commands is.
+        model: Released name or weights file, offered first; without one, "auto" is, as in prosr-upscale.
 
     Raises:
         CheckpointError: If there is nothing to offer.
     """
     names = sorted(released_names(), key=lambda name: name != DEFAULT_MODEL)
-    offered = {} if model is None else {Path(model).name: model}
+    offered = {AUTO_MODEL: AUTO_MODEL} if model is None and names else {}
+    if model is not None:
+        offered[Path(model).name] = model
     offered.update({name: name for name in names if name not in offered})
     if not offered:
         raise CheckpointError("This installation must have released weights, found none; name a file with --model.")
@@ -192,9 +197,14 @@ def _handler(gr: Any, models: Mapping[str, str], load: Callable[[str], Upscaler]
             if source is None:
                 raise ImageError("There must be a picture to enlarge, found none; drop one on the left.")
             with _warning(gr), tempfile.TemporaryDirectory() as folder:  # until gradio has copied the files
-                result = compare(Path(source), scale, kept(models[model]), Path(folder), on_progress=progress)
+                choice = choose_model(Path(source), models[model])
+                if choice.caution:
+                    log.warning("%s", choice.caution)
+                result = compare(Path(source), scale, kept(choice.model), Path(folder), on_progress=progress)
                 files = str(result.bicubic), str(result.enlarged)
-                yield files, gr.DownloadButton(value=files[1], interactive=True), f"{result.facts}, {model}"
+                network = choice.model if model == AUTO_MODEL else model
+                facts = ", ".join(filter(None, (result.facts, network, choice.reason)))
+                yield files, gr.DownloadButton(value=files[1], interactive=True), facts
         except ProSRError as error:
             raise gr.Error(
                 html.escape(_without_folders(str(error)), quote=False), duration=None, print_exception=False
@@ -241,7 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def command() -> None:
         models = choices(options.model)
         load = partial(Upscaler.from_pretrained, trust=options.trust)
-        load(next(iter(models.values())))  # a wrong name or file is told now, not in the browser
+        first = next(iter(models.values()))
+        load(DEFAULT_MODEL if first == AUTO_MODEL else first)  # a wrong name or file is told now, not in the browser
         with tempfile.TemporaryDirectory(prefix="prosr-web-") as folder, suppress(KeyboardInterrupt):
             os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and results are removed when the server ends
             _serve(build_page(models, load), host=options.host, port=options.port)
@@ -292,6 +303,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; default: this machine only")
     add("--port", type=int, default=7860, help="default: 7860")
-    add("--model", metavar="NAME", help=f"released weights or a file, offered first; default: {DEFAULT_MODEL}")
+    add("--model", metavar="NAME", help="released weights or a file, offered first; default: auto")
     add_trust(parser)
     return parser

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from lightning import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
+from skimage.metrics import structural_similarity
 
 from prosr_lightning.data.photographs import FolderDataModule
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError
@@ -87,6 +88,26 @@ def test_validation_is_the_mean_of_per_image_psnr_at_each_scale(make_module, mak
         assert logged == pytest.approx(sum(scores) / 3, abs=1e-4)
     both = [trainer.callback_metrics[f"val/photographs/x{scale}/psnr"].item() for scale in (2, 4)]
     assert trainer.callback_metrics["val/psnr"].item() == pytest.approx(sum(both) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize(("sizes", "held"), [([(40, 40), (10, 30), (8, 10)], 1), ([(8, 10)], 0)])
+def test_so_is_ssim_of_the_images_that_hold_a_window(make_module, make_data, make_trainer, photographs, sizes, held):
+    """Two pixels are left out on each side at 2x, and the window has seven."""
+    folder = photographs(*sizes, folder="sizes")[0].parent
+    module, trainer = make_module(val_scales=[2]), make_trainer(limit_train_batches=0)
+    data = make_data(val_limit=None, val_sets=[str(folder)])
+    trainer.validate(module, datamodule=data, verbose=False)
+    dataset, scores = data.val_dataloader().dataset, []
+    for index in range(held):
+        hr = modcrop(dataset[(index, True)]["hr"], 2)
+        with torch.no_grad():
+            sr = module.network.enlarge(bicubic_downscale(hr, 2), 2)
+        ours, truth = (plane[0, 0, 2:-2, 2:-2].double().numpy() for plane in (sr, hr))
+        scores.append(structural_similarity(ours, truth, data_range=ours.max() - truth.min()))
+    assert "val/psnr" in trainer.callback_metrics
+    logged = {key: value.item() for key, value in trainer.callback_metrics.items() if key.endswith("ssim")}
+    expected = sum(scores) / held if held else None
+    assert logged == ({} if not held else pytest.approx(dict.fromkeys(("val/sizes/x2/ssim", "val/ssim"), expected)))
 
 
 def test_an_image_that_does_not_count_changes_nothing(make_module, make_data, make_trainer):

@@ -77,8 +77,10 @@ def test_protocols():
             get_protocol(**wrong)
 
 
-def test_the_protocol_rgb_compares_all_values_of_rgb(tiny, brightened):
-    scores = evaluate_network(brightened, [tiny], [2], get_protocol("rgb"))
+@pytest.mark.parametrize(("name", "border"), [("rgb", 2), ("ntire", 2 + 6)])
+def test_protocols_of_colour_compare_all_values_of_rgb(tiny, brightened, name, border):
+    inside = slice(border, -border), slice(border, -border)
+    scores = evaluate_network(brightened, [tiny], [2], get_protocol(name))
     for path, one in zip(tiny.images, scores, strict=True):
         truth = np.asarray(Image.open(path).convert("RGB")).astype(np.float64)
         truth = truth[: len(truth) // 2 * 2, : truth.shape[1] // 2 * 2]
@@ -87,14 +89,15 @@ def test_the_protocol_rgb_compares_all_values_of_rgb(tiny, brightened):
         enlarged[0] += 0.1
         rgb = ycbcr_to_rgb(torch.from_numpy(enlarged)).permute(1, 2, 0).numpy()
         rgb = np.floor(rgb * 255 + 0.5).clip(0, 255)
-        error = ((rgb - truth)[2:-2, 2:-2] ** 2).mean()
+        error = ((rgb - truth)[inside] ** 2).mean()
         assert one.psnr_db == pytest.approx(10 * np.log10(255**2 / error), abs=1e-4)
-        planes = zip(rgb[2:-2, 2:-2].transpose(2, 0, 1), truth[2:-2, 2:-2].transpose(2, 0, 1), strict=True)
+        planes = zip(rgb[inside].transpose(2, 0, 1), truth[inside].transpose(2, 0, 1), strict=True)
         expected = np.mean([ssim_gaussian(result, original, valid=True) for result, original in planes])
         assert one.ssim == pytest.approx(expected, abs=1e-6)
-    assert "protocol rgb: RGB, results rounded to 8-bit RGB" in get_protocol("rgb").describe()
-    with pytest.raises(ConfigError, match="`rounding` must be rgb8 or none for protocol=rgb"):
-        get_protocol("rgb", rounding="y8")
+    assert f"protocol {name}: RGB, results rounded to 8-bit RGB" in get_protocol(name).describe()
+    assert ("scale + 6 px of border left out" in get_protocol(name).describe()) == (name == "ntire")
+    with pytest.raises(ConfigError, match=f"`rounding` must be rgb8 or none for protocol={name}"):
+        get_protocol(name, rounding="y8")
 
 
 def check_against_reference(data_dir, names):

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import IFDRational
 from prosr_lightning.pictures.formats import FORMATS, write_picture
 from prosr_lightning.pictures.metadata import Metadata, photoshop_segment
 from prosr_lightning.pictures.picture import Picture
-from prosr_lightning.pictures.reading import read_picture
+from prosr_lightning.pictures.reading import from_pil, read_picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 MAKER, ORIENTATION, XRES, EXIF, GPS = 271, 274, 282, 0x8769, 0x8825
@@ -180,3 +180,28 @@ def test_a_comment_is_kept(tmp_path: Path, source: str, target: str, caplog: pyt
     write_picture(tmp_path / f"b{target}", read_picture(tmp_path / f"a{source}"))
     assert read_picture(tmp_path / f"b{target}").metadata.text == {"Comment": "By Äda"}
     assert "cannot hold" not in caplog.text
+
+
+def test_a_damaged_tag_costs_itself_alone(caplog: pytest.LogCaptureFixture) -> None:
+    image = Image.fromarray(PIXELS)
+    image.getexif()[MAKER], image.getexif()[37384] = "A maker", 2**40  # LightSource of more than 32 bits
+    kept = Image.Exif()
+    kept.load(from_pil(image, name="a.jpg").metadata.exif)
+    assert dict(kept) == {MAKER: "A maker"}
+    assert "Some EXIF of a.jpg is damaged and left out: LightSource." in caplog.text
+
+
+def test_tags_of_layout_place_and_raw_data_stay_behind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    exif = Image.Exif()
+    exif[MAKER], exif[50706], exif[340] = "A maker", bytes([1, 4, 0, 0]), 3  # DNGVersion, SMinSampleValue
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif)
+    write_picture(tmp_path / "b.tif", read_picture(tmp_path / "a.jpg"))
+    assert read_picture(tmp_path / "b.tif").pixels.shape == PIXELS.shape  # and is not taken for raw data
+    with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
+        assert 340 not in tiff.pages.first.tags
+    keys = [(33550, 12, 3, (1.0, 1.0, 0.0), True), (34735, 3, 4, (1, 1, 0, 0), True)]
+    tifffile.imwrite(tmp_path / "c.tif", PIXELS, photometric="rgb", metadata=None, extratags=keys)
+    write_picture(tmp_path / "d.tif", read_picture(tmp_path / "c.tif"))
+    assert "c.tif is georeferenced; the result is not" in caplog.text
+    with tifffile.TiffFile(tmp_path / "d.tif") as tiff:
+        assert 33550 not in tiff.pages.first.tags

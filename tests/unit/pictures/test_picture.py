@@ -340,3 +340,15 @@ def test_a_profile_is_applied_where_the_format_cannot_keep_it(tmp_path: Path) ->
     linear = imagecodecs.cms_profile("rgb", gamma=1.0, whitepoint=(0.3127, 0.329, 1.0), primaries=primaries)
     write_picture(tmp_path / "a.gif", Picture(np.full((4, 4, 3), 128, np.uint8), linear))
     assert abs(int(read_picture(tmp_path / "a.gif").pixels[0, 0, 1]) - 188) <= 2  # sRGB's curve at 0.5
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".webp", ".avif"])
+def test_pages_become_frames_of_8_bits_and_one_size(
+    tmp_path: Path, rng: np.random.Generator, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Picture(random_pixels(rng, 3), duration=40) for _ in range(2)]
+    write_picture(tmp_path / f"a{suffix}", pages)
+    assert [page.pixels.shape for page in read_frames(tmp_path / f"a{suffix}")] == [(9, 13, 3)] * 2
+    assert "holds 8 bits" in caplog.text
+    with pytest.raises(ImageError, match="frames of one size"):
+        write_picture(tmp_path / f"a{suffix}", [*pages, Picture(random_pixels(rng, 3, size=(5, 5)))])

@@ -366,7 +366,7 @@ def test_rows_are_as_wide_as_their_heads(name: str):
 
 @pytest.mark.parametrize("name", ["7", "table6", ""])
 def test_an_unknown_table_names_those_there_are(name: str):
-    with pytest.raises(ConfigError, match="`table` must be one of 1, 2, 3, 4, 5, 6, race, detail, got"):
+    with pytest.raises(ConfigError, match="`table` must be one of 1, 2, 3, 4, 5, 6, race, detail, cost, got"):
         build_table(name)
     with pytest.raises(ConfigError, match="`format` must be one of markdown, latex, csv, got 'html'"):
         render(_cached_table("5"), "html")

@@ -7,13 +7,16 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+import skimage.data
 import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
+from prosr_lightning.imaging.color import rgb_to_luminance
 from prosr_lightning.imaging.resize import bicubic_resize
 from prosr_lightning.imaging.rows import Rows
 from prosr_lightning.networks import Generator
+from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.engines import Streamed, TorchEngine
 
@@ -88,6 +91,16 @@ def test_the_last_level_is_brought_to_its_size(
     last = torch.cat([band.rows for band in bands if band.scale == 8], dim=-2)
     assert torch.allclose(last, bicubic_resize(expected.double(), size).float(), atol=1e-5)
     assert sum(band.rows.shape[-2] for band in bands if band.scale == 4) == 4 * 41
+
+
+@pytest.mark.parametrize("name", ["prosrn_light", "prosrn"])
+@torch.inference_mode()
+def test_released_weights_in_a_stream_give_what_the_whole_picture_gives(name: str) -> None:
+    network = load_network(name).network
+    photograph = torch.from_numpy(skimage.data.astronaut()[100:160, 100:190].copy()).permute(2, 0, 1)[None] / 255
+    luminance = rgb_to_luminance(photograph)
+    streamed = Chain(TorchEngine(network, device="cpu"), scale=4).image(luminance)
+    assert (streamed - network.enlarge(luminance, 4)).abs().max() < 2e-6
 
 
 @torch.inference_mode()

@@ -94,7 +94,7 @@ def test_a_file_that_is_no_picture_is_named(upscaler: Upscaler, tmp_path: Path) 
 
 def test_what_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "released_names", lambda: ("abc", "prosrgan", DEFAULT_MODEL))
-    assert list(web.choices()) == [DEFAULT_MODEL, "abc", "prosrgan"]
+    assert list(web.choices()) == ["auto", DEFAULT_MODEL, "abc", "prosrgan"]
     assert list(web.choices("prosrgan")) == ["prosrgan", DEFAULT_MODEL, "abc"]
     assert next(iter(web.choices("runs/best.ckpt").items())) == ("best.ckpt", "runs/best.ckpt")
     monkeypatch.setattr(web, "released_names", lambda: ())

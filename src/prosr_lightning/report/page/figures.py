@@ -14,19 +14,22 @@ from prosr_lightning.report.charts import (
     SCALES,
     Chart,
     convergence_chart,
+    loss_chart,
     parameter_points,
     psnr_chart,
     race_points,
     scale_chart,
+    value_chart,
 )
-from prosr_lightning.report.page.configurations import Configuration
-from prosr_lightning.report.page.tables import place_order
+from prosr_lightning.report.page.configurations import Configuration, short_keys
+from prosr_lightning.report.page.tables import best_validation, place_order
 from prosr_lightning.report.painting import draw
 from prosr_lightning.report.published import published_scores
-from prosr_lightning.runs.log import VAL
+from prosr_lightning.runs.log import VAL, Progress
 from prosr_lightning.runs.trained import TrainedRun
 
 _MOST_METRICS = 4
+_FEWEST = 3  # numbers that make a curve worth looking at
 _MOST_SCATTERS = 9
 
 
@@ -36,6 +39,7 @@ def draw_figures(
     metrics: Sequence[str],
     folder: Path,
     first: tuple[str, int],
+    keys: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Draw the figures.
 
@@ -45,9 +49,10 @@ def draw_figures(
         metrics: The columns of the logs to compare, see `comparable_metrics`.
         folder: Gets the PNGs.
         first: The set and the scale of the scatter that comes first.
+        keys: In which the configurations differ.
 
     Returns:
-        Drawings under "convergence", "scatters" and "sizes" (None where no count is known).
+        Drawings under "convergence", "searched", "scatters" and "sizes" (None where no count is known).
     """
     places = {
         place for configuration in alike[0] if (run := configuration.mean_run()) is not None for place in run.scores
@@ -57,6 +62,7 @@ def draw_figures(
     sizes = _parameters(configurations)
     return {
         "convergence": [draw(chart, folder) for chart in _convergence(configurations, metrics)],
+        "searched": [draw(chart, folder) for chart in _searched(configurations, keys)],
         "scatters": [draw(chart, folder) for chart in scatters if chart is not None],
         "sizes": draw(scale_chart(sizes, "parameters-scale"), folder) if sizes else None,
     }
@@ -82,19 +88,45 @@ def _convergence(configurations: Sequence[Configuration], metrics: Sequence[str]
     """Return a chart over updates for each metric, and one over minutes where they are known of every curve."""
     charts = []
     for at, metric in enumerate(metrics):
-        curves = []
-        for number, configuration in enumerate(configurations):
-            logged = [
-                (job, job.progress) for job in configuration.jobs if job.progress and metric in job.progress.psnr_db
-            ]
-            for job, progress in logged:
-                who = configuration.label if len(logged) == 1 else f"{configuration.label}, seed {job.record.seed}"
-                curves.append((number, configuration.label, who, progress))
+        curves = _curves(configurations, metric)
         timed = all(progress.minutes is not None for *_, progress in curves)
         for unit in ("updates", "minutes") if timed else ("updates",):
             key = f"convergence-{unit}" + (f"-{at + 1}" if at else "")
             charts.append(convergence_chart(curves, metric, unit, key))
+    losses = loss_chart(_curves(configurations, metrics[0]), "convergence-loss") if metrics else None
+    return charts if losses is None else [*charts, losses]
+
+
+def _curves(configurations: Sequence[Configuration], metric: str) -> list[tuple[int, str, str, Progress]]:
+    curves = []
+    for number, configuration in enumerate(configurations):
+        logged = [(job, job.progress) for job in configuration.jobs if job.progress and metric in job.progress.psnr_db]
+        for job, progress in logged:
+            who = configuration.label if len(logged) == 1 else f"{configuration.label}, seed {job.record.seed}"
+            curves.append((number, configuration.label, who, progress))
+    return curves
+
+
+def _searched(configurations: Sequence[Configuration], keys: Sequence[str]) -> list[Chart]:
+    """Return a chart for each key of which `_FEWEST` numbers or more were tried."""
+    charts = []
+    for at, (key, name) in enumerate(zip(keys, short_keys(keys), strict=True)):
+        points = [
+            (number, configuration.label, value, best.mean)
+            for number, configuration in enumerate(configurations)
+            if (value := _number(configuration.values[at])) is not None
+            and (best := configuration.spread(best_validation)) is not None
+        ]
+        if len({value for _, _, value, _ in points}) >= _FEWEST:
+            charts.append(value_chart(name, points, f"searched-{key.replace('.', '-').replace('/', '-')}"))
     return charts
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _scatter(configurations: Sequence[Configuration], numbers: Sequence[int], dataset: str, scale: int) -> Chart | None:

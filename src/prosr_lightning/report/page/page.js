@@ -10,6 +10,23 @@
     show(false);
   }
 
+  // Printed rows that nobody ran fold away where others have runs beside them.
+  for (const table of document.querySelectorAll("table.paper")) {
+    const rows = [...table.querySelectorAll("tr.unrun")];
+    if (!rows.length || rows.length === table.querySelectorAll("tbody tr").length) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "unrun";
+    const show = (open) => {
+      rows.forEach((row) => { row.hidden = !open; });
+      button.setAttribute("aria-expanded", open);
+      button.textContent = `${open ? "Hide" : "Show"} ${rows.length} printed ${rows.length === 1 ? "row" : "rows"} without a run`;
+    };
+    button.addEventListener("click", () => show(button.getAttribute("aria-expanded") !== "true"));
+    table.closest(".scroll").after(button);
+    show(false);
+  }
+
   // Several figures in one place: one is shown, buttons choose.
   for (const figure of document.querySelectorAll("figure.switchable")) {
     const charts = [...figure.querySelectorAll(".chart")];

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
+import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,14 @@ from prosr_lightning.report.page.tables import best_validation, paper_tables, ru
 from prosr_lightning.report.painting import Drawing
 from prosr_lightning.runs.log import VAL
 from prosr_lightning.runs.record import FILE_NAME
+from prosr_lightning.runs.sweeps import read_command
 from prosr_lightning.runs.trained import TrainedRun, read_folders
 from prosr_lightning.runs.training import HYDRA
 from prosr_lightning.tables import groups
 
 _HERE = Path(__file__).parent
+# where and with what help, not what is trained; and what stands elsewhere already
+_NO_SETTING = re.compile(r"(paths|callbacks|logger|sweep|task_name|model\.(optimizer|scheduler))\b|.*(_partial_|_dir)$")
 
 
 def write_page(
@@ -63,6 +68,7 @@ def write_page(
         "title": _title(jobs, folders),
         "facts": _facts(jobs, folders),
         "tiles": _tiles(jobs, configurations, comparable=metrics == [VAL]),
+        "settings": _settings(jobs),
         "runs": runs_table(configurations, keys, comparable=metrics == [VAL]),
         "scores": [scores_table(*group) for group in alike],
         "tables": paper_tables(alike[0][0]) if alike else [],
@@ -72,7 +78,7 @@ def write_page(
         "several_seeds": any(len(configuration.scored) > 1 for configuration in configurations),
         "version": __version__,
         "made": datetime.now().astimezone(),
-        **draw_figures(configurations, alike[0] if alike else ([], []), metrics, images, (dataset, scale)),
+        **draw_figures(configurations, alike[0] if alike else ([], []), metrics, images, (dataset, scale), keys),
     }
     html = _environment().get_template("page.html.j2").render(context)
     write_file(out, html)
@@ -116,9 +122,56 @@ def _facts(jobs: Sequence[TrainedRun], folders: Sequence[Path]) -> list[tuple[st
         ("Trained", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"),
         ("Jobs", ", ".join(f"{count} {state}" for state, count in states.items())),
         ("Folders" if len(folders) > 1 else "Folder", ", ".join(map(str, folders))),
+        *(("Command", command) for command in dict.fromkeys(map(_command, folders)) if command),
+        *(("Data", text) for text in dict.fromkeys(map(_data, jobs)) if text),
+        *(("Commit", text) for text in dict.fromkeys(_commit(job) for job in jobs) if text),
         *(("Hardware", f"{text} ({count} jobs)" if len(machines) > 1 else text) for text, count in machines.items()),
         *(("Protocol", text.removeprefix("protocol ")) for text in protocols),
     ]
+
+
+def _command(folder: Path) -> str:
+    """Return the words that a sweep was begun with; "" of a folder that is none."""
+    words = read_command(folder)
+    return f"python -m prosr_lightning.train -m {shlex.join(words)}" if words else ""
+
+
+def _data(job: TrainedRun) -> str:
+    """Return what a job trained and validated on."""
+    data = job.record.data
+    if not data:
+        return ""
+    shrunk = f", and {data['shrunk']:,} smaller copies" if data.get("shrunk") else ""
+    sets = ", ".join(f"{name} ({_count(str(number), 'images')})" for name, number in data["validation"].items())
+    of = f"{data['photographs']:,} photographs, {data['megapixels']:,} megapixels{shrunk}, in {data['folder']}"
+    return f"{of}; validated on {sets}"
+
+
+def _commit(job: TrainedRun) -> str:
+    commit = job.record.commit
+    changed = " with changes" if commit.endswith("+") else ""
+    return f"{commit.rstrip('+')[:12]}{changed}, version {job.record.version}" if commit else ""
+
+
+def _settings(jobs: Sequence[TrainedRun]) -> list[tuple[str, str]]:
+    """Return the values of the configuration that all jobs share, by key."""
+    every = [dict(_leaves(job.record.config)) for job in jobs if job.record.config]
+    if not every:
+        return []
+    first, *others = every
+    return [
+        (key, value)
+        for key, value in first.items()
+        if not _NO_SETTING.match(key) and all(other.get(key) == value for other in others)
+    ]
+
+
+def _leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", "null" if value is None else str(value)
 
 
 def _day(job: TrainedRun) -> str:

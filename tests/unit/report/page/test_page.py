@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from prosr_lightning.metrics.protocol import PAPER, STANDARD, ScoringProtocol
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.report import parse_words
-from prosr_lightning.report.charts import metric_title
+from prosr_lightning.report.charts import loss_chart, metric_title, value_chart
 from prosr_lightning.report.page import write_page
 from prosr_lightning.report.page.configurations import differing_keys, group_jobs, spread
 from prosr_lightning.report.page.figures import comparable_metrics
-from prosr_lightning.runs.record import RunRecord, write_record
+from prosr_lightning.runs.log import read_progress
+from prosr_lightning.runs.record import RunRecord, read_record, write_record
 from prosr_lightning.runs.scores import ImageScore, RunInfo, write_results
+from prosr_lightning.runs.sweeps import COMMAND
 from prosr_lightning.runs.trained import read_folders
 from prosr_lightning.runs.training import read_training
 
@@ -135,6 +138,12 @@ def job(sweep: Path) -> Write:
         return folder
 
     return write
+
+
+def add_to_record(folder: Path, **changes: object) -> None:
+    record = read_record(folder)
+    assert record is not None
+    write_record(folder, replace(record, **changes))
 
 
 def read(path: Path) -> Page:
@@ -348,3 +357,66 @@ def test_the_scale_of_a_comparison_says_which_levels_were_trained(tmp_path: Path
     training = read_training(tmp_path)
     assert training is not None
     assert training.levels == (2, 4)
+
+
+def test_the_page_says_what_was_run_and_on_what(sweep: Path, job: Write):
+    data = {
+        "photographs": 246,
+        "megapixels": 91.6,
+        "shrunk": 492,
+        "folder": "/photographs",
+        "validation": {"Kodak24": 8},
+    }
+    for number, depth in enumerate((4, 6)):
+        folder = job(str(number), [f"depth={depth}"], depth=depth)
+        config = {
+            "depth": depth,
+            "data": {"crop": 64, "cache_dir": "here"},
+            "optimizer": {"lr": 0.001},
+            "paths": {"a": 1},
+        }
+        add_to_record(folder, config=config, data=data, commit="0123456789abcdef+")
+    (sweep / COMMAND).write_text(json.dumps({"command": ["experiment=depth_sweep", "depth=4,6", "data.exclude=[a b]"]}))
+    page = read(write_page([sweep], pictures=0))
+    assert "python -m prosr_lightning.train -m experiment=depth_sweep depth=4,6 'data.exclude=[a b]'" in page.text
+    assert "246 photographs, 91.6 megapixels, and 492 smaller copies, in /photographs; " in page.text
+    assert "validated on Kodak24 (8 images)" in page.text
+    assert "0123456789ab with changes" in page.text
+    assert "2 keys" in page.text
+    assert "data.crop 64" in page.text
+    assert "optimizer.lr 0.001" in page.text
+    assert "cache_dir" not in page.text
+
+
+def test_losses_and_values_that_were_tried_are_drawn(sweep: Path, job: Write):
+    for number, rate in enumerate((1e-4, 5e-4, 2e-3)):
+        folder = job(str(number), [f"optimizer.lr={rate}", f"method={'ab'[number % 2]}"], val=(29.0, 30.0 + number))
+        lines = [f"{step},{0.5 / (step + 1)},," for step in range(0, 500, 2)]
+        log = folder / "csv" / "metrics.csv"
+        log.write_text("step,train/loss,val/Kodak24/x2/psnr,val/psnr\n" + "\n".join([*lines, f"99,,30,{30 + number}"]))
+    page = read(write_page([sweep], pictures=0))
+    for name in ("convergence-loss", "searched-optimizer-lr"):
+        assert f"{name}-wide-figure_1" in page.ids
+    assert not any(name.startswith("searched-method") for name in page.ids)
+    progress = read_progress(sweep / "0")
+    assert progress is not None
+    assert len(progress.losses) == 250
+    chart = loss_chart([(0, "a", "a", progress)])
+    assert chart is not None
+    (line,) = chart.series
+    assert len(line.points) == 125
+    assert line.points[1] == (7, pytest.approx((0.5 / 5 + 0.5 / 7) / 2))
+    tried = value_chart("lr", [(0, "a", 1e-4, 30.0), (1, "b", 2e-3, 32.0)])
+    assert (tried.x_scale, tried.series[1].points) == ("log", ((2e-3, 32.0),))
+
+
+def test_printed_rows_without_a_run_are_marked_to_fold(sweep: Path, job: Write):
+    job("0", ["levels=x2"], psnr_db=33.0)
+    html = write_page([sweep], pictures=0).read_text(encoding="utf-8")
+    table = html[html.index('<table class="data paper">') :].partition("</table>")[0]
+    rows = re.findall(r"<tr(.*?)>(.*?)</tr>", table.split("<tbody>", 1)[1], re.DOTALL)
+    folded = [content for marks, content in rows if "unrun" in marks]
+    shown = [content for marks, content in rows if "unrun" not in marks]
+    assert any("33.00" in content for content in shown)
+    assert "LapSRN" in folded[0]
+    assert not any("33.00" in content for content in folded)
