@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 HEAVY = {"torch", "lightning", "torchmetrics", "kornia", "scipy", "skimage", "matplotlib", "wandb"}
 
@@ -63,6 +64,14 @@ def test_a_mistake_is_told_before_anything_heavy_is_imported(tmp_path, module, w
     assert code in (1, 2)
     assert message in written
     assert heavy == set()
+
+
+def test_enlarging_imports_nothing_that_only_training_needs(tmp_path):
+    Image.new("RGB", (24, 20), "olive").save(tmp_path / "a.png")
+    code, written, heavy = _start(tmp_path, "upscale", "-i", "a.png", "-s", "2", "-n", "prosrn_light")
+    assert code == 0, written
+    assert "1 enlarged" in written
+    assert heavy == {"torch"}
 
 
 def test_importing_the_package_imports_nothing_heavy(tmp_path):

@@ -44,7 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--crop", type=int, default=128, help="side of the HR patches of training; default: 128")
     parser.add_argument("--data-crop", type=int, default=128, help="of those that are cut; default: 128")
     parser.add_argument(
-        "--degradation", default="bicubic", help="of data: a file of conf/degradation; default: bicubic"
+        "--degradation",
+        nargs="+",
+        default=["bicubic"],
+        metavar=("NAME", "KEY=VALUE"),
+        help="of data: what makes LR, of conf/degradation, and its settings; default: bicubic",
     )
     parser.add_argument("--batch-size", type=int, default=16, help="default: 16")
     parser.add_argument(
@@ -81,4 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         answer(terminal(table(result)))
         answer(f"Written to {path}")
 
-    return run_reporting(command)
+    def explanation(error: BaseException) -> str | None:
+        from prosr_lightning.config.messages import user_message  # noqa: PLC0415  # imports Hydra
+
+        return user_message(error)
+
+    return run_reporting(command, explanation)

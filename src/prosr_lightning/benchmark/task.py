@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from prosr_lightning.benchmark import FILES, NETWORKS, PARTS
 from prosr_lightning.benchmark.comparing import Section
@@ -22,11 +20,10 @@ from prosr_lightning.benchmark.patches import measure_data
 from prosr_lightning.benchmark.results import assemble
 from prosr_lightning.benchmark.training import measure_training
 from prosr_lightning.benchmark.upscaling import measure_networks, measure_upscaling
-from prosr_lightning.config import conf_dir
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.degradation import Degradation
+from prosr_lightning.evaluate.drawing import named_degradation
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.engines import choose_device
@@ -132,16 +129,8 @@ def _train(options: argparse.Namespace, device: torch.device) -> Section:
     )
 
 
-def _degradation(name: str) -> Degradation:
-    files = {file.stem: file for file in (conf_dir() / "degradation").glob("*.yaml")}
-    if name not in files:
-        raise ConfigError(f"--degradation must be one of {', '.join(sorted(files))}, got {name}; choose one of them.")
-    degradation: Degradation = instantiate(OmegaConf.load(files[name]), _convert_="all")
-    return degradation
-
-
 def _data(options: argparse.Namespace) -> list[Section]:
-    degradation = _degradation(options.degradation)
+    degradation = named_degradation(*options.degradation)
     if options.photographs is None:
         photographs, held_out = sample_photographs("astronaut")
         photographs += list(held_out.images)

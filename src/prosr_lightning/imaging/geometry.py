@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from kornia.geometry.transform import hflip, vflip
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, ImageError
@@ -107,6 +106,8 @@ def apply_symmetries(images: Tensor, codes: Tensor) -> Tensor:
 
 def _symmetries_at_once(images: Tensor, codes: Tensor) -> Tensor:
     """Do it with the same operations for every code, which need not be known outside of the device."""
+    from kornia.geometry.transform import hflip, vflip  # noqa: PLC0415  # slow to import, and of training alone
+
     bits = codes.to(images.device)[:, None, None, None]
     images = torch.where((bits & 1).bool(), hflip(images), images)
     images = torch.where((bits & 2).bool(), vflip(images), images)

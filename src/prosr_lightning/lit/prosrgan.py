@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -43,8 +43,9 @@ class LitProSRGAN(LitSuperResolution):
     Logged: `train/g_loss` (what G minimises, Eq. 10), `train/d_loss` (what D minimises, summed over the levels),
     `train/d_real` and `train/d_fake` (mean D of true and of generated residual images), `train/d_accuracy` (share of
     patches judged rightly), `train/level_<factor>/content` (Eq. 5), `train/level_<factor>/adversarial` (G's part of
-    Eq. 4), both unweighted; `val/psnr`, `val/ssim`, `val/<set>/x<scale>/psnr`, `val/<set>/x<scale>/ssim`, and those of
-    `DetailCriterion`: `val/score`, `val/psnr_over_bicubic`, `val/high_frequency`, `val/gmsd`.
+    Eq. 4), both unweighted, `train/level_<factor>/perceptual` where there is one; `val/psnr`, `val/ssim`,
+    `val/<set>/x<scale>/psnr`, `val/<set>/x<scale>/ssim`, and those of `DetailCriterion`: `val/score`,
+    `val/psnr_over_bicubic`, `val/high_frequency`, `val/gmsd`.
 
     Args:
         generator: The network of ProSRN, trained (Sec. 4.2); see `start_from`.
@@ -58,6 +59,8 @@ class LitProSRGAN(LitSuperResolution):
         adversarial: Kind of Eq. 4, one of `adversarial.KINDS` (docs/paper-notes.md, entry 11).
         objective: "literal" or "text", the two readings of Eq. 7 (entry 12); see `adversarial.full_objective`.
         weight: lambda of Eq. 7.
+        perceptual: Added to Eq. 7 of each level, a function of (sr, hr) with its weight in it, such as
+            `losses.perceptual.vgg54`; None adds nothing.
         residual_base: x' is the bicubic enlargement of the "level_input", or of the original "lr" (entry 9).
         eps: The constant of Eq. 6.
         detach_between_levels: Stop the gradient between levels (entry 8).
@@ -97,6 +100,7 @@ class LitProSRGAN(LitSuperResolution):
         adversarial: str = "non_saturating",
         objective: str = "literal",
         weight: float = WEIGHT,
+        perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
         residual_base: str = "level_input",
         eps: float = EPS,
         detach_between_levels: bool = False,
@@ -128,7 +132,7 @@ class LitProSRGAN(LitSuperResolution):
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.discriminator_optimizer_factory = discriminator_optimizer or optimizer
         self.watch = watch
-        self.kind, self.objective, self.weight = adversarial, objective, weight
+        self.kind, self.objective, self.weight, self.perceptual = adversarial, objective, weight, perceptual
         self.residual_base, self.eps, self.detach_between_levels = residual_base, eps, detach_between_levels
         self.gradient_clip_val, self.accumulate_grad_batches = gradient_clip_val, accumulate_grad_batches
         self.pretrain_epochs = pretrain_epochs
@@ -178,6 +182,9 @@ class LitProSRGAN(LitSuperResolution):
             adversarial = generator_loss(fake, kind=self.kind)
             content = self._content(level, content_reduction(self.objective))
             losses.append(full_objective(adversarial, content, objective=self.objective, weight=self.weight))
+            if self.perceptual is not None:
+                losses.append(self.perceptual(level.sr, level.residual + level.lr_up))
+                self._log_train(f"level_{factor}/perceptual", losses[-1])
             self._log_train(f"level_{factor}/adversarial", adversarial)
             self._log_train(f"level_{factor}/content", content)
         loss = cascade(losses)

@@ -19,6 +19,7 @@ from prosr_lightning.lit.prosrgan import LitProSRGAN
 from prosr_lightning.lit.residuals import residual_levels
 from prosr_lightning.lit.schedules import CosineToEnd
 from prosr_lightning.lit.watch import BalanceWatch
+from prosr_lightning.losses.perceptual import PerceptualLoss
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.discriminator import Discriminator
 from prosr_lightning.networks.weights import load_network
@@ -146,9 +147,31 @@ def test_g_minimises_eq_7_summed_over_the_levels(make_gan, make_data, make_train
     assert (ratio > 2) is (objective == "literal")  # a sum over 16x16 against one over 8x8 pixels
 
 
+def test_a_perceptual_loss_is_added_at_each_level_and_is_not_part_of_the_module(make_gan, make_data, make_trainer):
+    seen = []
+
+    class Distance(torch.nn.Linear):
+        def forward(self, sr, hr):
+            seen.append((sr, hr))
+            return super().forward((sr - hr).square().mean().view(1, 1))
+
+    module = make_gan(objective="literal", weight=0.03, perceptual=PerceptualLoss(Distance(1, 1), weight=5.0))
+    assert module.state_dict().keys() == make_gan().state_dict().keys()
+    trainer = make_trainer(limit_val_batches=0, limit_train_batches=1)
+    trainer.fit(module, datamodule=make_data())
+    logged = {name: float(value) for name, value in trainer.logged_metrics.items()}
+    expected = 0.0
+    for (sr, hr), level in zip(tuple(seen), (2, 4), strict=True):
+        assert sr.shape == hr.shape == (2, 3, 4 * level, 4 * level)
+        added = logged[f"train/level_{level}/perceptual"]
+        assert added == pytest.approx(float(5 * module.perceptual.distance(sr, hr).detach()), rel=1e-5)
+        expected += logged[f"train/level_{level}/adversarial"] + 0.03 * logged[f"train/level_{level}/content"] + added
+    assert logged["train/g_loss"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_logs_what_its_docstring_lists(make_gan, make_data, make_trainer, tmp_path):
     trainer = make_trainer()
-    trainer.fit(make_gan(), datamodule=make_data())
+    trainer.fit(make_gan(perceptual=lambda sr, hr: (sr - hr).square().mean()), datamodule=make_data())
 
     trainer.logger.save()
     with open(tmp_path / "csv" / "version_0" / "metrics.csv") as file:
