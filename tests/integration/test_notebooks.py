@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, kernel):
     there = set(FOLDER.iterdir())
     notebook: Any = nbformat.read(FOLDER / name, as_version=4)
     number = next(n for n, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
+    own = [cell for cell in notebook.cells if cell.cell_type == "code"]
     notebook.cells.insert(number + 1, nbformat.v4.new_code_cell(settings))
     notebook.cells.append(nbformat.v4.new_code_cell(conditions))
     notebook.cells.insert(0, nbformat.v4.new_code_cell(f"%reset -f\n%cd -q {tmp_path}"))  # no name of an earlier one
@@ -93,6 +95,8 @@ def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, kernel):
     assert sum("image/png" in output.get("data", {}) for output in outputs) == pictures
     texts = "\n".join(output.get("text", "") + output.get("data", {}).get("text/markdown", "") for output in outputs)
     assert not [one for one in words if one not in texts]
+    said = "\n".join(output.get("text", "") for cell in own for output in cell.outputs)
+    assert not [line for line in said.splitlines() if re.search("Tip:|Warning:|available: |print_config", line)]
     assert set(FOLDER.iterdir()) == there  # nothing is left there
 
 

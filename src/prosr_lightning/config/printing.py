@@ -23,7 +23,8 @@ def as_tree(cfg: Any) -> str:  # noqa: ANN401  # a DictConfig, or plain values
     tree = Tree("config")
     _grow(tree, OmegaConf.to_container(cfg, resolve=True))
     lines = io.StringIO()
-    Console(file=lines, width=_WIDTH, color_system=None, legacy_windows=False).print(tree)
+    # a notebook would show it, and the text would be empty
+    Console(file=lines, width=_WIDTH, color_system=None, legacy_windows=False, force_jupyter=False).print(tree)
     return "".join(f"{line.rstrip()}\n" for line in lines.getvalue().splitlines())
 
 

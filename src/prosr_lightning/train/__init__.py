@@ -14,9 +14,10 @@ from prosr_lightning.config import hydra_main, ranks
 from prosr_lightning.sweep.multirun import run_sweep_job
 
 if TYPE_CHECKING:
+    from prosr_lightning.train.task import quiet as quiet
     from prosr_lightning.train.task import train as train
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"task": ["train"]})
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"task": ["quiet", "train"]})
 
 
 class RunFolder(Callback):

@@ -248,8 +248,8 @@ def _announce(module: LitSuperResolution, trainer: Trainer) -> None:
     )
 
 
-def _quiet() -> None:
-    """Keep other packages' hints, which users of this command can do nothing about, from its output."""
+def quiet() -> None:
+    """Keep other packages' hints, which a reader can do nothing about, from the output of a command or notebook."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # lightning 2.6 with torch 2.13
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the means are synchronised metrics already
@@ -268,7 +268,7 @@ def run(cfg: DictConfig) -> float | None:
     Returns:
         As `train`.
     """
-    _quiet()
+    quiet()
     rank_zero_only(say)(f"Run folder: {cfg.paths.output_dir}")
     torch.set_float32_matmul_precision("high")
     with tracking.finished():  # or the jobs of a multirun become one run
