@@ -106,6 +106,7 @@ def test_the_network_is_chosen_by_the_file_and_said(capsys: pytest.CaptureFixtur
     assert np.array_equal(pixels["high_x2"], pixels["high_named"])
     assert not np.array_equal(pixels["low_x2"], pixels["low_named"])
     assert upscale.main(["-i", "low.jpg", "-s", "2", "--denoise", "0", "--suffix", "_weak"]) == 0
+    assert "low.jpg: 40x30 -> 80x60 by prosrn_jpeg with denoise 0, a JPEG of" in capsys.readouterr().out
     assert np.array_equal(np.asarray(Image.open("low_weak.png")), pixels["low_named"])
 
 

@@ -166,7 +166,10 @@ class _Batch:
                 sizes = " -> ".join(f"{width}x{height}" for width, height in (size, result))
                 choice = choose_model(job.source, self.options.model)
                 self.models[job] = choice.model
-                by = f" by {choice.model}" if self.options.model == AUTO_MODEL else ""
+                chosen = self.options.model == AUTO_MODEL or self.options.denoise is not None
+                by = f" by {choice.model}" if chosen else ""
+                if self.options.denoise is not None:
+                    by += f" with denoise {self.options.denoise:g}"
                 self.tell(f"{job.source}: {sizes}{by}{choice.reason and f', {choice.reason}'}, {job.target}")
                 if choice.caution:
                     log.warning("%s", choice.caution)
@@ -310,9 +313,9 @@ def _parser() -> argparse.ArgumentParser:
     how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
     how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
-    model = f"released weights or a file; default: auto, which is {DEFAULT_MODEL}, or prosrn_jpeg for compressed JPEGs"
+    model = f"released weights or a file; default: auto, {DEFAULT_MODEL}, or prosrn_jpeg for JPEGs below quality 90"
     add("-n", "--model", default=AUTO_MODEL, metavar="NAME", help=model)
-    denoise = "how much of blocks and grain prosrn_jpeg removes: 0 keeps them, 1 is its own strength"
+    denoise = "from every picture, how much of blocks and grain prosrn_jpeg removes: 0 keeps them, 1 is its own"
     add("--denoise", type=_share, metavar="0-1", help=denoise)
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
