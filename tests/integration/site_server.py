@@ -23,6 +23,7 @@ _MADE = (
     "docs/demo/model/prosrn_light_step_x2.json",
     "docs/notebooks/1_quickstart.md",
 )
+_WEIGHTS = REPOSITORY / "src" / "prosr_lightning" / "released" / "prosrn_light.safetensors"
 # of a computer without graphics, WebGPU all the same
 WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
 
@@ -37,6 +38,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 def build_site() -> None:
     """Build it with warnings as errors; skips where `make site` has never run."""
     missing = [name for name in _MADE if not (REPOSITORY / name).is_file()]
+    if not missing and (REPOSITORY / _MADE[1]).stat().st_mtime < _WEIGHTS.stat().st_mtime:
+        missing = [f"{_MADE[1]} of the present weights"]
     zensical = shutil.which("zensical", path=str(Path(sys.executable).parent)) or shutil.which("zensical")
     if missing or zensical is None:
         pytest.skip(f"run `make site` first: {', '.join(missing) or 'zensical'} is not there")

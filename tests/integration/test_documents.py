@@ -18,9 +18,12 @@ TESTED_ELSEWHERE = REPOSITORY / "docs" / "extending.md"  # test_extending, with 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
     project = Project(tmp_path_factory.mktemp("documents"), files={})
-    shutil.copytree(project.folder / "photographs", project.folder / "holiday")
-    with Image.open(project.folder / "photographs" / "0.png") as picture:
-        picture.resize((160, 128)).save(project.folder / "photo.jpg")
+    folder = project.folder
+    shutil.copytree(folder / "photographs", folder / "holiday")
+    with Image.open(folder / "photographs" / "0.png") as picture:
+        picture.resize((160, 128)).save(folder / "photo.jpg")
+        picture.save(folder / "album.jpg")
+        picture.save(folder / "cat.gif", save_all=True, append_images=[picture.rotate(90)])
     return project
 
 
@@ -31,7 +34,11 @@ def project(tmp_path_factory) -> Project:
     [blocks for document, blocks in RUN.items() if blocks and document != TESTED_ELSEWHERE],
     ids=lambda blocks: blocks[0].document.name,
 )
-def test_the_blocks_of_a_document_run(project: Project, blocks: list[Block]):
+def test_the_blocks_of_a_document_run(project: Project, blocks: list[Block], tmp_path, monkeypatch):
+    """Each document in a folder of its own: nothing is left from another."""
+    folder = tmp_path / "own"
+    shutil.copytree(project.folder, folder, ignore=shutil.ignore_patterns("cache"))
+    monkeypatch.setattr(project, "folder", folder)
     for number, block in enumerate(blocks):
         if block.language == "text":
             continue

@@ -29,7 +29,7 @@ SETTINGS = {
         1,
     ),
     "2_train_and_read_the_curves.ipynb": (
-        f'OVERRIDES = [{TINY}, "test.scales=[2]", "test.picture=true"]',
+        f'OVERRIDES, START = [{TINY}, "test.scales=[2]", "test.picture=true"], None',
         'assert (record.status, record.steps, len(losses)) == ("finished", 4, 4)\n'
         "assert best == record.val['best'] and progress.steps == (4,)\n"
         "assert len(record.test) == 2 and picture.width > 800",

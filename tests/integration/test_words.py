@@ -21,8 +21,8 @@ from prosr_lightning.train.checkpoints import read_state
             ["test=False"],
             "`test` must be a group of settings, got False; leave it as it is; test.benchmarks=null scores",
         ),
-        (["logger=false"], "`logger` must be one of csv, none, wandb, got 'logger=false'"),
-        (["logger=null"], "`logger` must be one of csv, none, wandb, got 'logger=null'"),
+        (["logger=false"], "`logger` must be one of csv, many, mlflow, none, tensorboard, wandb, got 'logger=false'"),
+        (["logger=null"], "`logger` must be one of csv, many, mlflow, none, tensorboard, wandb, got 'logger=null'"),
         (["~model"], "must have the key 'model', but it was taken out"),
         (
             ["~scheduler"],

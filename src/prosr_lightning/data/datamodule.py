@@ -219,10 +219,10 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         """Augment the HR patches and make their pyramid, or the LR images of a validation image, on the device."""
         if isinstance(batch, dict):
             return self._with_lr(batch)
-        patches, codes, key, *given = batch
+        patches, codes, key, *own_lr = batch
         self.begun = key
         if self.augment:  # of bytes: a quarter of the memory to move
-            patches, *given = (apply_symmetries(cut, codes) for cut in (patches, *given))
+            patches, *own_lr = (apply_symmetries(cut, codes) for cut in (patches, *own_lr))
         levels = self._levels_of(key)
         scale = max(levels)
         excess = self._margin() - self.degradation.margin(scale)  # patches are cut for the level that needs most
@@ -234,7 +234,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         lr, targets = level_pyramid(
             hr, scale=scale, levels=levels, degradation=self.degradation, draw=draw, planes=planes
         )
-        for cut in given:
+        for cut in own_lr:
             lr = cut.float().div_(255)
             lr = take_planes(rgb_to_ycbcr(lr) if self._color else lr, planes)
         return {"lr": lr, "hr": targets}

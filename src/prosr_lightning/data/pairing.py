@@ -56,10 +56,12 @@ def given_lr(sets: Sequence[Benchmark], scale: int) -> dict[Path, Path]:
     """Return the LR image of each ground-truth image of the sets that have a folder of them."""
     return {
         image: lr
-        for one in sets
-        if one.lr_dir is not None
+        for benchmark in sets
+        if benchmark.lr_dir is not None
         for image, lr in zip(
-            one.images, match_images(one, one.lr_dir, scale, several=False, what="LR image"), strict=True
+            benchmark.images,
+            match_images(benchmark, benchmark.lr_dir, scale, several=False, what="LR image"),
+            strict=True,
         )
     }
 

@@ -83,7 +83,7 @@ def score_run(
             source=(sources or {}).get(method),
             parameters=parameters,
             multiply_adds={} if module is None else multiply_adds_by_scale(module, scales),
-            lr_dir=next((str(one.lr_dir) for one in benchmarks if one.lr_dir is not None), None),
+            lr_dir=next((str(benchmark.lr_dir) for benchmark in benchmarks if benchmark.lr_dir is not None), None),
             degradation=BICUBIC if degradation is None else degradation.name,
             device=str(device),
         )

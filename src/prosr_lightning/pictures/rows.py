@@ -18,6 +18,7 @@ from prosr_lightning.imaging.io import Pixels
 _ORIENTATION = 274
 _STRAIGHT = 2  # ExtraSamples: alpha that is not premultiplied
 _BAND = 1 << 22  # samples of a band that is read at once, where the layout leaves the choice
+_BUFFER = 1 << 22  # bytes of the file that are read at once; tifffile's own choice is 256 MiB
 _STRIP = 1 << 18  # bytes of a strip that is written, about
 
 
@@ -167,7 +168,7 @@ def _contiguous(path: Path, page: TiffPage) -> Iterator[Pixels]:
 def _segments(page: TiffPage) -> Iterator[Pixels]:
     """Decode strips, or tiles until they fill the width."""
     beside = list[Pixels]()
-    for samples, (*_, left, _), shape in page.segments(maxworkers=1):
+    for samples, (*_, left, _), shape in page.segments(maxworkers=1, buffersize=_BUFFER):
         if samples is None:
             raise ValueError("a part of the pixels is missing")
         beside.append(samples[0, : shape[1], : page.imagewidth - left])

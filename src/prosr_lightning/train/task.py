@@ -157,7 +157,9 @@ def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]
         return []
     if cfg.test.benchmarks == "validation":
         benchmarks = datamodule.validation_sets()
-        if any(one.lr_dir is not None for one in benchmarks) and list(cfg.test.scales) != [datamodule.scale]:
+        if any(benchmark.lr_dir is not None for benchmark in benchmarks) and list(cfg.test.scales) != [
+            datamodule.scale
+        ]:
             raise ConfigError(
                 f"`test.scales` must be [{datamodule.scale}], the factor of the LR images that are given, got "
                 f"{list(cfg.test.scales)}; set test.scales=[{datamodule.scale}]."
