@@ -166,16 +166,19 @@ def test_a_signal_leaves_what_is_finished_and_nothing_half_written(
     weights: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     saved(str(tmp_path / "a.png"), size=(20, 20))()
-    saved(str(tmp_path / "b.png"), size=(3000, 3000))()
+    saved(str(tmp_path / "b.png"), size=(1000, 3000))()
     command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "a.png", "b.png", "-s", "16", "-n", str(weights)]
     with subprocess.Popen([*command, "--device", "cpu"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
-        deadline = time.monotonic() + 100
-        while not (any(path.stat().st_size for path in tmp_path.glob(".b*")) and (tmp_path / "a_x16.png").exists()):
-            assert time.monotonic() < deadline
-            assert running.poll() is None
-            time.sleep(0.05)
-        running.send_signal(number)
-        _, errors = running.communicate(timeout=100)
+        try:
+            deadline = time.monotonic() + 100
+            while not (any(path.stat().st_size for path in tmp_path.glob(".b*")) and (tmp_path / "a_x16.png").exists()):
+                assert time.monotonic() < deadline
+                assert running.poll() is None
+                time.sleep(0.05)
+            running.send_signal(number)
+            _, errors = running.communicate(timeout=100)
+        finally:
+            running.kill()  # or the end of the block would wait for it
     assert running.returncode == code
     assert "finished pictures are kept, nothing is half-written" in errors
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".png") == ["a.png", "a_x16.png", "b.png"]
