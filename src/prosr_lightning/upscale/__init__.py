@@ -28,6 +28,7 @@ from prosr_lightning.upscale.sizes import Enlarged
 
 log = logging.getLogger("prosr_lightning.upscale")
 
+_MOST_THREADS = 1024  # far more, and torch ends the process without a word
 ENGINES = ("torch", "onnxruntime", "openvino")
 
 
@@ -156,7 +157,7 @@ class _Batch:
         from prosr_lightning.upscale.choosing import choose_model  # noqa: PLC0415  # imports torch
 
         for job in jobs:
-            if self.options.skip_existing and job.target.is_file():
+            if self.options.skip_existing and os.path.isfile(job.target):
                 self.skipped += 1
                 log.info("%s exists", job.target)
                 continue
@@ -245,9 +246,15 @@ def _tile(text: str) -> int | str:
 
 
 def _threads(text: str) -> int:
-    if text.isdecimal() and int(text):
+    if text.isdecimal() and 1 <= int(text) <= _MOST_THREADS:
         return int(text)
-    raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MOST_THREADS}, got {text!r}")
+
+
+def _suffix(text: str) -> str:
+    if not {os.sep, os.altsep} & set(text):
+        return text
+    raise argparse.ArgumentTypeError(f"must be part of a file's name, got {text!r}; name folders by --output")
 
 
 def _quality(text: str) -> int:
@@ -319,7 +326,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--denoise", type=_share, metavar="0-1", help=denoise)
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
-    add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")
+    add("--suffix", type=_suffix, help="put after the name; default: _x4 for -s 4; may be empty with -o")
     endings = ("auto", "same", *(key.removeprefix(".") for key in FORMATS))
     add("--ext", default="auto", choices=endings, help="format of results; default auto: png, or tif for pages")
     add("--quality", type=_quality, metavar="1-100", help="of jpg, webp, avif and jxl; default: 95")
