@@ -159,6 +159,7 @@ def progress_bars(
         console=console,
         transient=True,
         disable=not (shown and console.is_terminal),
-        redirect_stdout=sys.stdout.isatty(),  # or what a command answers goes to the terminal, not into its file
+        # or what a command answers goes to the terminal, not into its file; None if it was closed
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as progress:
         yield show

@@ -207,6 +207,15 @@ def test_scores_the_best_weights_and_draws_a_picture(smoke, picture_folder, caps
         assert picture.width > 800
 
 
+def test_says_how_to_score_where_no_benchmark_is(smoke, picture_folder, caplog):
+    smoke("test.benchmarks=[Set5,Set14]")
+    assert caplog.text.count("Will not be scored: ") == 2
+    assert "No benchmark will be scored; test.benchmarks=validation takes" in caplog.text
+    caplog.clear()
+    smoke(f"test.benchmarks=[{picture_folder},Set5]", "test.scales=[2]", name="two")
+    assert "No benchmark will be scored" not in caplog.text
+
+
 def message(smoke, *overrides, **options) -> str:
     with pytest.raises(Exception) as caught:  # noqa: PT011  # Hydra wraps some
         smoke(*overrides, **options)

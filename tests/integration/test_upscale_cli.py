@@ -287,6 +287,15 @@ def test_one_output_file_for_several_pictures_is_refused(run: Run) -> None:
     assert "must be a folder for 2 pictures" in errors
 
 
+def test_a_name_that_becomes_too_long_is_refused_and_the_rest_goes_on(run: Run) -> None:
+    saved(f"{'a' * 250}.png")()
+    saved("b.png")()
+    code, out, errors = run("-i", ".", "-s", "2", "--skip-existing")
+    assert code == 1
+    assert "File name too long; choose another --output or a shorter --suffix." in errors
+    assert out.splitlines()[-1] == "1 enlarged, 1 failed"
+
+
 def test_a_result_that_is_a_folder_is_refused(run: Run) -> None:
     saved("a.png")()
     Path("a_x2.png").mkdir()
@@ -330,6 +339,8 @@ def test_the_precision_reaches_the_engine(
     ("words", "message"),
     [
         (["-o", "out.pgn"], "must be a folder or a file that ends in one of .png"),
+        (["--suffix", "/../b"], "must be part of a file's name, got '/../b'; name folders by --output"),
+        (["--threads", "100000"], "must be a whole number from 1 to 1024, got '100000'"),
         (["-t", "abc"], "must be auto, 0 or a number of pixels, got 'abc'"),
     ],
 )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -31,6 +32,19 @@ def run(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def files(folder: str = ".") -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_a_place_spelt_in_two_ways_is_one(run: Run) -> None:
+    saved("photo.jpg")()
+    saved("photo.png")()
+    os.symlink(".", "link")
+    whole = os.path.abspath("photo.png")
+    code, out, _ = run("-i", whole, "photo.jpg", "photo.png", "-s", "2")
+    assert code == 0
+    assert "2 enlarged" in out
+    assert set(files()) == {"photo.jpg", "photo.png", "photo_jpg_x2.png", "photo_png_x2.png"}
+    assert run("-i", "photo.jpg", "link/photo.png", "-s", "2", "--suffix", "_a")[0] == 0
+    assert {"photo_jpg_a.png", "photo_png_a.png"} < set(files())
 
 
 @pytest.mark.parametrize("output", [(), ("-o", ".")])
@@ -106,6 +120,7 @@ def test_the_network_is_chosen_by_the_file_and_said(capsys: pytest.CaptureFixtur
     assert np.array_equal(pixels["high_x2"], pixels["high_named"])
     assert not np.array_equal(pixels["low_x2"], pixels["low_named"])
     assert upscale.main(["-i", "low.jpg", "-s", "2", "--denoise", "0", "--suffix", "_weak"]) == 0
+    assert "low.jpg: 40x30 -> 80x60 by prosrn_jpeg with denoise 0, a JPEG of" in capsys.readouterr().out
     assert np.array_equal(np.asarray(Image.open("low_weak.png")), pixels["low_named"])
 
 
@@ -202,6 +217,25 @@ def test_pages_become_pages(run: Run) -> None:
     assert size_of("a_x2.png") == (18, 14)
 
 
+def test_each_page_keeps_its_own_colour_profile(run: Run) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (7, 9, 3), np.uint16)
+    wide, gray = imagecodecs.cms_profile("adobergb"), imagecodecs.cms_profile("gray", gamma=1.0)
+    with tifffile.TiffWriter("a.tif") as file:
+        for profile in (None, wide, None):
+            file.write(pixels, photometric="rgb", metadata=None, iccprofile=profile)
+        file.write(pixels[..., 0] // 8, photometric="minisblack", metadata=None, iccprofile=gray)
+    assert run("-i", "a.tif", "-s", "2")[0] == 0
+    with tifffile.TiffFile("a_x2.tif") as tiff:
+        assert [page.iccprofile for page in tiff.pages] == [None, wide, None, None]
+        assert tiff.pages[3].asarray().mean() > 2 * pixels.mean() / 8  # linear gray, brought to the gamma of sRGB
+    assert run("-i", "a.tif", "-s", "2", "--ext", "png")[0] == 0
+    with Image.open("a_x2.png") as image:
+        assert "icc_profile" not in image.info
+        plain = np.asarray(image.convert("RGB")).astype(float)
+        image.seek(1)
+        assert np.abs(np.asarray(image.convert("RGB")) - plain).max() > 20  # brought from Adobe RGB to sRGB
+
+
 def test_a_picture_through_pipes(weights: Path, tmp_path: Path) -> None:
     picture().save(tmp_path / "a.png")
     command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "-", "-o", "-", "-s", "2", "-n", str(weights)]
@@ -213,6 +247,36 @@ def test_a_picture_through_pipes(weights: Path, tmp_path: Path) -> None:
     assert size_of(str(tmp_path / "b.png")) == (18, 14)
     assert b"9x7 -> 18x14" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]  # no folder called "-"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+@pytest.mark.parametrize("name", ["pipe.png", "pipe.tif"])
+def test_a_named_pipe_is_refused_and_not_waited_for(run: Run, name: str) -> None:
+    os.mkfifo(name)
+    code, _, errors = run("-i", name, "-s", "2")
+    assert code == 1
+    assert f"{name} must be a file, got a folder, a pipe or a device; pass what comes through a pipe by -i -" in errors
+
+
+def test_closed_pipes_and_unknown_users_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved("a.png")()
+    assert "~nobody-of-that-name/a.png must be an image file" in run("-i", "~nobody-of-that-name/a.png")[2]
+    for stream, name in (("stdin", "input"), ("stdout", "output")):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, stream, None)
+            code = upscale.main(["-i", "-", "-o", "-", "-n", str(run.weights)])
+        assert code == 1
+        assert f"Standard {name} must be open for -, got a closed one" in run.capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+def test_a_full_standard_output_is_named(weights: Path, tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.png")
+    command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "a.png", "-o", "-", "-s", "2", "-n", str(weights)]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, timeout=200)
+    assert done.returncode == 1
+    assert b"Standard output cannot be written: No space left on device; free space" in done.stderr
 
 
 def test_a_picture_from_a_pipe_needs_a_place(run: Run) -> None:

@@ -146,7 +146,9 @@ def write_picture(
     if len(pictures) > 1 and chosen.name != "TIFF":  # pages may be of any kind, frames are 8-bit pictures of one size
         if len({picture.pixels.shape for picture in pictures}) > 1:
             raise ImageError(f"{chosen.name} holds frames of one size, got several for {path}; write TIFF instead.")
-        chosen = replace(chosen, depths=("uint8",))
+        one_profile = len({picture.icc_profile for picture in pictures}) == 1
+        holds = chosen.holds if one_profile else chosen.holds - {"icc_profile"}
+        chosen = replace(chosen, depths=("uint8",), holds=holds)
     fitting = [_fitting(path, picture, chosen) for picture in pictures]
     kind, arguments = pictures[0].encoding or ("", {})
     if as_read and kind == chosen.name and quality is None:
@@ -174,7 +176,7 @@ def write_rows(
         ImageError, StorageError: As `write_picture`, and whatever making the rows raises.
         OutOfMemoryError: If memory does not hold a picture that must be put together.
     """
-    chosen, (head, first) = format_of(path), frames[0]
+    chosen, (_, first) = format_of(path), frames[0]
     height, width, _ = first.shape
     check_fits(path, width, height, frames=len(frames))
     if chosen.name != "TIFF" and (chosen.name != "PNG" or len(frames) > 1):
@@ -185,8 +187,9 @@ def write_rows(
     if first.dtype.name not in chosen.depths:
         log.warning("%s holds 8 bits a channel; %s is rounded to that.", chosen.name, path)
         pages = [_In8Bits(rows) for rows in pages]
+    heads = [head for head, _ in frames]
     with atomic_path(path) as temporary:
-        _write_in_rows(temporary, head, pages, chosen, str(path))
+        _write_in_rows(temporary, list(zip(heads, pages, strict=True)), chosen, str(path))
 
 
 class _In8Bits:
@@ -215,7 +218,7 @@ def _fitting(path: Path | str, picture: Picture, chosen: Format) -> Picture:
 def _write(path: Path, pictures: Sequence[Picture], chosen: Format, options: dict[str, Any], name: str) -> None:
     first = pictures[0]
     if chosen.name == "TIFF" or (chosen.name == "PNG" and len(pictures) == 1):
-        _write_in_rows(path, first, [WholePicture(picture.pixels) for picture in pictures], chosen, name)
+        _write_in_rows(path, [(picture, WholePicture(picture.pixels)) for picture in pictures], chosen, name)
         return
     _say_what_is_lost(first, chosen, name)
     arguments = options | _arguments(first, first.pixels.shape, chosen, name)
@@ -226,18 +229,19 @@ def _write(path: Path, pictures: Sequence[Picture], chosen: Format, options: dic
         _save(path, pictures, chosen, arguments)
 
 
-def _write_in_rows(path: Path, head: Picture, pages: Sequence[PixelRows], chosen: Format, name: str) -> None:
-    height, width, _ = pages[0].shape
+def _write_in_rows(path: Path, pages: Sequence[tuple[Picture, PixelRows]], chosen: Format, name: str) -> None:
+    head, first = pages[0]
+    height, width, _ = first.shape
     _say_what_is_lost(head, chosen, name)
     if chosen.name == "TIFF":
         tags = tiff_tags(head.metadata, width, height)
-        write_tiff(path, pages, icc_profile=head.icc_profile, tags=tags)
+        write_tiff(path, [(rows, picture.icc_profile) for picture, rows in pages], tags=tags)
         return
     frame = io.BytesIO()  # the chunks of metadata that Pillow makes
-    Image.new("L", (1, 1)).save(frame, "PNG", **_arguments(head, pages[0].shape, chosen, name))
+    Image.new("L", (1, 1)).save(frame, "PNG", **_arguments(head, first.shape, chosen, name))
     chunks = frame.getvalue()
     with path.open("wb") as file:  # behind the signature and IHDR
-        write_png(file, pages[0], before=chunks[33 : chunks.rindex(b"IDAT") - 4])
+        write_png(file, first, before=chunks[33 : chunks.rindex(b"IDAT") - 4])
 
 
 def _say_what_is_lost(picture: Picture, chosen: Format, name: str) -> None:

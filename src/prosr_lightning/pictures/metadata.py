@@ -181,6 +181,12 @@ def orientation(image: Image.Image) -> int:
     return value if 1 <= value <= 8 else 1
 
 
+def orientation_of_page(page: TiffPage) -> int:
+    """Return the orientation of a TIFF page, 1 to 8; 1 where there is none or it makes no sense."""
+    value = _value(page, ExifTags.Base.Orientation)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
 def oriented(pixels: Pixels, turn: int) -> Pixels:
     """Apply an EXIF orientation to pixels (Exif 2.3, 4.6.4: 2-4 flip and turn, 5-8 swap rows and columns first).
 

@@ -26,14 +26,14 @@ from tifffile import PHOTOMETRIC, SAMPLEFORMAT, TiffPage
 from prosr_lightning.errors import ImageError, MissingDependencyError
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures import decoding
-from prosr_lightning.pictures.metadata import of_image, of_page, orientation, oriented
+from prosr_lightning.pictures.inks import to_srgb
+from prosr_lightning.pictures.metadata import of_image, of_page, orientation, orientation_of_page, oriented
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.rows import PixelRows, TiffRows, WholePicture, in_rows
 from prosr_lightning.pictures.tiff import full_pages, is_tiff, read_page
 
 log = logging.getLogger(__name__)
 
-_ORIENTATION = 274
 _COMPARED = 1 << 26  # pixels up to which a TIFF is read twice
 
 
@@ -127,7 +127,7 @@ def read_frames(path: Path | str, *, allow_huge: bool = False, first: bool = Fal
         frames = list(itertools.islice(_frames(Path(path), str(path)), 1 if first else None))
     channels = max(frame.pixels.shape[-1] for frame in frames)
     channels = 4 if channels == 3 and any(frame.has_alpha for frame in frames) else channels
-    return [replace(frame, pixels=_widened(frame.pixels, channels)) for frame in frames]
+    return [_with_channels(frame, channels, str(path)) for frame in frames]
 
 
 def read_head(path: Path | str, *, allow_huge: bool = False) -> Head:
@@ -141,8 +141,8 @@ def read_head(path: Path | str, *, allow_huge: bool = False) -> Head:
             with tifffile.TiffFile(path) as tiff:
                 pages = full_pages(tiff, str(path))
                 width, height = _safe_size(pages[0])
-                turned = pages[0].tags.valueof(_ORIENTATION, default=1) in (5, 6, 7, 8)
-                return Head(*((height, width) if turned else (width, height)), len(pages), bool(pages[0].extrasamples))
+                size = (height, width) if orientation_of_page(pages[0]) >= 5 else (width, height)
+                return Head(*size, len(pages), bool(pages[0].extrasamples))
         with _open(Path(path), str(path)) as image:
             width, height = image.size
             size = (height, width) if orientation(image) >= 5 and image.format not in _TURNED else (width, height)
@@ -244,7 +244,7 @@ def _of_page(page: TiffPage, source: Path | IO[bytes], name: str) -> Picture:
             raise ImageError(f"{name} must be gray, RGB, CMYK, Lab or JPEG in TIFF, got bare YCbCr; convert it first.")
         pixels, profile = other
     else:
-        pixels, profile = oriented(read[0], page.tags.valueof(_ORIENTATION, default=1)), read[1]
+        pixels, profile = oriented(read[0], orientation_of_page(page)), read[1]
         if other is not None:
             decoding.require_agreement(pixels, other[0], name)
     _announce(_CONVERTED.get(page.photometric), name)
@@ -292,6 +292,14 @@ def _encoding(image: Image.Image) -> tuple[str, dict[str, Any]] | None:
     return None
 
 
+def _with_channels(picture: Picture, channels: int, name: str) -> Picture:
+    """Return a picture in so many channels; a profile of gray cannot be that of RGB, and is applied."""
+    if channels > 2 >= picture.pixels.shape[-1] and (picture.icc_profile or b"")[16:20] == b"GRAY":  # ICC.1, 7.2.8
+        assert picture.icc_profile is not None
+        picture = replace(picture, pixels=to_srgb(picture.pixels, picture.icc_profile, name), icc_profile=None)
+    return replace(picture, pixels=_widened(picture.pixels, channels))
+
+
 def _widened(pixels: Pixels, channels: int) -> Pixels:
     """Return gray as RGB, and without alpha as opaque, up to so many channels."""
     have = pixels.shape[-1]
@@ -314,6 +322,10 @@ def _reading(name: str, *, allow_huge: bool) -> Iterator[None]:
             warnings.simplefilter("ignore")  # Pillow and tifffile warn of harmless metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             Image.MAX_IMAGE_PIXELS = None if allow_huge else limit
+            if os.path.exists(name) and not os.path.isfile(name):  # opened, a pipe would wait or be gone for the next
+                raise ImageError(
+                    f"{name} must be a file, got a folder, a pipe or a device; pass what comes through a pipe by -i -."
+                )
             if os.path.isfile(name) and os.path.getsize(name) == 0:
                 raise ImageError(f"{name} must be an image file, got an empty file; copy it again.")
             yield

@@ -178,18 +178,17 @@ def _label(value: int, names: type[IntEnum]) -> str:
 
 
 def write_tiff(
-    path: Path, pages: Sequence[PixelRows], *, icc_profile: bytes | None, tags: ImageFileDirectory_v2 | None = None
+    path: Path, pages: Sequence[tuple[PixelRows, bytes | None]], *, tags: ImageFileDirectory_v2 | None = None
 ) -> None:
     """Write gray or RGB pages in their depth, BigTIFF where it must be.
 
     Args:
         path: The file.
-        pages: Their rows are compressed as they come.
-        icc_profile: Stored as tag 34675.
+        pages: Of each the rows, which are compressed as they come, and the colour profile.
         tags: More tags for the first page, little-endian; directories in them are dictionaries.
     """
-    with tifffile.TiffWriter(path, byteorder="<", bigtiff=is_big(pages)) as file:
-        for page in pages:
+    with tifffile.TiffWriter(path, byteorder="<", bigtiff=is_big(rows for rows, _ in pages)) as file:
+        for page, icc_profile in pages:
             write_page(file, page, icc_profile=icc_profile)
     if tags is not None and len(tags):
         with path.open("r+b") as stream:

@@ -174,6 +174,10 @@ def _benchmarks(cfg: DictConfig, datamodule: PatchDataModule) -> list[Benchmark]
             if canonical_name(name) not in NUM_IMAGES:
                 raise
             rank_zero_only(log.warning)("Will not be scored: %s", error)
+    if several and cfg.test.benchmarks and not benchmarks:
+        rank_zero_only(log.warning)(
+            "No benchmark will be scored; test.benchmarks=validation takes the validation images, null none."
+        )
     return benchmarks
 
 

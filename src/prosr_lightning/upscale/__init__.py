@@ -28,6 +28,7 @@ from prosr_lightning.upscale.sizes import Enlarged
 
 log = logging.getLogger("prosr_lightning.upscale")
 
+_MOST_THREADS = 1024  # far more, and torch ends the process without a word
 ENGINES = ("torch", "onnxruntime", "openvino")
 
 
@@ -156,7 +157,7 @@ class _Batch:
         from prosr_lightning.upscale.choosing import choose_model  # noqa: PLC0415  # imports torch
 
         for job in jobs:
-            if self.options.skip_existing and job.target.is_file():
+            if self.options.skip_existing and os.path.isfile(job.target):
                 self.skipped += 1
                 log.info("%s exists", job.target)
                 continue
@@ -166,7 +167,10 @@ class _Batch:
                 sizes = " -> ".join(f"{width}x{height}" for width, height in (size, result))
                 choice = choose_model(job.source, self.options.model)
                 self.models[job] = choice.model
-                by = f" by {choice.model}" if self.options.model == AUTO_MODEL else ""
+                chosen = self.options.model == AUTO_MODEL or self.options.denoise is not None
+                by = f" by {choice.model}" if chosen else ""
+                if self.options.denoise is not None:
+                    by += f" with denoise {self.options.denoise:g}"
                 self.tell(f"{job.source}: {sizes}{by}{choice.reason and f', {choice.reason}'}, {job.target}")
                 if choice.caution:
                     log.warning("%s", choice.caution)
@@ -242,9 +246,15 @@ def _tile(text: str) -> int | str:
 
 
 def _threads(text: str) -> int:
-    if text.isdecimal() and int(text):
+    if text.isdecimal() and 1 <= int(text) <= _MOST_THREADS:
         return int(text)
-    raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MOST_THREADS}, got {text!r}")
+
+
+def _suffix(text: str) -> str:
+    if not {os.sep, os.altsep} & set(text):
+        return text
+    raise argparse.ArgumentTypeError(f"must be part of a file's name, got {text!r}; name folders by --output")
 
 
 def _quality(text: str) -> int:
@@ -310,13 +320,13 @@ def _parser() -> argparse.ArgumentParser:
     how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
     how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
-    model = f"released weights or a file; default: auto, which is {DEFAULT_MODEL}, or prosrn_jpeg for compressed JPEGs"
+    model = f"released weights or a file; default: auto, {DEFAULT_MODEL}, or prosrn_jpeg for JPEGs below quality 90"
     add("-n", "--model", default=AUTO_MODEL, metavar="NAME", help=model)
-    denoise = "how much of blocks and grain prosrn_jpeg removes: 0 keeps them, 1 is its own strength"
+    denoise = "from every picture, how much of blocks and grain prosrn_jpeg removes: 0 keeps them, 1 is its own"
     add("--denoise", type=_share, metavar="0-1", help=denoise)
     add_trust(parser)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
-    add("--suffix", help="put after the name; default: _x4 for -s 4; may be empty with -o")
+    add("--suffix", type=_suffix, help="put after the name; default: _x4 for -s 4; may be empty with -o")
     endings = ("auto", "same", *(key.removeprefix(".") for key in FORMATS))
     add("--ext", default="auto", choices=endings, help="format of results; default auto: png, or tif for pages")
     add("--quality", type=_quality, metavar="1-100", help="of jpg, webp, avif and jxl; default: 95")

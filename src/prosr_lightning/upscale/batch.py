@@ -102,10 +102,11 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Bat
     Raises:
         ConfigError: If `naming.output` is one file and there are several pictures.
     """
-    plan, sources = BatchPlan(), dict[Path, Path]()
+    plan, sources, spelt = BatchPlan(), dict[Path, Path](), dict[str, Path]()
     for text in inputs:
         try:
-            sources |= dict.fromkeys(_sources(text, naming, plan.passed_over, recursive=recursive), _root(text))
+            for source in _sources(text, naming, plan.passed_over, recursive=recursive):
+                sources[spelt.setdefault(os.path.abspath(source), source)] = _root(text)
         except ProSRError as error:
             plan.failures.append((text, error))
     output = naming.output
@@ -118,16 +119,16 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Bat
     else:
         targets = _targets(sources, naming)
     originals = {_identity(source): source for source in sources}
-    taken: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     for source, target in targets.items():
-        original = originals.get(_identity(target))
+        original, place = originals.get(_identity(target)), os.path.realpath(target)
         if original is not None:
             which = "the picture itself" if original == source else f"{original}, a picture of this run"
             reason = f"{target} must not be {which}; choose another --output or --suffix."
-        elif target in taken:
-            reason = f"{source} would be written over the result of {taken[target]}; choose another --output."
+        elif place in taken:
+            reason = f"{source} would be written over the result of {taken[place]}; choose another --output."
         else:
-            taken[target] = source
+            taken[place] = source
             plan.jobs.append(Enlargement(source, target))
             continue
         plan.failures.append((str(source), StorageError(reason)))
@@ -145,9 +146,10 @@ def _targets(sources: dict[Path, Path], naming: Naming) -> dict[Path, Path]:
         for source, root in sources.items()
     }
     targets = {source: naming.target(source, place) for source, place in relative.items()}
-    shares = Counter(targets.values())
+    places = {source: os.path.realpath(target) for source, target in targets.items()}
+    shares = Counter(places.values())
     return {
-        source: naming.target(source, relative[source], with_old=True) if shares[target] > 1 else target
+        source: naming.target(source, relative[source], with_old=True) if shares[places[source]] > 1 else target
         for source, target in targets.items()
     }
 
@@ -179,9 +181,14 @@ def check_job(
         StorageError: If the result would replace something, or its folder cannot be written.
     """
     target = job.target
-    if target.exists() and not target.is_file():
+    try:
+        there = target.exists()
+    except OSError as error:  # a name that is too long, or a folder that must not be looked into
+        remedy = "choose another --output or a shorter --suffix"
+        raise StorageError(f"{target} cannot be written: {error.strerror}; {remedy}.") from error
+    if there and not target.is_file():
         raise StorageError(f"{target} must be a file, got a folder or a device; choose another --output.")
-    if target.exists() and not overwrite:
+    if there and not overwrite:
         raise StorageError(f"{target} must not be there yet; allow --overwrite, or leave it out by --skip-existing.")
     head = read_head(job.source, allow_huge=allow_huge)
     size = head.width, head.height
@@ -203,7 +210,7 @@ def check_job(
 
 def _root(text: str) -> Path:
     """Return the folder below which the pictures of an input lie."""
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if path.is_dir():
         return path
     while glob.has_magic(str(path)) and not os.path.lexists(path):
@@ -213,7 +220,7 @@ def _root(text: str) -> Path:
 
 def _sources(text: str, naming: Naming, passed_over: Counter[str], *, recursive: bool) -> Iterator[Path]:
     """Yield each picture of one input."""
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if path.is_dir():
         pictures = list(_in_folder(path, naming, passed_over, recursive=recursive))
         if not pictures:

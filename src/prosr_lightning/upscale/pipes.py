@@ -28,8 +28,12 @@ def piped(inputs: Sequence[str], output: Path | None, extension: str) -> Iterato
 
     Raises:
         ConfigError: If a picture comes through a pipe and none says where it goes.
-        StorageError: If the reader of standard output went away.
+        StorageError: If the reader of standard output went away, or it is a file and the disk is full.
     """
+    closed = [name for name, wanted in (("input", PIPE in inputs), ("output", output == Path(PIPE))) if wanted]
+    closed = [name for name in closed if getattr(sys, f"std{name[:-3]}") is None]
+    if closed:
+        raise ConfigError(f"Standard {closed[0]} must be open for -, got a closed one; name a file instead.")
     if PIPE in inputs and output is None:
         raise ConfigError("--output must say where a picture from standard input goes, got none; -o - writes it out.")
     with tempfile.TemporaryDirectory(prefix="prosr-") as folder:
@@ -46,3 +50,6 @@ def piped(inputs: Sequence[str], output: Path | None, extension: str) -> Iterato
                 sys.stdout.buffer.flush()
             except BrokenPipeError as error:
                 raise StorageError("Standard output must be read to its end, but its reader went away.") from error
+            except OSError as error:
+                reason = f"Standard output cannot be written: {error.strerror}; free space or write to another place."
+                raise StorageError(reason) from error

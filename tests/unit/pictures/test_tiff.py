@@ -107,6 +107,14 @@ def test_readers_that_disagree_are_an_error(tmp_path: Path, monkeypatch: pytest.
         read_picture(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("tag", [(274, 3, 1, 9, True), (274, 3, 2, (6, 1), True), (274, 2, 0, "x", True)])
+def test_an_orientation_that_makes_no_sense_is_none(tmp_path: Path, tag: tuple) -> None:
+    pixels = np.random.default_rng(0).random((5, 7), np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", extratags=[tag])
+    assert read_head(tmp_path / "a.tif").width == 7
+    assert np.array_equal(read_picture(tmp_path / "a.tif").pixels[..., 0], pixels)
+
+
 def test_every_page_is_read_and_thumbnails_are_none(tmp_path: Path) -> None:
     pages = [np.full((6, 5, 3), value, np.uint16) for value in (100, 2000, 30000)]
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
