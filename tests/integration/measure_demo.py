@@ -37,7 +37,15 @@ def main(picture: Path) -> None:
         for _ in range(ROUNDS + 1):
             for path, seconds in ((picture, command), (tiny, start)):
                 begun = time.perf_counter()
-                words = ["-n", "prosrn_light", "-s", str(SCALE), "-o", f"{folder}/{path.stem}_command.png"]
+                words = [
+                    "-n",
+                    "prosrn_light",
+                    "-s",
+                    str(SCALE),
+                    "-o",
+                    f"{folder}/{path.stem}_command.png",
+                    "--overwrite",
+                ]
                 run = [sys.executable, "-m", "prosr_lightning.upscale", "-i", str(path), *words]
                 subprocess.run(run, check=True, capture_output=True)
                 seconds.append(time.perf_counter() - begun)
