@@ -14,7 +14,7 @@ import torch
 import yaml
 from filelock import FileLock
 
-from prosr_lightning import train as command
+from prosr_lightning.train import task as command
 
 LAST = Path("checkpoints") / "last.ckpt"
 STEP_LR = ("~scheduler.drops", "~scheduler.factor", "+scheduler.step_size=2")
@@ -226,7 +226,7 @@ def test_sigterm_outside_of_the_training_leaves_a_record(main, tmp_path, monkeyp
     def stop(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    target = "prosr_lightning.train.score_run" if where == "score_run" else None
+    target = "prosr_lightning.train.task.score_run" if where == "score_run" else None
     monkeypatch.setattr(target or "prosr_lightning.data.datamodule.PatchDataModule.prepare_data", stop)
     before = signal.getsignal(signal.SIGTERM)
     code, said = main("test.benchmarks=validation", "test.scales=[2]")

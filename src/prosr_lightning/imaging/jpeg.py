@@ -81,7 +81,7 @@ def quality_of_table(table: Sequence[int]) -> int:
         table: 64 quantisation steps, row by row.
 
     Example:
-        >>> quality_of_table([16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55] + [80] * 48)
+        >>> quality_of_table([step for row in _LUMA for step in row])  # the tables of the standard are those of 50
         50
     """
     qualities = torch.arange(1, 101)
