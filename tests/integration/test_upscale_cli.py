@@ -168,7 +168,13 @@ def test_a_signal_leaves_what_is_finished_and_nothing_half_written(
     saved(str(tmp_path / "a.png"), size=(20, 20))()
     saved(str(tmp_path / "b.png"), size=(1000, 3000))()
     command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "a.png", "b.png", "-s", "16", "-n", str(weights)]
-    with subprocess.Popen([*command, "--device", "cpu"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        [*command, "--device", "cpu"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a shell lets what it runs behind ignore Ctrl-C
+    ) as running:
         try:
             deadline = time.monotonic() + 100
             while not (any(path.stat().st_size for path in tmp_path.glob(".b*")) and (tmp_path / "a_x16.png").exists()):
