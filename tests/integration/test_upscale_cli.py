@@ -173,7 +173,8 @@ def test_a_signal_leaves_what_is_finished_and_nothing_half_written(
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a shell lets what it runs behind ignore Ctrl-C
+        # a shell lets what it runs behind ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509  # this process starts no thread here
     ) as running:
         try:
             deadline = time.monotonic() + 100
