@@ -54,3 +54,20 @@ def run_module(tmp_path):
         return finished
 
     return run
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A network that enlarges tiny pictures in no time."""
+    from awkward_pictures import tiny_weights  # imports torch
+
+    return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture
+def run(weights, tmp_path, monkeypatch, capsys):
+    """Run `prosr-upscale` with that network in this process and an empty working directory."""
+    from awkward_pictures import Run
+
+    monkeypatch.chdir(tmp_path)
+    return Run(weights, capsys)

@@ -20,24 +20,11 @@ from awkward_pictures import (
     link_to,
     opaque,
     saved,
-    tiny_weights,
     unsigned_32_bit_tiff,
     with_orientation,
 )
 
 from prosr_lightning.pictures.reading import read_picture
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
-
-
-@pytest.fixture
-def run(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
-    return Run(weights, capsys)
-
 
 ENLARGED = [
     # made by, options, mode and channels of the result

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from awkward_pictures import SIZE, Run, content, cut_short, picture, saved, size_of, tiny_weights
+from awkward_pictures import SIZE, Run, content, cut_short, picture, saved, size_of
 from PIL import Image
 
 from prosr_lightning.pictures.formats import write_picture
@@ -24,17 +24,6 @@ from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.upscale import main
 from prosr_lightning.upscale.engines import TorchEngine
 from prosr_lightning.upscale.upscaler import Upscaler
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
-
-
-@pytest.fixture
-def run(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
-    return Run(weights, capsys)
 
 
 @contextmanager

@@ -11,23 +11,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from awkward_pictures import Run, content, picture, saved, size_of, tiny_weights
+from awkward_pictures import Run, content, picture, saved, size_of
 from PIL import Image, JpegImagePlugin
 
 from prosr_lightning import DEFAULT_MODEL, upscale
 from prosr_lightning.pictures import reading
 from prosr_lightning.upscale.upscaler import Upscaler
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
-
-
-@pytest.fixture
-def run(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
-    return Run(weights, capsys)
 
 
 def files(folder: str = ".") -> list[str]:

@@ -13,11 +13,10 @@ from prosr_lightning.data.benchmarks import Benchmark, find_images
 from prosr_lightning.data.cache import CachedImage, load_photographs
 from prosr_lightning.data.datamodule import PatchDataModule
 from prosr_lightning.data.pairing import match_images
+from prosr_lightning.data.photographs import HOLD_OUT_EVERY
 from prosr_lightning.data.validation import ValidationImages
 from prosr_lightning.errors import ConfigError, DataError, listing
 from prosr_lightning.imaging.degradation import Bicubic
-
-_HOLD_OUT_EVERY = 20
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -69,7 +68,7 @@ class PairsDataModule(PatchDataModule):
         if self.val_hr_dir is not None and self.val_lr_dir is not None:
             return [_folder(self.val_hr_dir, self.val_lr_dir)]
         whole = _folder(self.hr_dir or "", self.lr_dir or "")
-        return [Benchmark(name="held_out", images=whole.images[::_HOLD_OUT_EVERY], lr_dir=whole.lr_dir)]
+        return [Benchmark(name="held_out", images=whole.images[::HOLD_OUT_EVERY], lr_dir=whole.lr_dir)]
 
     def validate_at(self, scales: Sequence[int]) -> None:
         """Validate at the factor of the LR images, the only one there is.

@@ -14,7 +14,7 @@ from prosr_lightning.data.validation import readable
 from prosr_lightning.errors import DataError
 
 _VALIDATION_SET = "Kodak24"
-_HOLD_OUT_EVERY = 20
+HOLD_OUT_EVERY = 20
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -68,7 +68,7 @@ class FolderDataModule(PatchDataModule):
         """Return the images below `train_dir` that `include` and `exclude` leave."""
         photographs = self._photographs()
         if self._val_names() is None:
-            del photographs[::_HOLD_OUT_EVERY]
+            del photographs[::HOLD_OUT_EVERY]
         return photographs
 
     def validation_sets(self) -> list[Benchmark]:
@@ -86,7 +86,7 @@ class FolderDataModule(PatchDataModule):
 
     @cached_property
     def _held_out(self) -> tuple[Path, ...]:
-        photographs = self._photographs()[::_HOLD_OUT_EVERY]
+        photographs = self._photographs()[::HOLD_OUT_EVERY]
         if self.on_bad_image == "stop":
             return tuple(photographs)
         usable = readable(photographs)

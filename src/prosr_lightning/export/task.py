@@ -22,6 +22,7 @@ from prosr_lightning.export import FORMATS, GRAPHS, RADIUS_KEY, WIDEST_KEY
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.imaging.io import atomic_path, write_file
 from prosr_lightning.networks import SRNetwork, Trust
+from prosr_lightning.networks.contract import most_channels
 from prosr_lightning.networks.weights import load_network
 
 TOLERANCE = 1e-4  # a fortieth of an 8-bit level; float32 kernels of different runtimes differ by some 1e-6
@@ -107,12 +108,11 @@ def cached_step(name_or_path: str | Path, *, trust: Trust = ()) -> Path:
 
 def _facts(network: SRNetwork, graph: str, total: int) -> dict[str, str]:
     """Return what travels in the file, as texts."""
-    convolutions = (module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)))
     facts = {
         "prosr_graph": graph,
         "prosr_scale": str(total),
         "prosr_architecture": json.dumps(network.architecture),
-        WIDEST_KEY: str(max((convolution.out_channels for convolution in convolutions), default=1)),
+        WIDEST_KEY: str(most_channels(network)),
     }
     # only the repeated 2x step can be tiled pass by pass, which is what engines do with the radius
     tiled = graph == "step" and total == 2

@@ -23,10 +23,9 @@ from prosr_lightning.imaging.chance import (
     read_qualities,
     read_range,
     read_share,
-    settings_name,
 )
 from prosr_lightning.imaging.color import from_pixels, to_pixels
-from prosr_lightning.imaging.degradation import Degradation, Draw
+from prosr_lightning.imaging.degradation import ColorDegradation, Draw
 from prosr_lightning.imaging.jpeg import BLOCK, jpeg, jpeg_anywhere
 from prosr_lightning.imaging.noise import add_noise
 from prosr_lightning.imaging.resize import bicubic_downscale
@@ -37,7 +36,7 @@ Size = tuple[int, int]
 
 
 @dataclass(kw_only=True, eq=False)
-class Blind(Degradation):
+class Blind(ColorDegradation):
     """Blur, shrinking, noise and JPEG, in random order, once or twice; a JPEG file of the second round comes last.
 
     All ranges are two numbers or a single one, and are drawn from evenly for each image.
@@ -101,16 +100,6 @@ class Blind(Degradation):
     def margin(self, scale: int) -> int:
         """Return bicubic's, a block and the blur of a round; what reaches further is as at a picture's edge."""
         return super().margin(scale) + (BLOCK + math.ceil(3 * self._blur_sigmas[1])) * scale
-
-    @property
-    def color(self) -> bool:
-        """True: files and sensors have colour."""
-        return True
-
-    @property
-    def name(self) -> str:
-        """What tables call it, with what was set."""
-        return settings_name("blind", self)
 
     def _groups(self, hr: Tensor, scale: int, random: np.random.Generator, *, patches: bool) -> Tensor:
         pixels, size = to_pixels(hr), (hr.shape[-2] // scale, hr.shape[-1] // scale)

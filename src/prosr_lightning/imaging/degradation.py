@@ -90,6 +90,20 @@ class Degradation(ABC):
         return type(self).__name__
 
 
+class ColorDegradation(Degradation):
+    """One that mixes R, G and B; a dataclass of its settings."""
+
+    @property
+    def color(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def name(self) -> str:
+        """What tables call it, with what was set."""
+        return settings_name(type(self).__name__.lower(), self)
+
+
 @final
 class Bicubic(Degradation):
     """MATLAB's antialiased bicubic downscaling (Sec. 2.2), alone: the degradation of the paper and of its tables."""
@@ -150,7 +164,7 @@ class Jpeg(Degradation):
 
 
 @dataclass(kw_only=True, eq=False)
-class Noise(Degradation):
+class Noise(ColorDegradation):
     """Bicubic, then the noise of a sensor, rounded to 8 bits.
 
     Args:
@@ -186,13 +200,3 @@ class Noise(Degradation):
         sigma = torch.from_numpy(random.uniform(*self.sigmas, size=len(lr)).astype(np.float32))
         poisson, gray = (draw_mask(share, random, lr) for share in (self.poisson, self.gray))
         return from_pixels(add_noise(to_pixels(lr), sigma, poisson=poisson, gray=gray, random=random))
-
-    @property
-    def color(self) -> bool:
-        """True: R, G and B have noise of their own."""
-        return True
-
-    @property
-    def name(self) -> str:
-        """What tables call it, with what was set."""
-        return settings_name("noise", self)

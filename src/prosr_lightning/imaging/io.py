@@ -7,9 +7,10 @@ import io
 import json
 import os
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,52 @@ Pixels = npt.NDArray[Any]  # `(H, W, C)` of any depth, as users' pictures have i
 
 # Formats that a photograph is kept in; a file is judged by its content, this only finds candidates in a folder.
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+
+
+class ProcessSettings:
+    """Settings that a process has only once, such as Pillow's limit, for threads that read beside each other.
+
+    Threads that want the same are in together, and those that want something else wait until all of them have left: the
+    first sets, the last restores. A thread must not enter twice.
+    """
+
+    def __init__(self) -> None:
+        self._turn, self._inside = threading.Condition(), 0
+        self._held: Callable[[], AbstractContextManager[None]] | None = None
+        self._restoring = ExitStack()
+
+    @contextmanager
+    def __call__(self, wanted: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+        """Be in with others that want the same.
+
+        Args:
+            wanted: Makes the context that sets and restores; the function itself tells what is the same.
+        """
+        with self._turn:
+            self._turn.wait_for(lambda: not self._inside or self._held is wanted)
+            if not self._inside:
+                self._restoring.enter_context(wanted())
+                self._held = wanted
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._inside -= 1
+                if not self._inside:
+                    self._restoring.close()
+                    self._turn.notify_all()
+
+
+picture_settings = ProcessSettings()  # of Pillow, and the filters of warnings
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Let Pillow and tifffile not warn of harmless metadata."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def read_rgb(path: Path | str) -> RGB8:
@@ -44,12 +91,10 @@ def read_rgb(path: Path | str) -> RGB8:
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of harmless metadata
-            with Image.open(path) as image:
-                _refuse_16_bits(path, image)
-                image.load()
-                return _opaque_rgb(path, ImageOps.exif_transpose(image))
+        with picture_settings(quietly), Image.open(path) as image:
+            _refuse_16_bits(path, image)
+            image.load()
+            return _opaque_rgb(path, ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except FileNotFoundError:

@@ -193,6 +193,12 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def most_channels(network: nn.Module) -> int:
+    """Return the most channels that a convolution makes, by which memory is estimated; 1 where there is none."""
+    convolutions = (module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)))
+    return max((convolution.out_channels for convolution in convolutions), default=1)
+
+
 def count_layers(network: nn.Module) -> int:
     """Return the number of convolutions and transposed convolutions, the count of Table 1."""
     return sum(isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) for module in network.modules())

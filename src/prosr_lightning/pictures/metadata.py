@@ -23,26 +23,7 @@ log = logging.getLogger(__name__)
 
 # Tags of the first directory that say what the picture is; the others say how its file is laid out, where its pixels
 # lie on the earth, or how to develop raw data. Exif 2.32, 4.6; XMP specification part 3; Windows' own.
-_KEPT_TAGS = {
-    269,
-    270,
-    271,
-    272,
-    285,
-    305,
-    306,
-    315,
-    316,
-    18246,
-    18249,
-    33432,
-    33434,
-    33437,
-    34665,
-    34850,
-    34853,
-    34855,
-}
+_KEPT_TAGS = {*range(269, 273), 285, 305, 306, 315, 316, 18246, 18249, 33432, 33434, 33437, 34665, 34850, 34853, 34855}
 _KEPT_TAGS |= set(range(0x9000, 0xA600)) - {37724, 40965}  # of Exif; without Photoshop's layers and a place in the file
 _GEOKEYS = 34735
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296

@@ -8,10 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import logging
-import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,9 +20,10 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 from tifffile import PHOTOMETRIC, SAMPLEFORMAT, TiffPage
 
-from prosr_lightning.errors import ImageError, MissingDependencyError
+from prosr_lightning.errors import ImageError
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures import decoding
+from prosr_lightning.pictures.guarding import reading
 from prosr_lightning.pictures.inks import to_srgb
 from prosr_lightning.pictures.metadata import of_image, of_page, orientation, orientation_of_page, oriented
 from prosr_lightning.pictures.picture import Picture
@@ -46,12 +44,14 @@ class Head:
         height: Likewise.
         frames: Of an animation, or pages.
         may_be_transparent: Whether there is an alpha channel or a transparent colour.
+        luma_table: Of a JPEG, the 64 quantisation steps of its luminance.
     """
 
     width: int
     height: int
     frames: int
     may_be_transparent: bool
+    luma_table: tuple[int, ...] | None = None
 
 
 def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
@@ -75,7 +75,7 @@ def read_picture(path: Path | str, *, allow_huge: bool = False) -> Picture:
     frames = read_head(path, allow_huge=allow_huge).frames
     if frames > 1:
         log.warning("%s holds %d frames or pages; only the first is taken.", path, frames)
-    with _reading(str(path), allow_huge=allow_huge):
+    with reading(str(path), allow_huge=allow_huge):
         return next(_frames(Path(path), str(path)))
 
 
@@ -93,7 +93,7 @@ def read_rows(path: Path | str, *, allow_huge: bool = False, first: bool = False
     Raises:
         ImageError, MissingDependencyError: As `read_picture`.
     """
-    with _reading(str(path), allow_huge=allow_huge):
+    with reading(str(path), allow_huge=allow_huge):
         if _is_tiff(Path(path)):
             with tifffile.TiffFile(path) as tiff:
                 page, *others = full_pages(tiff, str(path))
@@ -123,7 +123,7 @@ def read_frames(path: Path | str, *, allow_huge: bool = False, first: bool = Fal
     Raises:
         ImageError, MissingDependencyError: As `read_picture`.
     """
-    with _reading(str(path), allow_huge=allow_huge):
+    with reading(str(path), allow_huge=allow_huge):
         frames = list(itertools.islice(_frames(Path(path), str(path)), 1 if first else None))
     channels = max(frame.pixels.shape[-1] for frame in frames)
     channels = 4 if channels == 3 and any(frame.has_alpha for frame in frames) else channels
@@ -136,7 +136,7 @@ def read_head(path: Path | str, *, allow_huge: bool = False) -> Head:
     Raises:
         ImageError, MissingDependencyError: As `read_picture`, as far as the head tells.
     """
-    with _reading(str(path), allow_huge=allow_huge):
+    with reading(str(path), allow_huge=allow_huge):
         if _is_tiff(Path(path)):
             with tifffile.TiffFile(path) as tiff:
                 pages = full_pages(tiff, str(path))
@@ -148,7 +148,8 @@ def read_head(path: Path | str, *, allow_huge: bool = False) -> Head:
             size = (height, width) if orientation(image) >= 5 and image.format not in _TURNED else (width, height)
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
-            return Head(*size, frames, transparent)
+            tables: dict[int, Sequence[int]] = getattr(image, "quantization", None) or {}
+            return Head(*size, frames, transparent, tuple(tables[min(tables)]) if tables else None)
 
 
 def read_size(path: Path | str, *, allow_huge: bool = False) -> tuple[int, int]:
@@ -167,7 +168,7 @@ def from_pil(image: Image.Image, *, name: str = "The image") -> Picture:
     Raises:
         ImageError: As `read_picture`.
     """
-    with _reading(name, allow_huge=True):  # who opened it has judged its size
+    with reading(name, allow_huge=True):  # who opened it has judged its size
         frame, frames = image.tell(), getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO" and not frame:
             log.warning("%s holds %d frames or pages; only the first is taken.", name, frames)
@@ -312,40 +313,6 @@ def _widened(pixels: Pixels, channels: int) -> Pixels:
     top = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
     alpha = pixels[..., -1:] if have in (2, 4) else np.full_like(pixels[..., :1], top)
     return np.concatenate([colour, alpha], axis=-1)
-
-
-@contextmanager
-def _reading(name: str, *, allow_huge: bool) -> Iterator[None]:
-    limit = Image.MAX_IMAGE_PIXELS
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow and tifffile warn of harmless metadata
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            Image.MAX_IMAGE_PIXELS = None if allow_huge else limit
-            if os.path.exists(name) and not os.path.isfile(name):  # opened, a pipe would wait or be gone for the next
-                raise ImageError(
-                    f"{name} must be a file, got a folder, a pipe or a device; pass what comes through a pipe by -i -."
-                )
-            if os.path.isfile(name) and os.path.getsize(name) == 0:
-                raise ImageError(f"{name} must be an image file, got an empty file; copy it again.")
-            yield
-    except (ImageError, MissingDependencyError):
-        raise
-    except FileNotFoundError:
-        raise ImageError(f"{name} must be an image file, found nothing there; check the path.") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(
-            f"{name} must have at most {limit} pixels, unless you trust it: then allow huge pictures (--allow-huge)."
-        ) from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} must be an image, got a file that is none; replace or remove it.") from None
-    except MemoryError:
-        raise ImageError(f"{name} does not fit into memory; split it first.") from None
-    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
-        reason = str(error) or type(error).__name__
-        raise ImageError(f"{name} cannot be read as an image: {reason}; replace or remove it.") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _checked(pixels: Pixels, name: str) -> Pixels:

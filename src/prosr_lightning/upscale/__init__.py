@@ -163,9 +163,10 @@ class _Batch:
                 continue
             with self.guarded(job.source):
                 keys = ("allow_huge", "overwrite", "first")
-                size, result = check_job(job, self.options.wanted, **{key: getattr(self.options, key) for key in keys})
+                head, result = check_job(job, self.options.wanted, **{key: getattr(self.options, key) for key in keys})
+                size = head.width, head.height
                 sizes = " -> ".join(f"{width}x{height}" for width, height in (size, result))
-                choice = choose_model(job.source, self.options.model)
+                choice = choose_model(job.source, head, self.options.model)
                 self.models[job] = choice.model
                 chosen = self.options.model == AUTO_MODEL or self.options.denoise is not None
                 by = f" by {choice.model}" if chosen else ""

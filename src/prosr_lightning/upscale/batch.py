@@ -13,7 +13,7 @@ from pathlib import Path
 from prosr_lightning.errors import ConfigError, ImageError, ProSRError, StorageError
 from prosr_lightning.imaging.io import IMAGE_SUFFIXES
 from prosr_lightning.pictures.formats import FORMATS, check_fits, check_opaque, format_of
-from prosr_lightning.pictures.reading import read_head, read_picture
+from prosr_lightning.pictures.reading import Head, read_head, read_picture
 from prosr_lightning.upscale.sizes import Enlarged
 
 # What we look for in a folder; a file that is named is opened whatever its suffix
@@ -165,8 +165,8 @@ def _identity(path: Path) -> object:
 
 def check_job(
     job: Enlargement, wanted: Enlarged, *, allow_huge: bool, overwrite: bool = False, first: bool = False
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return width and height of the picture and of its result, once all that can be known beforehand is in order.
+) -> tuple[Head, tuple[int, int]]:
+    """Return the head of the picture, and width and height of its result, if all that can be known is in order.
 
     Args:
         job: Of a plan.
@@ -191,9 +191,8 @@ def check_job(
     if there and not overwrite:
         raise StorageError(f"{target} must not be there yet; allow --overwrite, or leave it out by --skip-existing.")
     head = read_head(job.source, allow_huge=allow_huge)
-    size = head.width, head.height
     try:
-        result = wanted.of(*size)
+        result = wanted.of(head.width, head.height)
     except ConfigError as error:
         raise ConfigError(f"{job.source}: {error}") from error
     check_fits(target, *result, frames=1 if first else head.frames)
@@ -205,7 +204,7 @@ def check_job(
         raise StorageError(f"{target} cannot be written: {error.strerror}; choose another --output.") from error
     if not os.access(target.parent, os.W_OK):
         raise StorageError(f"{target.parent} must be a folder that can be written; choose another --output.")
-    return size, result
+    return head, result
 
 
 def _root(text: str) -> Path:

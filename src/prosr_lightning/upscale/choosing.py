@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.jpeg import quality_of_table
 from prosr_lightning.networks import SRNetwork, build_network
 from prosr_lightning.networks.weights import load_network, released_names
+from prosr_lightning.pictures.reading import Head
 
 RESTORING = "prosrn_jpeg"
 _COMPRESSED = 90  # below this quality `auto` takes the restoring network
@@ -36,14 +35,15 @@ class Choice:
     caution: str = ""
 
 
-def choose_model(path: Path, model: str = AUTO_MODEL) -> Choice:
+def choose_model(path: Path, head: Head, model: str = AUTO_MODEL) -> Choice:
     """Choose the network for a file.
 
     Args:
-        path: The picture; only its head is read.
+        path: The picture, for messages.
+        head: What its head tells.
         model: What the user asked for: "auto", or a name or file, which is taken.
     """
-    quality = jpeg_quality(path)
+    quality = jpeg_quality(head)
     kind = "" if quality is None else f"a JPEG of quality {quality}"
     if model == AUTO_MODEL:
         restoring = quality is not None and quality < _COMPRESSED and RESTORING in released_names()
@@ -58,14 +58,9 @@ def choose_model(path: Path, model: str = AUTO_MODEL) -> Choice:
     )
 
 
-def jpeg_quality(path: Path) -> int | None:
+def jpeg_quality(head: Head) -> int | None:
     """Return the quality of a JPEG file as libjpeg counts it, by its quantisation table; None for other files."""
-    try:
-        with Image.open(path) as image:
-            tables: dict[int, Sequence[int]] | None = getattr(image, "quantization", None)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # who reads the picture says what is wrong
-        return None
-    return quality_of_table(tables[min(tables)]) if tables else None
+    return None if head.luma_table is None else quality_of_table(head.luma_table)
 
 
 @functools.cache

@@ -11,10 +11,11 @@ from functools import cache
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import SRNetwork
+from prosr_lightning.networks.contract import most_channels
 from prosr_lightning.networks.streaming import Stream, streams
 
 log = logging.getLogger(__name__)
@@ -150,10 +151,7 @@ class TorchEngine:
 
     def bytes_per_pixel(self, factor: int) -> int:
         """Return a generous estimate of the memory for one pixel of the window."""
-        modules = self._networks[torch.float32].modules()
-        convolutions = (module for module in modules if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)))
-        widest = max((convolution.out_channels for convolution in convolutions), default=1)
-        return bytes_per_pixel(widest, factor)
+        return bytes_per_pixel(most_channels(self._networks[torch.float32]), factor)
 
     def _dtype(self, *, exact: bool) -> torch.dtype:
         if self.precision != "auto":

@@ -30,7 +30,7 @@ from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks.weights import load_network, released_names
 from prosr_lightning.pictures.formats import write_picture
 from prosr_lightning.pictures.picture import in_8_bits
-from prosr_lightning.pictures.reading import read_picture, read_size
+from prosr_lightning.pictures.reading import read_head, read_picture, read_size
 from prosr_lightning.upscale.choosing import choose_model
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -197,7 +197,7 @@ def _handler(gr: Any, models: Mapping[str, str], load: Callable[[str], Upscaler]
             if source is None:
                 raise ImageError("There must be a picture to enlarge, found none; drop one on the left.")
             with _warning(gr), tempfile.TemporaryDirectory() as folder:  # until gradio has copied the files
-                choice = choose_model(Path(source), models[model])
+                choice = choose_model(Path(source), read_head(Path(source)), models[model])
                 if choice.caution:
                     log.warning("%s", choice.caution)
                 result = compare(Path(source), scale, kept(choice.model), Path(folder), on_progress=progress)

@@ -11,8 +11,9 @@ from skimage.data import astronaut
 from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks.weights import load_network
+from prosr_lightning.pictures.reading import read_head
 from prosr_lightning.upscale import choosing
-from prosr_lightning.upscale.choosing import RESTORING, blended, choose_model, jpeg_quality
+from prosr_lightning.upscale.choosing import RESTORING, Choice, blended, choose_model, jpeg_quality
 from prosr_lightning.upscale.upscaler import Upscaler
 
 
@@ -25,25 +26,27 @@ def picture(tmp_path):
     return save
 
 
+def chosen(path: Path, *model: str) -> Choice:
+    return choose_model(path, read_head(path), *model)
+
+
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 51, 75, 89, 90, 98])
 def test_the_quality_of_a_jpeg_is_read_from_its_tables(picture, quality):
-    assert jpeg_quality(picture("p.jpg", quality=quality)) == quality
-    assert jpeg_quality(picture("p.dat", format="JPEG", quality=quality)) == quality, "the content decides"
+    assert jpeg_quality(read_head(picture("p.jpg", quality=quality))) == quality
+    assert jpeg_quality(read_head(picture("p.dat", format="JPEG", quality=quality))) == quality, "the content decides"
 
 
 def test_tables_of_others_are_given_the_nearest_quality(picture):
     """Photoshop's and cameras' are no multiples of libjpeg's."""
     with Image.open(picture("p.jpg", quality=60)) as image:
         tables = {number: [step + 1 for step in table] for number, table in image.quantization.items()}
-    assert 54 <= jpeg_quality(picture("q.jpg", qtables=tables)) <= 60
+    assert 54 <= jpeg_quality(read_head(picture("q.jpg", qtables=tables))) <= 60
 
 
-def test_other_files_have_no_quality(picture, tmp_path):
-    assert jpeg_quality(picture("p.png")) is None
-    assert jpeg_quality(picture("p.webp", quality=20)) is None
-    (tmp_path / "notes.jpg").write_text("no picture")
-    assert jpeg_quality(tmp_path / "notes.jpg") is None
-    assert jpeg_quality(tmp_path / "missing.jpg") is None
+def test_other_files_have_no_quality(picture):
+    assert jpeg_quality(read_head(picture("p.png"))) is None
+    assert jpeg_quality(read_head(picture("p.webp", quality=20))) is None
+    assert jpeg_quality(read_head(picture("p.tif", compression="jpeg"))) is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_other_files_have_no_quality(picture, tmp_path):
     ],
 )
 def test_auto_takes_what_the_file_asks_for(picture, name, quality, model, reason):
-    choice = choose_model(picture(name, quality=quality))
+    choice = chosen(picture(name, quality=quality))
     assert (choice.model, choice.reason, choice.caution) == (model, reason, "")
 
 
@@ -71,7 +74,7 @@ def test_auto_takes_what_the_file_asks_for(picture, name, quality, model, reason
     ],
 )
 def test_a_name_overrules_with_a_caution_where_it_was_not_made_for_such_files(picture, quality, model, warned):
-    choice = choose_model(picture("p.jpg", quality=quality), model)
+    choice = chosen(picture("p.jpg", quality=quality), model)
     assert choice.model == model
     if warned:
         assert choice.caution.endswith(
@@ -84,7 +87,7 @@ def test_a_name_overrules_with_a_caution_where_it_was_not_made_for_such_files(pi
 
 def test_without_released_weights_for_it_auto_falls_back_and_says_so(picture, monkeypatch):
     monkeypatch.setattr(choosing, "released_names", lambda: ("prosrn", DEFAULT_MODEL))
-    choice = choose_model(picture("p.jpg", quality=50))
+    choice = chosen(picture("p.jpg", quality=50))
     assert choice.model == DEFAULT_MODEL
     assert choice.caution.endswith("it sharpens blocks and ringing.")
 
