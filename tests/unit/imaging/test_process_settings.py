@@ -20,14 +20,20 @@ def beside(work: Callable[[], None]) -> threading.Thread:
 
 def test_who_leaves_first_takes_nothing_from_who_stays() -> None:
     limit, filters = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
+    entered, leave, seen = threading.Event(), threading.Event(), list[int | None]()
+
+    def stay() -> None:
+        with reading("second", allow_huge=True):
+            entered.set()
+            assert leave.wait(10)
+            seen.append(Image.MAX_IMAGE_PIXELS)
+
     with reading("first", allow_huge=True):
-
-        def pass_through() -> None:
-            with reading("second", allow_huge=True):
-                pass
-
-        beside(pass_through).join(10)
-        assert Image.MAX_IMAGE_PIXELS is None
+        staying = beside(stay)
+        assert entered.wait(10)
+    leave.set()
+    staying.join(10)
+    assert seen == [None]
     assert (limit, filters) == (Image.MAX_IMAGE_PIXELS, list(warnings.filters))
 
 
