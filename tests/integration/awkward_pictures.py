@@ -13,8 +13,8 @@ from PIL import Image
 
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
-from prosr_lightning.pictures.formats import write_picture
 from prosr_lightning.pictures.picture import Picture
+from prosr_lightning.pictures.writing import write_picture
 from prosr_lightning.upscale import main
 
 SIZE = (9, 7)  # width, height of the pictures made here

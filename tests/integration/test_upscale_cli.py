@@ -19,8 +19,8 @@ import pytest
 from awkward_pictures import SIZE, Run, content, cut_short, picture, saved, size_of
 from PIL import Image
 
-from prosr_lightning.pictures.formats import write_picture
 from prosr_lightning.pictures.picture import Picture
+from prosr_lightning.pictures.writing import write_picture
 from prosr_lightning.upscale import main
 from prosr_lightning.upscale.engines import TorchEngine
 from prosr_lightning.upscale.upscaler import Upscaler

@@ -17,9 +17,9 @@ import torch
 from prosr_lightning.benchmark.comparing import Section
 from prosr_lightning.errors import ProSRError
 from prosr_lightning.imaging.io import Pixels
-from prosr_lightning.pictures.formats import write_rows
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.reading import read_rows
+from prosr_lightning.pictures.writing import write_rows
 from prosr_lightning.upscale.batch import Enlargement
 from prosr_lightning.upscale.beside import enlarge_all
 from prosr_lightning.upscale.memory import forget_peak, peak_bytes

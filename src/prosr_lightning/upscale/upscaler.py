@@ -20,10 +20,10 @@ from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring, require_ways
 from prosr_lightning.pictures.rows import PixelRows, WholePicture
-from prosr_lightning.upscale import ENGINES
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.choosing import blended
 from prosr_lightning.upscale.engines import Engine, TorchEngine
+from prosr_lightning.upscale.options import ENGINES
 from prosr_lightning.upscale.runtimes import ExportedEngine
 from prosr_lightning.upscale.sizes import Enlarged
 

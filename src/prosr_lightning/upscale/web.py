@@ -28,9 +28,9 @@ from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks.weights import load_network, released_names
-from prosr_lightning.pictures.formats import write_picture
 from prosr_lightning.pictures.picture import in_8_bits
 from prosr_lightning.pictures.reading import read_head, read_picture, read_size
+from prosr_lightning.pictures.writing import write_picture
 from prosr_lightning.upscale.choosing import choose_model
 from prosr_lightning.upscale.upscaler import Upscaler
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
-from prosr_lightning.pictures.formats import FORMATS, write_picture
+from prosr_lightning.pictures.formats import FORMATS
 from prosr_lightning.pictures.metadata import Metadata, photoshop_segment
 from prosr_lightning.pictures.picture import Picture
-from prosr_lightning.pictures.reading import from_pil, read_picture
+from prosr_lightning.pictures.reading import from_pil, read_frames, read_picture
+from prosr_lightning.pictures.writing import write_picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 MAKER, ORIENTATION, XRES, EXIF, GPS = 271, 274, 282, 0x8769, 0x8825
@@ -205,3 +206,18 @@ def test_tags_of_layout_place_and_raw_data_stay_behind(tmp_path: Path, caplog: p
     assert "c.tif is georeferenced; the result is not" in caplog.text
     with tifffile.TiffFile(tmp_path / "d.tif") as tiff:
         assert 33550 not in tiff.pages.first.tags
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_each_page_of_a_tiff_has_its_own_tags(tmp_path: Path, byteorder: str, bigtiff: bool) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=bigtiff, byteorder=byteorder) as file:
+        for artist in ("first", "second"):
+            tags = [(ExifTags.Base.Artist, "s", 0, artist, True)]
+            file.write(np.zeros((4, 5), np.uint8), extratags=tags, metadata=None)
+    artists = []
+    for frame in read_frames(tmp_path / "a.tif"):
+        exif = Image.Exif()
+        exif.load(frame.metadata.exif)
+        artists.append(exif[ExifTags.Base.Artist])
+    assert artists == ["first", "second"]

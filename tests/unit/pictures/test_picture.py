@@ -16,10 +16,11 @@ import tifffile
 from PIL import Image, ImageCms, ImageOps
 
 from prosr_lightning.errors import ImageError, StorageError
-from prosr_lightning.pictures.formats import check_fits, write_picture
+from prosr_lightning.pictures.formats import check_fits
 from prosr_lightning.pictures.metadata import Metadata
 from prosr_lightning.pictures.picture import Picture, in_8_bits, to_pil
 from prosr_lightning.pictures.reading import from_pil, read_frames, read_picture, read_size
+from prosr_lightning.pictures.writing import write_picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
