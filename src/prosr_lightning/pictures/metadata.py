@@ -78,13 +78,15 @@ def of_page(page: TiffPage, name: str) -> Metadata:
     values = {tag: _value(page, tag) for tag in (_XMP, _IPTC, _PHOTOSHOP)}
     try:
         exif = Image.Exif()
+        if page.parent.is_bigtiff and page.parent.byteorder == ">":
+            raise ValueError("Pillow does not know big-endian BigTIFF")
         exif.endian, exif.bigtiff = page.parent.byteorder, page.parent.is_bigtiff
         exif.load_from_fp(cast(IO[bytes], page.parent.filehandle), page.offset)
         _places(exif)  # read as long as it is known to be of a BigTIFF, which EXIF by itself never is
         exif.bigtiff = False
         encoded = _encoded(exif, name)
     except Exception as error:  # noqa: BLE001  # damaged metadata must not cost the user the picture
-        log.warning("The tags of %s are damaged and left out: %s", name, error)
+        log.warning("The EXIF of %s cannot be read and is left out: %s", name, error)
         encoded = None
     if _GEOKEYS in page.tags:
         log.warning("%s is georeferenced; the result is not, as its pixels are of another size.", name)

@@ -208,16 +208,24 @@ def test_tags_of_layout_place_and_raw_data_stay_behind(tmp_path: Path, caplog: p
         assert 33550 not in tiff.pages.first.tags
 
 
-@pytest.mark.parametrize("bigtiff", [False, True])
-@pytest.mark.parametrize("byteorder", ["<", ">"])
-def test_each_page_of_a_tiff_has_its_own_tags(tmp_path: Path, byteorder: str, bigtiff: bool) -> None:
-    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=bigtiff, byteorder=byteorder) as file:
+def two_artists(path: Path, *, bigtiff: bool, byteorder: str) -> Path:
+    with tifffile.TiffWriter(path, bigtiff=bigtiff, byteorder=byteorder) as file:
         for artist in ("first", "second"):
             tags = [(ExifTags.Base.Artist, "s", 0, artist, True)]
             file.write(np.zeros((4, 5), np.uint8), extratags=tags, metadata=None)
+    return path
+
+
+@pytest.mark.parametrize(("bigtiff", "byteorder"), [(False, "<"), (False, ">"), (True, "<")])
+def test_each_page_of_a_tiff_has_its_own_tags(tmp_path: Path, byteorder: str, bigtiff: bool) -> None:
     artists = []
-    for frame in read_frames(tmp_path / "a.tif"):
+    for frame in read_frames(two_artists(tmp_path / "a.tif", bigtiff=bigtiff, byteorder=byteorder)):
         exif = Image.Exif()
         exif.load(frame.metadata.exif)
         artists.append(exif[ExifTags.Base.Artist])
     assert artists == ["first", "second"]
+
+
+def test_tags_that_pillow_cannot_read_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_picture(two_artists(tmp_path / "a.tif", bigtiff=True, byteorder=">"))
+    assert "a.tif cannot be read and is left out: Pillow does not know big-endian BigTIFF" in caplog.text
