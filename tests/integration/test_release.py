@@ -57,6 +57,8 @@ def test_released_weights_carry_their_story_and_no_paths(tmp_path, checkpoint, s
     assert loaded.metadata["protocol"] == "paper"
     assert loaded.metadata["scores"] == [{"dataset": "Set5", "scale": 2, "psnr_db": 37.12345, "ssim": 0.95678}]
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert max(map(len, card.splitlines())) <= 100
+    card = " ".join(card.split())
     assert "| Set5 | 2x | 37.12 / 0.9568 |" in card
     assert "batches of 16 HR crops of 64 from the photographs and copies shrunk by [0.5]" in card
     assert "Training: from earlier.ckpt, levels [2, 4]" in card
