@@ -108,7 +108,7 @@ class _Work(Generic[Array]):
                 self.report((bottom - top) * (right - left))
                 left = right
             return pieces[0] if len(pieces) == 1 else namespace(pieces[0]).concatenate(pieces, axis=-1)
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
             log.debug("out of memory: %s", error)
@@ -147,6 +147,6 @@ def _halved(side: int, longest: int) -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell a lack of memory, on any device, from other errors."""
-    # CUDA, the CPU, MPS, cuDNN and ONNX Runtime raise RuntimeErrors of their own with these words
+    # CUDA, the CPU, MPS and cuDNN raise RuntimeErrors with these words, ONNX Runtime plain exceptions
     words = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "failed to allocate")
     return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)

@@ -192,7 +192,7 @@ class Chain(Generic[Array]):
             lr = planes.take(begin, end)  # what it may cost to make it is not this pass's
             try:
                 rows = stream.run(lr, last=end == planes.height)
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 log.warning("Out of memory with whole rows; going on with tiles.")

@@ -72,6 +72,7 @@ def _open_onnxruntime(path: Path, threads: int | None) -> tuple[Run, Mapping[str
         raise _missing("onnxruntime") from error
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads or 0
+    settings.log_severity_level = 4  # it raises what it would write
     try:
         session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its own
