@@ -43,11 +43,12 @@ class LitProSRGAN(LitSuperResolution):
     """Train a generator and a discriminator alternately, once each a batch (Eq. 4 to 10).
 
     Logged: `train/g_loss` (what G minimises, Eq. 10), `train/d_loss` (what D minimises but for R1, summed over the
-    levels), `train/d_r1` (R1 itself, in the batches that have it), `train/d_real` and `train/d_fake` (mean D of true and of generated residual images), `train/d_accuracy` (share of
-    patches judged rightly), `train/level_<factor>/content` (Eq. 5), `train/level_<factor>/adversarial` (G's part of
-    Eq. 4), both unweighted, `train/level_<factor>/perceptual` where there is one; `val/psnr`, `val/ssim`,
-    `val/<set>/x<scale>/psnr`, `val/<set>/x<scale>/ssim`, and those of `DetailCriterion`: `val/score`,
-    `val/psnr_over_bicubic`, `val/high_frequency`, `val/gmsd`.
+    levels), `train/d_r1` (R1 itself, in the batches that have it), `train/d_real` and `train/d_fake` (mean D of true
+    and of generated residual images), `train/d_accuracy` (share of patches judged rightly),
+    `train/level_<factor>/content` (Eq. 5), `train/level_<factor>/adversarial` (G's part of Eq. 4), both unweighted,
+    `train/level_<factor>/perceptual` where there is one; `val/psnr`, `val/ssim`, `val/<set>/x<scale>/psnr`,
+    `val/<set>/x<scale>/ssim`, and those of `DetailCriterion`: `val/score`, `val/psnr_over_bicubic`,
+    `val/high_frequency`, `val/gmsd`.
 
     Args:
         generator: The network of ProSRN, trained (Sec. 4.2); see `start_from`.

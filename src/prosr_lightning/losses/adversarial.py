@@ -88,8 +88,9 @@ def discriminator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturatin
 
 
 def r1_penalty(residual: Tensor, logits: Tensor) -> Tensor:
-    """Compute R1 = E |grad D(r)|^2 at true residual images (Mescheder et al., "Which training methods for GANs do
-    actually converge?", 2018, Eq. 9), a force that weakens a D which tells them apart by ever steeper slopes.
+    """Compute R1 = E |grad D(r)|^2 at true residual images, which keeps D from telling them apart by steep slopes.
+
+    Mescheder et al., "Which training methods for GANs do actually converge?", 2018, Eq. 9, without gamma / 2.
 
     Args:
         residual: r, `(N, 1, H, W)`, with `requires_grad`; D must judge each for itself, without batch norm.
