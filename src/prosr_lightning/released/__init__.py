@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from prosr_lightning.errors import CheckpointError
 
 RELEASED_FOLDER = Path(__file__).parent
 HEADER_KEY = "prosr"  # of the one text in a weights file
@@ -22,6 +25,27 @@ def released_file(name: str) -> Path:
     """Return the file of released weights."""
     files = (RELEASED_FOLDER / f"{name}{suffix}" for suffix in _SUFFIXES)
     return next(file for file in files if file.is_file())
+
+
+def find_weights(source: str | Path) -> Path:
+    """Return the file of released weights or the one that a path names.
+
+    Raises:
+        CheckpointError: If there is neither.
+    """
+    path, names = Path(source).expanduser(), released_names()
+    if isinstance(source, str) and source in names:
+        return released_file(source)
+    if os.path.isfile(path):  # False too where a name is too long to ask
+        return path
+    if os.path.isdir(path):
+        raise CheckpointError(f"{path} must be a weights file, got a folder; name the file inside it.")
+    if not path.suffix and path.name == str(source):
+        listed = ", ".join(names) or "none in this installation"
+        raise CheckpointError(
+            f"{source!r} must be released weights or a file; released: {listed}. Give a path to others."
+        )
+    raise CheckpointError(f"{path} must be a weights file, found nothing there; check the path.")
 
 
 def released_header(name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring, require_ways
 from prosr_lightning.pictures.rows import PixelRows, WholePicture
-from prosr_lightning.released import released_file, released_names
+from prosr_lightning.released import find_weights
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.contract import Engine, default_engine
 from prosr_lightning.upscale.options import ENGINES
@@ -282,11 +282,10 @@ class Upscaler:
 
 def _exported(name_or_path: str | Path, trust: Trust) -> Path:
     """Return the file that an engine for exported networks runs."""
-    name = str(name_or_path)
-    file = released_file(name) if name in released_names() else Path(name_or_path).expanduser()
+    file = find_weights(name_or_path)
     if file.suffix in _EXPORTED:
         return file
-    with _needing_pytorch(f"{name}, which is not exported yet,"):
+    with _needing_pytorch(f"{name_or_path}, which is not exported yet,"):
         from prosr_lightning.export.task import cached_step  # noqa: PLC0415  # imports torch
     return cached_step(name_or_path, trust=trust)
 
