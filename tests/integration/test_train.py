@@ -232,7 +232,10 @@ def message(smoke, *overrides, **options) -> str:
         (["depth=3", "structure=residual"], "`depth` must be even for structure=residual"),
         (["depth=0"], "`depth` must be a whole number >= 1, got 0"),
         (["ckpt_path=missing.ckpt"], "missing.ckpt"),
-        (["ckpt_path=last", "task_name=never"], "ckpt_path=last needs a last.ckpt of an earlier run"),
+        (
+            ["ckpt_path=last", "task_name=never"],
+            "ckpt_path=last goes on with the newest run of task_name=never, found none",
+        ),
         (["init_from=missing.safetensors"], "missing.safetensors"),
         (["data=div2k", "~data.train_dir", "~data.val_sets"], "python -m prosr_lightning.download div2k"),
         (["seed=-1"], "`seed` must be a whole number from 0"),

@@ -7,6 +7,7 @@ header: the architecture, and what the author says of the training. Nothing has 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import struct
@@ -126,9 +127,9 @@ def _find(source: str | Path) -> Path:
     path, names = Path(source).expanduser(), released_names()
     if isinstance(source, str) and source in names:
         return RELEASED_FOLDER / f"{source}.safetensors"
-    if path.is_file():
+    if os.path.isfile(path):  # False too where a name is too long to ask
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         raise CheckpointError(f"{path} must be a weights file, got a folder; name the file inside it.")
     if not path.suffix and path.name == str(source):
         listed = ", ".join(names) or "none in this installation"

@@ -6,6 +6,9 @@ import copy
 import logging
 import os
 import platform
+import reprlib
+import textwrap
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -196,11 +199,12 @@ def choose_device(device: str | torch.device) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        with warnings.catch_warnings(action="ignore"):  # of names that PyTorch once knew
+            chosen = torch.device(device)
+            torch.ones(1, device=chosen).item()  # there, and it computes
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = textwrap.shorten(str(error), 160)
         raise ConfigError(
-            f"`device` must be one that this machine has, got {device!r} ({reason}); try auto."
+            f"`device` must be one that this machine has, got {reprlib.repr(device)} ({reason}); try auto."
         ) from error
     return chosen

@@ -268,7 +268,7 @@ def test_from_pretrained_takes_a_file_and_names_what_is_released(tmp_path: Path)
         (np.zeros((4, 4), np.uint8), 17, "above 1 and at most 16, got 17"),
         (np.zeros((4, 4), np.uint8), "4", "`scale` must be a number, got '4'"),
         (np.zeros((4, 4), np.uint8), True, "`scale` must be a number, got True"),
-        (np.zeros((4, 4), np.uint8), math.nan, "above 0 and finite, got nan"),
+        (np.zeros((4, 4), np.uint8), math.nan, "above 1 and at most 16, got nan"),
     ],
 )
 def test_wrong_arguments_are_named(upscaler: Upscaler, image: object, scale: int, message: str) -> None:
