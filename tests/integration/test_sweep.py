@@ -178,7 +178,13 @@ def test_jobs_side_by_side_get_a_gpu_each(tmp_path, monkeypatch):
             assert four.trainer.devices == [1]
 
 
-LONG = ["depth=2,3,4", "trainer.max_epochs=2", "data.patches_per_epoch=40", "callbacks.last.every_minutes=0.001"]
+LONG = [
+    "depth=2,3,4",
+    "model.generator.channels=8",
+    "trainer.max_epochs=2",
+    "data.patches_per_epoch=40",
+    "callbacks.last.every_minutes=0.001",
+]
 
 
 def start_and_stop(where: Path, number: signal.Signals) -> tuple[int, str]:
