@@ -17,6 +17,7 @@ help:  ## List the targets
 setup: $(VENV)/installed  ## Make .venv and install the package with what it needs
 
 $(VENV)/installed: pyproject.toml constraints.txt
+	@echo "Installing the package and its tools into $(VENV), some minutes the first time"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -87,6 +88,7 @@ web: .venv-web/installed  ## Serve a page to try it on; MODEL=file for your own 
 
 # gradio needs an older pillow and tomlkit than the rest is tested with, hence an environment of its own
 .venv-web/installed: pyproject.toml constraints.txt
+	@echo "Installing the page into .venv-web, some minutes the first time"
 	$(PYTHON) -m venv .venv-web
 	grep -vE '^(pillow|tomlkit)==' constraints.txt > .venv-web/constraints.txt
 	.venv-web/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-web/constraints.txt -e '.[web]'

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,14 +117,42 @@ def test_contradictions_are_named(options, weights, tmp_path):
 def test_the_configuration_spells_out_the_options():
     config = OmegaConf.load(conf_dir() / "evaluate.yaml")
     assert {"degradation": "bicubic"} in config.defaults
+    assert {"peer": None} in config.defaults
     assert type(EvaluateOptions(data_dir=Path(), output_dir=Path()).degradation) is Bicubic
     keys = {str(key) for key in config} - {"defaults", "task_name"}
     fields = {field.name: field.default for field in dataclasses.fields(EvaluateOptions)}
-    assert keys == fields.keys() - {"data_dir", "output_dir", "degradation"}
+    assert keys == fields.keys() - {"data_dir", "output_dir", "degradation", "peer"}
     for key in keys:
         value = config[key]
         plain = tuple(value) if OmegaConf.is_list(value) else value
         assert plain == fields[key], key
+
+
+def test_another_program_is_a_row_of_its_own(options, tmp_path):
+    def nearest(rgb, scale):
+        return rgb.repeat(scale, 0).repeat(scale, 1)
+
+    with pytest.raises(ConfigError, match="One of .*peer.* must be given, got peer and method=bicubic"):
+        run(dataclasses.replace(options, peer=nearest, method="bicubic"))
+    with pytest.raises(ConfigError, match="`bf16` has no meaning for another program"):
+        run(dataclasses.replace(options, peer=nearest, bf16=True))
+    rows, info = run(dataclasses.replace(options, peer=nearest, method="nearest", perceptual=["gmsd"]))
+    assert (info.method, info.source, info.parameters) == ("nearest", None, None)
+    assert [(row.scale, row.num_images) for row in rows] == [(2, 5), (4, 5)]
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["method"] == "nearest"
+
+
+def test_a_program_is_chosen_by_name(options, monkeypatch, tmp_path):
+    calls = []
+
+    def denoise(*arguments):
+        calls.append(arguments[2])
+        return arguments[0]
+
+    monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(fastNlMeansDenoisingColored=denoise))
+    words = ["peer=nlmeans", "peer.strength=4", "benchmarks=Set5", "scales=[2]", f"paths.data_dir={options.data_dir}"]
+    assert command(monkeypatch, tmp_path, *words) == 0
+    assert calls == [4] * 5
 
 
 def command(monkeypatch, tmp_path, *words):

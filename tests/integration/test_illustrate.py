@@ -36,6 +36,21 @@ def test_lr_is_degraded_as_asked_for(tmp_path, picture_folder, weights):
     assert np.abs(drawings[0][lr] - drawings[1][lr]).mean() > 5
 
 
+def test_another_program_has_a_column_of_its_own(tmp_path, picture_folder, weights):
+    with Image.open(picture_folder / "0.png") as small:
+        small.resize((160, 128), Image.Resampling.BICUBIC).save(tmp_path / "large.png")
+    arguments = ["-i", str(tmp_path / "large.png"), "-s", "2", "-n", f"Tiny={weights}", "--window", "0", "0"]
+    assert main([*arguments, "-o", str(tmp_path / "out.png"), "--peer", "lanczos"]) == 0
+    with Image.open(tmp_path / "out.png") as drawing:
+        panels = [np.asarray(drawing)[8:248:3, 8 + 248 * place : 248 + 248 * place : 3] for place in range(5)]
+    lr = Image.fromarray(panels[0][::2, ::2])  # each of its pixels is drawn twice as large
+    expected = np.asarray(lr.resize((80, 80), Image.Resampling.LANCZOS)).astype(float)
+    difference = [np.abs(panel - expected)[:70, :70].max() for panel in panels]  # beyond, the crop ends and LR does not
+    assert difference[1] == 0
+    assert all(other > 1 for other in difference[2:])  # bicubic, the network and the original
+    assert main([*arguments, "-o", str(tmp_path / "out.png"), "--peer", "lanczus"]) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [(["jpg"], "degradation"), (["jpeg", "quality=0"], "quality"), (["jpeg", "q=1"], "degradation.q")],

@@ -18,7 +18,8 @@ from PIL import Image
 from processes import started
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.errors import CheckpointError, ProSRError
-from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.released import RELEASED_FOLDER
 from prosr_lightning.runs.record import read_record
 from prosr_lightning.train import train
 from prosr_lightning.train.checkpoints import write_portable
@@ -111,7 +112,8 @@ from prosr_lightning.data.benchmarks import find_dataset
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.metrics import psnr
-from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.released import RELEASED_FOLDER
 from pathlib import Path
 network = load_network({str(run / "checkpoints" / "best.ckpt")!r}).network.eval()
 assert torch.load({str(run / "checkpoints" / "best.ckpt")!r}, weights_only=True)["prosr"]["config"]["depth"] == 2
@@ -232,7 +234,10 @@ def message(smoke, *overrides, **options) -> str:
         (["depth=3", "structure=residual"], "`depth` must be even for structure=residual"),
         (["depth=0"], "`depth` must be a whole number >= 1, got 0"),
         (["ckpt_path=missing.ckpt"], "missing.ckpt"),
-        (["ckpt_path=last", "task_name=never"], "ckpt_path=last needs a last.ckpt of an earlier run"),
+        (
+            ["ckpt_path=last", "task_name=never"],
+            "ckpt_path=last goes on with the newest run of task_name=never, found none",
+        ),
         (["init_from=missing.safetensors"], "missing.safetensors"),
         (["data=div2k", "~data.train_dir", "~data.val_sets"], "python -m prosr_lightning.download div2k"),
         (["seed=-1"], "`seed` must be a whole number from 0"),

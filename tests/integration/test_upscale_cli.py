@@ -248,6 +248,52 @@ def test_own_results_are_not_enlarged_again(run: Run) -> None:
     assert sorted(path.name for path in Path().glob("*.png")) == ["a_x2.png", "scan_x2_x2.png"]
 
 
+@pytest.mark.parametrize("names", [["p*.png"], ["."], ["p.png", "p_x2.png", "p_big.png", "p_x4.png"]])
+def test_a_second_run_over_the_same_pattern_leaves_results_alone(run: Run, names: list[str]) -> None:
+    saved("p.png")()
+    for words in (["-s", "2"], ["-s", "2", "--suffix", "_big"], ["--width", "18"], ["-s", "4"]):
+        assert run("-i", "p.png", *words)[0] == 0
+    code, out, _ = run("-i", *names, "-s", "2", "--suffix", "_big", "--overwrite")
+    assert code == 0
+    count = 4 if len(names) == 1 else 3
+    assert out.splitlines()[-1] == f"1 enlarged, passed over: {count} results of an earlier run"
+    assert len(list(Path().glob("*.png"))) == 5
+
+
+def test_a_picture_that_only_has_the_name_of_a_result_is_enlarged(run: Run) -> None:
+    saved("p.png", size=(20, 10))()
+    saved("p_x2.png", size=(20, 20))()  # of other proportions
+    saved("p_x4.png", size=(10, 5))()  # smaller
+    saved("q_x2.png")()  # of nothing that is there
+    code, out, errors = run("-i", "*.png", "-s", "3")
+    assert code == 0, errors
+    assert out.splitlines()[-1] == "4 enlarged"
+    assert run("-i", "p_x3.png", "-s", "2")[0] == 0  # a result that is named alone
+    assert size_of("p_x3_x2.png") == (120, 60)
+
+
+def test_results_in_a_folder_below_are_no_pictures_of_a_pattern(run: Run) -> None:
+    Path("deep").mkdir()
+    saved("a.png")()
+    saved("deep/a.jpg")()
+    for name in (".jpg", ".png"):
+        saved(f"b{name}")()  # their results are b_jpg_x2.png and b_png_x2.png
+    for _ in range(2):
+        code, out, errors = run("-i", "**/*.png", "**/*.jpg", "-o", "out", "-s", "2", "--overwrite")
+        assert code == 0, errors
+    assert out.splitlines()[-1] == "4 enlarged, passed over: 4 results of an earlier run"
+    found = sorted(str(path) for path in Path("out").rglob("*.*"))
+    assert found == ["out/a_x2.png", "out/b_jpg_x2.png", "out/b_png_x2.png", "out/deep/a_x2.png"]
+
+
+def test_an_empty_input_is_not_the_folder_we_are_in(run: Run) -> None:
+    saved("a.png")()
+    code, _, errors = run("-i", "", "-s", "2")
+    assert code == 1
+    assert "--input must name files, folders or patterns, got an empty text" in errors
+    assert not Path("a_x2.png").exists()
+
+
 def test_an_output_folder_inside_the_input_is_not_an_input(run: Run) -> None:
     saved("a.png")()
     for _ in range(2):
@@ -330,6 +376,13 @@ def test_the_precision_reaches_the_engine(
         (["--suffix", "/../b"], "must be part of a file's name, got '/../b'; name folders by --output"),
         (["--threads", "100000"], "must be a whole number from 1 to 1024, got '100000'"),
         (["-t", "abc"], "must be auto, 0 or a number of pixels, got 'abc'"),
+        (["--width", "9" * 400], "must be a whole number from 1 to 2147483647, got '9"),
+        (["--height", "9" * 5000], "must be a whole number from 1 to 2147483647, got '9"),
+        (["--threads", "9" * 5000], "must be a whole number from 1 to 1024, got '9"),
+        (["--quality", "9" * 5000], "must be a whole number from 1 to 100, got '9"),
+        (["--fit", "9" * 5000 + "x1"], "must be WIDTHxHEIGHT in pixels, such as 1920x1080, got '9"),
+        (["--shard", "1/" + "9" * 5000], "must be NUMBER/COUNT from 1 up, such as 3/16, got '1/9"),
+        (["--tile", "9" * 5000], "must be auto, 0 or a number of pixels, got '9"),
     ],
 )
 def test_mistyped_values_are_explained(
@@ -338,8 +391,36 @@ def test_mistyped_values_are_explained(
     saved("a.png")()
     with pytest.raises(SystemExit):
         run("-i", "a.png", *words)
-    assert message in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert len(errors.splitlines()[-1]) < 250
     assert not Path("out.pgn").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--fit", f"{'9' * 18}x5"], "`fit` must be above 0 and at most 2147483647, got (9999"),
+        (["--megapixels", "1e300"], "`megapixels` must be above 0 and at most 4.611686014e+12, got 1e+300"),
+        (["--megapixels", "nan"], "`megapixels` must be above 0 and at most"),
+        (["-s", "1e400"], "`scale` must be a number above 1 and at most 16, got inf"),
+        (["--width", "2147483647"], "must be at most 16 times the picture, got 9x7 to 2147483647x"),
+        (["--device", "meta"], "`device` must be one that this machine has, got 'meta'"),
+        (["--device", "hpu"], "`device` must be one that this machine has, got 'hpu'"),
+        (["--device", "mkldnn"], "`device` must be one that this machine has, got 'mkldnn'"),
+        (["--device", ""], "`device` must be one that this machine has, got ''"),
+        (["--device", "x" * 5000], "`device` must be one that this machine has, got 'xxx"),
+        (["-n", "x" * 5000], "must be released weights or a file"),
+        (["-i", "x" * 5000], "must be an image file or a folder, found nothing there"),
+    ],
+)
+def test_absurd_values_are_explained(run: Run, words: list[str], message: str) -> None:
+    saved("a.png")()
+    code, _, errors = run("-i", "a.png", *words)
+    assert code == 1
+    assert message in errors
+    assert "unexpected" not in errors
+    assert "Warning" not in errors
 
 
 def test_a_folder_may_have_a_dot_in_its_name(run: Run) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import imagecodecs
 import numpy as np
@@ -236,6 +239,43 @@ def test_a_picture_through_pipes(weights: Path, tmp_path: Path) -> None:
     assert size_of(str(tmp_path / "b.png")) == (18, 14)
     assert b"9x7 -> 18x14" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]  # no folder called "-"
+    assert b"standard input: 9x7 -> 18x14, standard output" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sent", "words", "message"),
+    [
+        (b"nonsense", ["-o", "-"], "error: standard input must be an image"),
+        (None, ["-o", "-", "-s", "17"], "above 1 and at most 16"),
+        (None, ["-o", "-", "--width", "3"], "error: standard input: The result must be larger"),
+        (None, ["a.png", "-o", "-"], "--output must be a folder for 2 pictures, got the file standard output"),
+        (None, ["-o", "-", "--ext", "same"], "warning: Pictures without a suffix are not written as such"),
+    ],
+)
+def test_messages_name_the_pipes_and_no_temporary_files(
+    run: Run, monkeypatch: pytest.MonkeyPatch, sent: bytes | None, words: list[str], message: str
+) -> None:
+    saved("a.png")()
+    content = io.BytesIO(Path("a.png").read_bytes() if sent is None else sent)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+    _, _, errors = run("-i", "-", *words)
+    assert message in errors
+    assert "prosr-" not in errors
+    assert tempfile.gettempdir() not in errors
+
+
+def test_a_kind_that_cannot_be_written_is_told_once(run: Run) -> None:
+    for name in ("a.ppm", "b.ppm", "c.TGA", "d.jpg"):
+        saved(name)()
+    code, out, errors = run("-i", "a.ppm", "b.ppm", "c.TGA", "d.jpg", "-s", "2", "--ext", "same")
+    assert code == 0
+    assert "4 enlarged" in out
+    assert errors.splitlines() == [
+        f"warning: Pictures *.{kind} are not written as such; with --ext same their results are PNG."
+        for kind in ("ppm", "tga")
+    ]
+    assert {path.name for path in Path().glob("*_x2.*")} == {"a_x2.png", "b_x2.png", "c_x2.png", "d_x2.jpg"}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")

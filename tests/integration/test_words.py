@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import os
 
 import pytest
 import torch
@@ -23,6 +24,8 @@ from prosr_lightning.train.checkpoints import read_state
         ),
         (["logger=false"], "`logger` must be one of csv, many, mlflow, none, tensorboard, wandb, got 'logger=false'"),
         (["logger=null"], "`logger` must be one of csv, many, mlflow, none, tensorboard, wandb, got 'logger=null'"),
+        (["recipe=xyz"], "`recipe` must be one of paper_drcn, "),
+        (["experiment=null,prosrn"], "experiment=null alone leaves it out"),
         (["~model"], "must have the key 'model', but it was taken out"),
         (
             ["~scheduler"],
@@ -120,3 +123,23 @@ def test_a_crafted_checkpoint_is_refused(main, tmp_path):
             read_state(tmp_path / "crafted.ckpt")
         code, said = main(f"ckpt_path={tmp_path / 'crafted.ckpt'}", "trainer.max_epochs=2")
         assert (code, expected in said, "Traceback" in said) == (1, True, False)
+
+
+@pytest.mark.parametrize("group", ["recipe", "optimizer", "experiment", "hparams_search"])
+def test_null_leaves_out_what_may_be_left_out(main, tmp_path, group):
+    words = ["method=srcnn", "scale=2", "budget=paper", "trainer.max_epochs=-1", "trainer.max_steps=1"]
+    code, said = main(*words, f"{group}=null")
+    assert code == 0, said
+    (path,) = tmp_path.glob("logs/**/.hydra/config.yaml")
+    assert ("squared_error" in path.read_text()) == (group != "recipe")  # the loss of the recipe
+
+
+def test_what_lightning_says_of_srun_is_left_out(main, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "srun"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    code, said = main("trainer.max_steps=1")
+    assert code == 0, said
+    assert "srun" not in said

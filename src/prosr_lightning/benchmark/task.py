@@ -23,7 +23,7 @@ from prosr_lightning.benchmark.upscaling import measure_networks, measure_upscal
 from prosr_lightning.console import progress_bar
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.drawing import named_degradation
+from prosr_lightning.evaluate.drawing import named
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.engines import choose_device
@@ -130,7 +130,7 @@ def _train(options: argparse.Namespace, device: torch.device) -> Section:
 
 
 def _data(options: argparse.Namespace) -> list[Section]:
-    degradation = named_degradation(*options.degradation)
+    degradation = named("degradation", *options.degradation)
     if options.photographs is None:
         photographs, held_out = sample_photographs("astronaut")
         photographs += list(held_out.images)

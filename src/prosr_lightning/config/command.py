@@ -68,8 +68,7 @@ def hydra_main(
             wrapped = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(checked)
 
             def checked_words() -> None:
-                sys.argv[1:] = [_wrap(word, config_name) for word in sys.argv[1:]]
-                refuse_lists_for_groups(sys.argv[1:])
+                sys.argv[1:] = checked_choices([_wrap(word, config_name) for word in sys.argv[1:]])
                 if {"-m", "--multirun"} & set(sys.argv) and any(word[:5] in ("-c", "--cfg") for word in sys.argv):
                     raise ConfigError("--cfg shows one job, got -m; leave -m out and give each key one value.")
                 wrapped()
@@ -115,16 +114,30 @@ def _unwrap(cfg: DictConfig) -> None:
             cfg[key] = cfg[key][_VALUE]
 
 
-def refuse_lists_for_groups(overrides: Iterable[str]) -> None:
+def checked_choices(words: Iterable[str]) -> list[str]:
     """Refuse `levels=[2,4]`, `budget=null`, `logger=false` and the like, on which Hydra itself stumbles.
+
+    Returns:
+        The words; `~GROUP`, by which Hydra leaves a choice out, for `GROUP=null` of what may be left out.
 
     Raises:
         ConfigError: With the options of the group.
     """
-    for override in overrides:
-        match = re.match(r"([a-z_/]+)=(\[\s*\d|\d+$|null$|false$|true$|$)", override, re.IGNORECASE)
-        if not match or (TREE.get(match[1], TreePart()).optional and match[2] == "null"):
-            continue
-        names = sorted(path.stem for folder in conf_dirs() for path in (folder / match[1]).glob("*.yaml"))
-        if names:
-            raise ConfigError(f"`{match[1]}` must be one of {', '.join(names)}, got {override!r}; choose one of them.")
+    return [_checked_choice(word) for word in words]
+
+
+def _checked_choice(word: str) -> str:
+    key, _, value = word.partition("=")
+    names = sorted(path.stem for folder in conf_dirs() for path in (folder / key).glob("*.yaml")) if key else []
+    optional = TREE.get(key, TreePart()).optional
+    if not names:
+        return word
+    if optional and value.lower() in ("null", "none"):
+        return f"~{key}"
+    chosen = [option.strip() for option in value.split(",")]
+    wrong = re.match(r"\[\s*\d|\d+$|null$|false$|true$|$", value, re.IGNORECASE)
+    # Hydra would leave out a recipe that there is none of
+    if wrong or (optional and "null" in chosen) or (key == "recipe" and not set(chosen) <= set(names)):
+        remedy = f"; {key}=null alone leaves it out" if optional else "; choose one of them"
+        raise ConfigError(f"`{key}` must be one of {', '.join(names)}, got {word!r}{remedy}.")
+    return word

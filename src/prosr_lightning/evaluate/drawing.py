@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
@@ -13,26 +14,29 @@ from prosr_lightning.config import conf_dir
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.after_training import draw_comparison
-from prosr_lightning.evaluate.running import evaluate_network
+from prosr_lightning.evaluate.methods import Peer
+from prosr_lightning.evaluate.peers import peer_name
+from prosr_lightning.evaluate.running import evaluate_network, evaluate_peer
 from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.imaging.io import write_rgb
 from prosr_lightning.metrics.protocol import PAPER
 from prosr_lightning.networks import SRNetwork, Trust
 from prosr_lightning.networks.weights import load_network
+from prosr_lightning.runs.scores import ImageScore
 
 
-def named_degradation(name: str, *settings: str) -> Degradation:
-    """Make a degradation of `conf/degradation`.
+def named(group: str, name: str, *settings: str) -> Any:  # noqa: ANN401  # what the file names
+    """Make what a file of a group of `conf` names.
 
     Args:
-        name: Its file, without `.yaml`.
+        group: Of what: "degradation" or "peer".
+        name: The file, without `.yaml`.
         settings: Words such as `quality=50`.
     """
-    words = [f"degradation={name}", *(f"degradation.{setting}" for setting in settings)]
+    words = [f"{group}={name}", *(f"{group}.{setting}" for setting in settings)]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        node = compose("evaluate", words, return_hydra_config=True).degradation
-    degradation: Degradation = instantiate(node, _convert_="all")
-    return degradation
+        node = compose("evaluate", words, return_hydra_config=True)[group]
+    return instantiate(node, _convert_="all")
 
 
 def illustrate(
@@ -43,9 +47,10 @@ def illustrate(
     *,
     window: tuple[int, int] | None = None,
     degradation: Degradation | None = None,
+    peers: Sequence[Peer] = (),
     trust: Trust = (),
 ) -> None:
-    """Draw bicubic and networks beside the original.
+    """Draw bicubic, other programs and networks beside the original.
 
     Args:
         image: The photograph, which serves as the ground truth.
@@ -54,6 +59,7 @@ def illustrate(
         out: The drawing.
         window: Top and left of the crop; None finds the most detailed place.
         degradation: Makes LR; None for bicubic.
+        peers: The other programs, see `evaluate.peers`.
         trust: As `load_network`.
 
     Raises:
@@ -63,6 +69,7 @@ def illustrate(
     """
     benchmark = Benchmark(name="photograph", images=(image,))
     methods: dict[str, SRNetwork | None] = {"bicubic": None}
+    programs = {peer_name(peer): peer for peer in peers}
     for caption, source in networks:
         network = load_network(source, trust=trust).network
         if Path(caption).name != caption:
@@ -70,10 +77,16 @@ def illustrate(
         methods[caption] = network
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        scores = {
-            method: evaluate_network(
-                network, [benchmark], scales, PAPER, save_dir=folder / method / "images", degradation=degradation
-            )
-            for method, network in methods.items()
-        }
+
+        def score(
+            evaluate: Callable[..., list[ImageScore]], methods: Mapping[str, object]
+        ) -> dict[str, list[ImageScore]]:
+            return {
+                name: evaluate(
+                    method, [benchmark], scales, PAPER, save_dir=folder / name / "images", degradation=degradation
+                )
+                for name, method in methods.items()
+            }
+
+        scores = score(evaluate_peer, programs) | score(evaluate_network, methods)
         write_rgb(out, draw_comparison(scores, benchmark, scales, folder, window=window, degradation=degradation))

@@ -1,7 +1,7 @@
 """Draw what networks make of a photograph: `python -m prosr_lightning.illustrate -i photo.png -s 4 -o out.png`.
 
-The photograph is shrunk by the protocol, or degraded as `--degradation jpeg quality=50` says, enlarged by bicubic and
-by each network, and crops stand side by side with LR, the original and PSNR.
+The photograph is shrunk by the protocol, or degraded as `--degradation jpeg quality=50` says, enlarged by bicubic, by
+each program and by each network, and crops stand side by side with LR, the original and PSNR.
 """
 
 from __future__ import annotations
@@ -37,12 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar=("NAME", "KEY=VALUE"),
         help="what makes LR, of conf/degradation, and its settings; default: bicubic",
     )
+    parser.add_argument(
+        "--peer",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("NAME", "KEY=VALUE"),
+        help="another program too, of conf/peer, and its settings: lanczos, nlmeans, realesrgan; can be given again",
+    )
     add_trust(parser)
     options = parser.parse_args(arguments)
     networks = [_split(word) for word in options.model]
 
     def command() -> None:
-        from prosr_lightning.evaluate.drawing import illustrate, named_degradation  # noqa: PLC0415  # imports torch
+        from prosr_lightning.evaluate.drawing import illustrate, named  # noqa: PLC0415  # imports torch
 
         window = tuple(options.window) if options.window else None
         illustrate(
@@ -51,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.scale,
             options.output,
             window=window,
-            degradation=named_degradation(*options.degradation),
+            degradation=named("degradation", *options.degradation),
+            peers=[named("peer", *words) for words in options.peer],
             trust=options.trust,
         )
         answer(f"Drawing: {options.output}")

@@ -1,4 +1,4 @@
-"""What turns an LR image into a result: bicubic, a network, or somebody's finished files. All have one signature."""
+"""What turns an LR image into a result: bicubic, a network, another program, finished files. All have one signature."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from prosr_lightning.errors import ImageError
-from prosr_lightning.imaging.color import rgb_to_ycbcr
+from prosr_lightning.errors import ConfigError, ImageError
+from prosr_lightning.imaging.color import rgb_to_ycbcr, to_rgb8, ycbcr_to_rgb
 from prosr_lightning.imaging.degradation import Bicubic, Degradation
 from prosr_lightning.imaging.geometry import modcrop
-from prosr_lightning.imaging.io import read_rgb
+from prosr_lightning.imaging.io import RGB8, read_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import quantize_8bit
 from prosr_lightning.metrics.protocol import Rounding
@@ -61,12 +62,18 @@ class Sample:
 
 # Returns YCbCr / 255 of the result, (1, 3, H, W), or its luminance alone, (1, 1, H, W).
 Method = Callable[[Sample], Tensor]
+# Enlarges RGB, (H, W, 3), by a factor.
+Peer = Callable[[RGB8, int], RGB8]
 
 
 def read_ycbcr(path: Path) -> Tensor:
     """Read a picture as studio-range YCbCr / 255, `(1, 3, H, W)` float64; gray counts as R = G = B."""
-    rgb = torch.from_numpy(read_rgb(path).copy()).permute(2, 0, 1)[None]
-    return rgb_to_ycbcr(rgb.double() / 255)
+    return _as_ycbcr(read_rgb(path))
+
+
+def _as_ycbcr(rgb: RGB8) -> Tensor:
+    planes = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None]
+    return rgb_to_ycbcr(planes.double() / 255)
 
 
 def make_sample(
@@ -131,6 +138,24 @@ class NetworkMethod:
         chain = Chain(self.engine, scale=scale, size=size, tile=self.tile, self_ensemble=self.self_ensemble)
         planes = sample.lr.transpose(0, 1) if self.chroma == "network" else sample.lr[:, :1]
         return chain.image(planes.float()).double().transpose(0, 1)
+
+
+class PeerMethod:
+    """Let another program enlarge the LR image, rounded to 8-bit RGB, see `evaluate.peers`."""
+
+    def __init__(self, *, peer: Peer) -> None:
+        self.peer = peer
+
+    def __call__(self, sample: Sample) -> Tensor:
+        """Return what it gives as YCbCr / 255.
+
+        Raises:
+            ConfigError: If that is not 8-bit RGB.
+        """
+        sr = self.peer(to_rgb8(ycbcr_to_rgb(sample.lr)), sample.scale)
+        if sr.dtype != np.uint8 or sr.ndim != 3 or sr.shape[-1] != 3:
+            raise ConfigError(f"`peer` must give 8-bit RGB, (H, W, 3), got {sr.dtype} {sr.shape}; convert it.")
+        return _as_ycbcr(sr)
 
 
 class FolderMethod:

@@ -14,6 +14,8 @@ from prosr_lightning.evaluate.methods import (
     FolderMethod,
     Method,
     NetworkMethod,
+    Peer,
+    PeerMethod,
     Sample,
     bicubic,
     make_sample,
@@ -97,6 +99,29 @@ def evaluate_network(
     return _run(scorer, benchmarks, scales, progress, degradation)
 
 
+def evaluate_peer(
+    peer: Peer,
+    benchmarks: Sequence[Benchmark],
+    scales: Sequence[int],
+    protocol: ScoringProtocol,
+    *,
+    progress: Progress | None = None,
+    save_dir: Path | str | None = None,
+    measures: Sequence[str] = (),
+    degradation: Degradation | None = None,
+) -> list[ImageScore]:
+    """Score another program on the LR images that networks get, rounded to 8-bit RGB; as `evaluate_network`."""
+    _check(scales, measures)
+    scorer = Scorer(
+        method=PeerMethod(peer=peer),
+        protocol=protocol,
+        rounding=_of_finished(protocol),
+        measures=[find_measure(key) for key in measures],
+        save_dir=None if save_dir is None else Path(save_dir),
+    )
+    return _run(scorer, benchmarks, scales, progress, degradation)
+
+
 def evaluate_folder(
     folder: Path | str,
     benchmarks: Sequence[Benchmark],
@@ -134,15 +159,19 @@ def evaluate_folder(
             f"{folder} must have a folder for each benchmark (such as {benchmarks[0].name}/x{scales[0]}), got one file "
             "for several images; sort the files, or score one set at one scale."
         )
-    rounding: Rounding = "y8" if protocol.rounding == "y8" else "none"
     scorer = Scorer(
         method=FolderMethod(files=files),
         protocol=protocol,
-        rounding=rounding,
+        rounding=_of_finished(protocol),
         measures=[find_measure(key) for key in measures],
         timed=False,
     )
     return _run(scorer, benchmarks, scales, progress)
+
+
+def _of_finished(protocol: ScoringProtocol) -> Rounding:
+    """Return the rounding of pictures that are 8-bit RGB already."""
+    return "y8" if protocol.rounding == "y8" else "none"
 
 
 def _run(

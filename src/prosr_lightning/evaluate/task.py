@@ -17,11 +17,14 @@ from omegaconf import DictConfig, OmegaConf
 from prosr_lightning.console import answer, progress_bar
 from prosr_lightning.data.benchmarks import find_benchmarks
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.running import evaluate_folder, evaluate_network
+from prosr_lightning.evaluate.methods import Peer
+from prosr_lightning.evaluate.peers import peer_name
+from prosr_lightning.evaluate.running import evaluate_folder, evaluate_network, evaluate_peer
 from prosr_lightning.imaging.degradation import BICUBIC, Bicubic, Degradation
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
-from prosr_lightning.networks.weights import load_network, released_names
+from prosr_lightning.networks.weights import load_network
+from prosr_lightning.released import released_names
 from prosr_lightning.runs.scores import RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.tables import Table, terminal
 from prosr_lightning.upscale.chain import require_tile
@@ -52,6 +55,7 @@ class EvaluateOptions:
     device: str = "auto"
     tile: int | str = "auto"
     degradation: Degradation = field(default_factory=Bicubic)
+    peer: Peer | None = None
 
 
 def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
@@ -86,13 +90,16 @@ def run(options: EvaluateOptions) -> tuple[list[SummaryRow], RunInfo]:
         device=device if network is not None else "cpu",
     )
     with progress_bar(f"Scoring {info.method}") as advance:
+        save_dir = options.output_dir / "images" if options.save_images else None
         settings: dict[str, Any] = {"progress": advance, "measures": options.perceptual}
         if options.sr_dir is not None:
             scores = evaluate_folder(options.sr_dir, benchmarks, scales, protocol, **settings)
+        elif options.peer is not None:
+            settings |= {"degradation": options.degradation, "save_dir": save_dir}
+            scores = evaluate_peer(options.peer, benchmarks, scales, protocol, **settings)
         else:
             for key in ("self_ensemble", "bf16", "tile", "chroma", "degradation"):
                 settings[key] = getattr(options, key)
-            save_dir = options.output_dir / "images" if options.save_images else None
             scores = evaluate_network(
                 network, benchmarks, scales, protocol, device=info.device, save_dir=save_dir, **settings
             )
@@ -120,25 +127,30 @@ def results_table(rows: Sequence[SummaryRow], info: RunInfo) -> Table:
 
 
 def _check_source(options: EvaluateOptions) -> None:
-    """Exactly one of bicubic, weights and a folder of results must be named."""
+    """Exactly one of bicubic, weights, another program and a folder of results must be named."""
     named = [f"ckpt_path={options.ckpt_path}"] if options.ckpt_path is not None else []
     named += [f"sr_dir={options.sr_dir}"] if options.sr_dir is not None else []
+    named += ["peer"] if options.peer is not None else []
     named += ["method=bicubic"] if options.method == "bicubic" else []
     if not named and options.method is not None:
         raise ConfigError(
-            f"method={options.method} is only a name for what is scored; add ckpt_path=... or sr_dir=..., or choose "
-            f"method=bicubic. Released weights: {', '.join(released_names()) or 'none in this installation'}."
+            f"method={options.method} is only a name for what is scored; add ckpt_path=..., peer=... or sr_dir=..., or "
+            f"choose method=bicubic. Released weights: {', '.join(released_names()) or 'none in this installation'}."
         )
     if len(named) != 1:
         raise ConfigError(
-            f"One of method=bicubic, ckpt_path=... and sr_dir=... must be given, got {' and '.join(named) or 'none'}; "
-            f"released weights: {', '.join(released_names()) or 'none in this installation'}."
+            "One of method=bicubic, ckpt_path=..., peer=... and sr_dir=... must be given, got "
+            f"{' and '.join(named) or 'none'}; released weights: "
+            f"{', '.join(released_names()) or 'none in this installation'}."
         )
     if options.lr_dir is not None and options.degradation.name != BICUBIC:
         raise ConfigError(
             f"`degradation` has no meaning for LR images that are given, got {options.degradation.name} and lr_dir="
             f"{options.lr_dir}; leave one of them out."
         )
+    for key in ("self_ensemble", "bf16"):
+        if options.peer is not None and getattr(options, key):
+            raise ConfigError(f"`{key}` has no meaning for another program, got {getattr(options, key)}; leave it out.")
     for key in ("self_ensemble", "bf16", "save_images", "lr_dir"):
         if options.sr_dir is not None and getattr(options, key):
             raise ConfigError(
@@ -150,6 +162,8 @@ def _load(options: EvaluateOptions, device: str) -> tuple[SRNetwork | None, str 
     """Return the network, where it or the results come from, its number of learned values, and a name."""
     if options.sr_dir is not None:
         return None, options.sr_dir, None, Path(options.sr_dir).name
+    if options.peer is not None:
+        return None, None, None, peer_name(options.peer)
     if options.ckpt_path is None:
         return None, None, 0, "bicubic"
     trust = options.trusted_networks
@@ -183,8 +197,8 @@ def evaluate(cfg: DictConfig) -> None:
         CheckpointError: As `run`.
     """
     settings = cast("dict[str, object]", OmegaConf.to_container(cfg, resolve=True))
-    for key in ("paths", "logger", "task_name", "degradation"):
-        settings.pop(key)
+    for key in ("paths", "logger", "task_name", "degradation", "peer"):
+        settings.pop(key, None)
     for key, example in (("benchmarks", "[Set5]"), ("scales", "[2,4,8]")):
         if not settings[key]:
             raise ConfigError(f"`{key}` must name at least one, got {settings[key]!r}; choose e.g. {key}={example}.")
@@ -192,6 +206,7 @@ def evaluate(cfg: DictConfig) -> None:
         data_dir=Path(cfg.paths.data_dir),
         output_dir=Path(cfg.paths.output_dir),
         degradation=instantiate(cfg.degradation, _convert_="all"),
+        peer=None if cfg.get("peer") is None else instantiate(cfg.peer, _convert_="all"),
         **settings,  # type: ignore[arg-type]  # a test compares the keys of conf/evaluate.yaml with the fields
     )
     rows, info = run(options)

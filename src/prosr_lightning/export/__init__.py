@@ -19,7 +19,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"task
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml", "web": ".onnx"}
 GRAPHS = ("step", "rgb")
-RADIUS_KEY, WIDEST_KEY = "prosr_receptive_radius", "prosr_widest"  # facts of the step that engines need
+# facts in a file: what engines need of the step, and what released weights were trained for
+RADIUS_KEY, WIDEST_KEY = "prosr_receptive_radius", "prosr_widest"
+ADVERSARIAL_KEY, RESTORES_KEY = "prosr_adversarial", "prosr_restores"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from prosr_lightning.errors import MissingDependencyError, ProSRError
-from prosr_lightning.export import FORMATS, GRAPHS, RADIUS_KEY, WIDEST_KEY
+from prosr_lightning.export import ADVERSARIAL_KEY, FORMATS, GRAPHS, RADIUS_KEY, RESTORES_KEY, WIDEST_KEY
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.imaging.io import atomic_path, write_file
-from prosr_lightning.networks import SRNetwork, Trust
+from prosr_lightning.networks import Trust
 from prosr_lightning.networks.contract import most_channels
-from prosr_lightning.networks.weights import load_network
+from prosr_lightning.networks.weights import LoadedNetwork, load_network
 
 TOLERANCE = 1e-4  # a fortieth of an 8-bit level; float32 kernels of different runtimes differ by some 1e-6
 _OPSET = 18
@@ -68,7 +68,8 @@ def export_network(
         ProSRError: If the results differ from PyTorch's.
         StorageError: If the folder cannot be written.
     """
-    network = load_network(name_or_path, trust=trust).network.requires_grad_(False).folded()
+    loaded = load_network(name_or_path, trust=trust)
+    network = loaded.network.requires_grad_(False).folded()
     factor = network.passes(scale)[0][0]
     written: list[Exported] = []
     for graph in graphs:
@@ -76,7 +77,7 @@ def export_network(
         module = LuminanceStep(network, factor=factor) if step else RgbChain(network, scale=scale)
         total, channels = (factor, 1) if step else (scale, 3)
         path = folder / f"{Path(name_or_path).stem}_{graph}_x{total}{FORMATS[target]}"
-        run = _WRITERS[target](module.eval(), channels, path, _facts(network, graph, total))
+        run = _WRITERS[target](module.eval(), channels, path, _facts(loaded, graph, total))
         difference = _largest_difference(module, run, channels)
         if not difference <= TOLERANCE:
             raise ProSRError(f"{path} must agree with PyTorch to {TOLERANCE}, got {difference:.2e}; report it.")
@@ -94,9 +95,9 @@ def cached_step(name_or_path: str | Path, *, trust: Trust = ()) -> Path:
     Raises:
         CheckpointError, MissingDependencyError, ProSRError, StorageError: As `export_network`.
     """
-    network = load_network(name_or_path, trust=trust).network
-    digest = hashlib.sha256(f"{_OPSET} {json.dumps(network.architecture)}".encode())
-    for key, value in sorted(network.state_dict().items()):
+    loaded = load_network(name_or_path, trust=trust)
+    digest = hashlib.sha256(f"{_OPSET} {json.dumps(_facts(loaded, 'step', 2))}".encode())
+    for key, value in sorted(loaded.network.state_dict().items()):
         digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
     folder = Path(pooch.os_cache("prosr_lightning")) / "exported" / digest.hexdigest()[:20]
     exported = next(folder.glob("*.onnx"), None)
@@ -106,13 +107,16 @@ def cached_step(name_or_path: str | Path, *, trust: Trust = ()) -> Path:
     return exported
 
 
-def _facts(network: SRNetwork, graph: str, total: int) -> dict[str, str]:
+def _facts(loaded: LoadedNetwork, graph: str, total: int) -> dict[str, str]:
     """Return what travels in the file, as texts."""
+    network = loaded.network
     facts = {
         "prosr_graph": graph,
         "prosr_scale": str(total),
         "prosr_architecture": json.dumps(network.architecture),
         WIDEST_KEY: str(most_channels(network)),
+        ADVERSARIAL_KEY: str(loaded.adversarial),
+        RESTORES_KEY: str(loaded.degradation is not None),
     }
     # only the repeated 2x step can be tiled pass by pass, which is what engines do with the radius
     tiled = graph == "step" and total == 2

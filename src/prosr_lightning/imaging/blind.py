@@ -64,7 +64,7 @@ class Blind(ColorDegradation):
     anisotropic: float = 0.5
     interpolations: Sequence[str] | str = ("bicubic", "bilinear", "area")
     noise: float = 0.6
-    sigma: float | Sequence[float] = (0, 15)
+    sigma: float | Sequence[float] = (0, 25)
     poisson: float = 0.4
     gray: float = 0.4
     jpeg: float = 0.8

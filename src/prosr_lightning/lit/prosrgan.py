@@ -30,7 +30,9 @@ from prosr_lightning.losses.adversarial import (
     discriminator_loss,
     full_objective,
     generator_loss,
+    judged,
     probability,
+    r1_penalty,
 )
 from prosr_lightning.networks.architecture import normalised
 from prosr_lightning.networks.contract import SRNetwork
@@ -40,12 +42,13 @@ from prosr_lightning.networks.discriminator import Discriminator
 class LitProSRGAN(LitSuperResolution):
     """Train a generator and a discriminator alternately, once each a batch (Eq. 4 to 10).
 
-    Logged: `train/g_loss` (what G minimises, Eq. 10), `train/d_loss` (what D minimises, summed over the levels),
-    `train/d_real` and `train/d_fake` (mean D of true and of generated residual images), `train/d_accuracy` (share of
-    patches judged rightly), `train/level_<factor>/content` (Eq. 5), `train/level_<factor>/adversarial` (G's part of
-    Eq. 4), both unweighted, `train/level_<factor>/perceptual` where there is one; `val/psnr`, `val/ssim`,
-    `val/<set>/x<scale>/psnr`, `val/<set>/x<scale>/ssim`, and those of `DetailCriterion`: `val/score`,
-    `val/psnr_over_bicubic`, `val/high_frequency`, `val/gmsd`.
+    Logged: `train/g_loss` (what G minimises, Eq. 10), `train/d_loss` (what D minimises but for R1, summed over the
+    levels), `train/d_r1` (R1 itself, in the batches that have it), `train/d_real` and `train/d_fake` (mean D of true
+    and of generated residual images), `train/d_accuracy` (share of patches judged rightly),
+    `train/level_<factor>/content` (Eq. 5), `train/level_<factor>/adversarial` (G's part of Eq. 4), both unweighted,
+    `train/level_<factor>/perceptual` where there is one; `val/psnr`, `val/ssim`, `val/<set>/x<scale>/psnr`,
+    `val/<set>/x<scale>/ssim`, and those of `DetailCriterion`: `val/score`, `val/psnr_over_bicubic`,
+    `val/high_frequency`, `val/gmsd`.
 
     Args:
         generator: The network of ProSRN, trained (Sec. 4.2); see `start_from`.
@@ -62,6 +65,10 @@ class LitProSRGAN(LitSuperResolution):
         perceptual: Added to Eq. 7 of each level, a function of (sr, hr) with its weight in it, such as
             `losses.perceptual.vgg54`; None adds nothing.
         residual_base: x' is the bicubic enlargement of the "level_input", or of the original "lr" (entry 9).
+        r1_weight: gamma of `adversarial.r1_penalty`: D also minimises gamma / 2 R1, summed over the levels; 0 leaves it
+            out. In D's own units, where residual images deviate by 1, it is `Discriminator.gain` squared, 1024, times
+            as large: 0.01 is the 10 of Mescheder et al.
+        r1_every: Updates from one that has R1 to the next, where it counts so many times (StyleGAN2, Sec. 3.1).
         eps: The constant of Eq. 6.
         detach_between_levels: Stop the gradient between levels (entry 8).
         gradient_clip_val: Largest norm of the gradient, of each network for itself; None does not clip.
@@ -101,6 +108,8 @@ class LitProSRGAN(LitSuperResolution):
         objective: str = "literal",
         weight: float = WEIGHT,
         perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
+        r1_weight: float = 0.0,
+        r1_every: int = 16,
         residual_base: str = "level_input",
         eps: float = EPS,
         detach_between_levels: bool = False,
@@ -127,12 +136,14 @@ class LitProSRGAN(LitSuperResolution):
                 f"{discriminator_optimizer}; conf/model/prosrgan.yaml has one to copy."
             )
         _check(weight, gradient_clip_val, accumulate_grad_batches, pretrain_epochs)
+        _check_r1(r1_weight, r1_every, discriminator.norm)
         self.automatic_optimization = False
         self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.discriminator_optimizer_factory = discriminator_optimizer or optimizer
         self.watch = watch
         self.kind, self.objective, self.weight, self.perceptual = adversarial, objective, weight, perceptual
+        self.r1_weight, self.r1_every = r1_weight, r1_every
         self.residual_base, self.eps, self.detach_between_levels = residual_base, eps, detach_between_levels
         self.gradient_clip_val, self.accumulate_grad_batches = gradient_clip_val, accumulate_grad_batches
         self.pretrain_epochs = pretrain_epochs
@@ -162,9 +173,13 @@ class LitProSRGAN(LitSuperResolution):
 
     def _discriminator_step(self, levels: dict[int, Level]) -> Tensor:
         """Return what D minimises (Eq. 4, summed over the levels by Eq. 10), and log how it fares."""
-        pairs = [self._judge(level.residual, level.generated.detach()) for level in levels.values()]
-        loss = cascade(discriminator_loss(real, fake, kind=self.kind) for real, fake in pairs)
-        real, fake = (torch.cat([logits.detach().flatten() for logits in side]) for side in zip(*pairs, strict=True))
+        steady = self.r1_weight > 0 and self.steps_done % self.r1_every == 0
+        trues = [level.residual.detach().requires_grad_(steady) for level in levels.values()]
+        generated = [level.generated.detach() for level in levels.values()]
+        logits = [self._judge(*pair) for pair in zip(trues, generated, strict=True)]
+        loss = cascade(discriminator_loss(real, fake, kind=self.kind) for real, fake in logits)
+        sides = zip(*(judged(real.detach(), fake.detach(), kind=self.kind) for real, fake in logits), strict=True)
+        real, fake = (torch.cat([level.flatten() for level in side]) for side in sides)
         share = accuracy(real, fake, kind=self.kind)
         self._log_train("d_loss", loss, prog_bar=True)
         self._log_train("d_real", probability(real, kind=self.kind))
@@ -172,14 +187,18 @@ class LitProSRGAN(LitSuperResolution):
         self._log_train("d_accuracy", share)
         if self.watch is not None and self.trainer.is_global_zero:
             self.watch.note(share)
-        return loss
+        if not steady:
+            return loss
+        penalty = cascade(r1_penalty(true, real) for true, (real, _) in zip(trues, logits, strict=True))
+        self._log_train("d_r1", penalty)
+        return loss + 0.5 * self.r1_weight * self.r1_every * penalty
 
     def _generator_step(self, levels: dict[int, Level]) -> Tensor:
         """Return what G minimises (Eq. 7, summed over the levels by Eq. 10)."""
         losses = []
         for factor, level in levels.items():
-            _, fake = self._judge(level.residual, level.generated)
-            adversarial = generator_loss(fake, kind=self.kind)
+            real, fake = self._judge(level.residual, level.generated)
+            adversarial = generator_loss(real.detach(), fake, kind=self.kind)
             content = self._content(level, content_reduction(self.objective))
             losses.append(full_objective(adversarial, content, objective=self.objective, weight=self.weight))
             if self.perceptual is not None:
@@ -288,4 +307,17 @@ def _check(weight: float, gradient_clip_val: float | None, accumulate_grad_batch
         raise ConfigError(
             "`accumulate_grad_batches` must be at least 1 and `pretrain_epochs` at least 0, "
             f"got {accumulate_grad_batches} and {pretrain_epochs}; the defaults are 1 and 0."
+        )
+
+
+def _check_r1(r1_weight: float, r1_every: int, norm: str) -> None:
+    if r1_weight < 0 or r1_every < 1:
+        raise ConfigError(
+            f"`r1_weight` must be at least 0 and `r1_every` at least 1, got {r1_weight} and {r1_every}; "
+            "0 leaves the penalty out, StyleGAN2 has it in every 16th update."
+        )
+    if r1_weight and norm == "batch":
+        raise ConfigError(
+            f"`r1_weight` must be 0 with a discriminator of norm=batch, whose logits hang on the whole batch, got "
+            f"{r1_weight}; choose model.discriminator.norm=spectral or none."
         )

@@ -70,8 +70,8 @@ class BalanceWatch:
         if outcome == "wins":
             log.warning(
                 "The discriminator has been right about %.0f%% of the patches for %d batches; the generator learns "
-                "little from it. Try model.discriminator.norm=spectral, or a lower rate in "
-                "model.discriminator_optimizer.",
+                "little from it. Try model.discriminator.norm=spectral, with it model.r1_weight=0.01, or a lower rate "
+                "in model.discriminator_optimizer.",
                 100 * mean,
                 batches,
             )

@@ -1,4 +1,4 @@
-"""The adversarial losses of ProSRGAN: Eq. 4 in four kinds, and Eq. 7 in both readings of lambda.
+"""The adversarial losses of ProSRGAN: Eq. 4 in five kinds, what steadies D, and Eq. 7 in both readings of lambda.
 
 All take logits, one for each patch; D(.) is their sigmoid. Eq. 5 is `losses.residual_loss`, Eq. 10 `losses.cascade`.
 
@@ -10,13 +10,14 @@ pixels. On larger patches the content weighs less under "text", on smaller ones 
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from prosr_lightning.errors import require_choice
 from prosr_lightning.losses.content import widened
 
-KINDS = ("non_saturating", "minimax", "least_squares", "hinge")
+KINDS = ("non_saturating", "minimax", "least_squares", "hinge", "relativistic")
 OBJECTIVES = ("literal", "text")
 WEIGHT = 1e-2  # lambda, Sec. 4.2
 
@@ -39,6 +40,30 @@ def gan_value(real: Tensor, fake: Tensor) -> Tensor:
     return F.logsigmoid(widened(real)).mean() + F.logsigmoid(-widened(fake)).mean()
 
 
+def judged(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> tuple[Tensor, Tensor]:
+    """Return the logits by which D judges each side; its belief in a residual image is their sigmoid.
+
+    With "relativistic" D says how much truer a residual image is than the other side on average:
+    D_Ra(r) = sigmoid(C(r) - E C(f)) and D_Ra(f) = sigmoid(C(f) - E C(r)), C being the logits (Jolicoeur-Martineau,
+    "The relativistic discriminator", 2018; ESRGAN, Sec. 3.2). In every other kind they are the logits themselves.
+
+    Args:
+        real: Logits of true residual images, of any shape.
+        fake: Logits of generated ones, of any shape.
+        kind: See `discriminator_loss`.
+
+    Raises:
+        ConfigError: If `kind` is unknown.
+
+    Examples:
+        >>> judged(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0]), kind="relativistic")
+        (tensor([0.5000, 1.5000]), tensor([-1.5000, -0.5000]))
+    """
+    require_choice("adversarial", kind, KINDS)
+    real, fake = widened(real), widened(fake)
+    return (real - fake.mean(), fake - real.mean()) if kind == "relativistic" else (real, fake)
+
+
 def discriminator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
     """Compute what D minimises: the negative of Eq. 4, or what stands for it in another kind of GAN.
 
@@ -46,7 +71,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturatin
         real: Logits of true residual images, of any shape.
         fake: Logits of generated ones, without a gradient to the generator.
         kind: "non_saturating" and "minimax" (Goodfellow et al., equal for D), "least_squares" (Mao et al., targets 1
-            and 0) or "hinge" (Lim and Ye; margin 1).
+            and 0), "hinge" (Lim and Ye; margin 1) or "relativistic" (of `judged`; ESRGAN, Eq. 1).
 
     Returns:
         A scalar in float32 or float64.
@@ -54,21 +79,46 @@ def discriminator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturatin
     Raises:
         ConfigError: If `kind` is unknown.
     """
-    require_choice("adversarial", kind, KINDS)
+    real, fake = judged(real, fake, kind=kind)
     if kind == "least_squares":
-        return 0.5 * ((widened(real) - 1).square().mean() + widened(fake).square().mean())
+        return 0.5 * ((real - 1).square().mean() + fake.square().mean())
     if kind == "hinge":
-        return F.relu(1 - widened(real)).mean() + F.relu(1 + widened(fake)).mean()
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
     return -gan_value(real, fake)
 
 
-def generator_loss(fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
+def r1_penalty(residual: Tensor, logits: Tensor) -> Tensor:
+    """Compute R1 = E |grad D(r)|^2 at true residual images, which keeps D from telling them apart by steep slopes.
+
+    Mescheder et al., "Which training methods for GANs do actually converge?", 2018, Eq. 9, without gamma / 2.
+
+    Args:
+        residual: r, `(N, 1, H, W)`, with `requires_grad`; D must judge each for itself, without batch norm.
+        logits: D(r), `(N, 1, h, w)`, one for each patch.
+
+    Returns:
+        A scalar in float32 or float64: the squared norm over the pixels of the gradient of an image's summed logits,
+        divided by their number, so that it does not grow with the image; the mean over the batch. It can be
+        differentiated with respect to D's weights.
+
+    Examples:
+        >>> residual = torch.zeros(1, 1, 2, 2, requires_grad=True)
+        >>> r1_penalty(residual, 3 * residual.sum().view(1, 1, 1, 1))
+        tensor(36.)
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), residual, create_graph=True)
+    return widened(gradient).square().sum() / logits.numel()
+
+
+def generator_loss(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
     """Compute the adversarial term that G minimises.
 
     Args:
-        fake: Logits of generated residual images, of any shape.
+        real: Logits of true residual images, without a gradient; only "relativistic" looks at them.
+        fake: Logits of generated ones, of any shape.
         kind: "non_saturating": -E log D; "minimax": E log(1 - D), as Eq. 4 says, whose gradient vanishes where D is
-            sure (docs/paper-notes.md, entry 11); "least_squares"; "hinge": the negative mean logit.
+            sure (docs/paper-notes.md, entry 11); "least_squares"; "hinge": the negative mean logit; "relativistic":
+            what D minimises with the sides exchanged (ESRGAN, Eq. 2).
 
     Returns:
         A scalar in float32 or float64.
@@ -76,8 +126,9 @@ def generator_loss(fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
     Raises:
         ConfigError: If `kind` is unknown.
     """
-    require_choice("adversarial", kind, KINDS)
-    fake = widened(fake)
+    real, fake = judged(real, fake, kind=kind)
+    if kind == "relativistic":
+        return -gan_value(fake, real)
     if kind == "minimax":
         return F.logsigmoid(-fake).mean()
     if kind == "least_squares":
@@ -122,7 +173,7 @@ def content_reduction(objective: str) -> str:
 def probability(logits: Tensor, *, kind: str = "non_saturating") -> Tensor:
     """Return D(.), the mean belief that residual images are true ones, as a scalar in `[0, 1]`.
 
-    The sigmoid of the logits; with "least_squares" they are the belief themselves and are clamped.
+    The sigmoid of the logits of `judged`; with "least_squares" they are the belief themselves and are clamped.
 
     Raises:
         ConfigError: If `kind` is unknown.
@@ -132,7 +183,9 @@ def probability(logits: Tensor, *, kind: str = "non_saturating") -> Tensor:
 
 
 def accuracy(real: Tensor, fake: Tensor, *, kind: str = "non_saturating") -> Tensor:
-    """Return the share of patches that D judges rightly, true and generated ones counting alike; 0.5 is guessing.
+    """Return the share of patches that D judges rightly, by the logits of `judged`; 0.5 is guessing.
+
+    True and generated ones count alike.
 
     Raises:
         ConfigError: If `kind` is unknown.

@@ -16,6 +16,7 @@ from prosr_lightning.imaging.io import write_file
 from prosr_lightning.tables import csv_text
 
 LAST = Path("checkpoints") / "last.ckpt"
+BEST = LAST.with_name("best.ckpt")
 LOCK = ".running.lock"
 LOG = Path("csv") / "metrics.csv"
 _EARLIER_LOG = Path("csv.earlier") / "metrics.csv"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.degradation import BICUBIC
+from prosr_lightning.runs.folder import BEST, LAST
 from prosr_lightning.runs.record import RunRecord
 from prosr_lightning.runs.scores import SUMMARY, RunInfo, SummaryRow, read_images, read_info, read_summary, summarise
 from prosr_lightning.runs.training import read_training
@@ -84,12 +86,20 @@ def read_runs(words: Iterable[str]) -> list[Run]:
         if not scored:
             raise DataError(
                 f"{folder} must hold {SUMMARY}, or test/<method>/{SUMMARY} as a training run does, "
-                f"{'found neither' if folder.is_dir() else 'but there is no such folder'}; "
-                "score the run with prosr_lightning.evaluate, or correct the path."
+                f"{'found neither' if folder.is_dir() else 'but there is no such folder'}; {_remedy(folder)}."
             )
         here = [read_run(path, name) for path in scored]
         runs += [run for run in here if name is None or not run.is_bicubic or len(here) == 1]
     return runs
+
+
+def _remedy(folder: Path) -> str:
+    """Return the command that scores the weights of a run which was only trained."""
+    checkpoint = folder / BEST if (folder / BEST).is_file() else folder / LAST
+    if not checkpoint.is_file():
+        return "name the folder of one run, or correct the path"
+    words = ("method=ours", f"ckpt_path={checkpoint}", f"hydra.run.dir={folder / 'test' / 'ours'}")
+    return f"score it by `python -m prosr_lightning.evaluate {shlex.join(words)}`"
 
 
 def split_name(word: str) -> tuple[str | None, Path]:

@@ -46,7 +46,7 @@ def run_name(
         part = TREE.get(key.partition(".")[0].partition("@")[0].partition("/")[0])
         if key == "seed" or (part is not None and part.spoken):
             continue
-        plain = re.sub(r"[^\w.]+", "_", value).strip("_")
+        plain = re.sub(r"[^\w.]+", "_", value).strip("_") or "none"
         parts.append(f"{key.rpartition('.')[-1]}-{plain}")
     if any(word.startswith("seed=") for word in overrides):
         parts.append(f"s{config['seed']}")

@@ -126,8 +126,9 @@ def find_checkpoint(cfg: DictConfig, own: Path | None = None) -> Path | None:
         return None
     if newest is None:
         raise CheckpointError(
-            f"ckpt_path=last needs a last.ckpt of an earlier run below {runs}, found none; "
-            "give a path, or start without ckpt_path."
+            f"ckpt_path=last goes on with the newest run of task_name={cfg.task_name}, found none below "
+            f"{runs.absolute()}; begin one without ckpt_path (ckpt_path=auto does so where there is none), or name the "
+            "last.ckpt of another folder."
         )
     raise CheckpointError(
         f"ckpt_path=last needs an earlier run of the same configuration below {runs}, found others: of the newest, "

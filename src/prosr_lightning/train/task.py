@@ -261,6 +261,7 @@ def quiet() -> None:
         "ignore", message="The ``compute`` method.*before the ``update``"
     )  # a device without images
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # patches are cheap to cut, see docs
+    warnings.filterwarnings("ignore", message="The `srun` command is available")  # docs/nodes.md says when to use it
 
 
 def run(cfg: DictConfig) -> float | None:

@@ -16,15 +16,18 @@ from functools import cache, partial
 from pathlib import Path
 
 from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
-from prosr_lightning.console import answer, progress_bars, run_reporting, say
+from prosr_lightning.console import answer, explain, progress_bars, run_reporting, say
 from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.reading import read_rows
 from prosr_lightning.pictures.rows import PixelRows
 from prosr_lightning.pictures.writing import write_rows
+from prosr_lightning.released import RESTORING
 from prosr_lightning.upscale.batch import Enlargement, check_job, plan_batch
 from prosr_lightning.upscale.beside import Part, Shared, enlarge_all, together
+from prosr_lightning.upscale.choosing import choose_model
 from prosr_lightning.upscale.options import naming, parser, wanted_size
 from prosr_lightning.upscale.pipes import PIPE, piped
+from prosr_lightning.upscale.upscaler import Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
 
@@ -38,9 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def command() -> None:
         options.wanted = wanted_size(options)
         try:
-            with piped(options.input, options.output, options.ext) as (inputs, output):
+            with piped(options.input, options.output, options.ext) as (inputs, output, batch.named):
                 plan = plan_batch(inputs, naming(options, output), recursive=options.recursive)
                 batch.passed_over = plan.passed_over
+                for kind in plan.changed:
+                    log.warning("Pictures %s are not written as such; with --ext same their results are PNG.", kind)
                 for _, failure in plan.failures:
                     batch.fail(failure)
                 batch.run(plan.jobs[options.shard[0] - 1 :: options.shard[1]])
@@ -49,8 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
             raise StoppedError(text, number=number) from None
 
-    with _logging(verbose=options.verbose), _stopped_by_sigterm():
-        return run_reporting(command) or batch.summarise()
+    def explanation(error: BaseException) -> str | None:
+        reason = explain(error)
+        return None if reason is None else batch.named(reason)
+
+    with _logging(batch, verbose=options.verbose), _stopped_by_sigterm():
+        return run_reporting(command, explanation) or batch.summarise()
 
 
 class _Terminated(KeyboardInterrupt):
@@ -84,18 +93,12 @@ class _Batch:
     failed: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     models: dict[Enlargement, str] = field(default_factory=dict)
+    named: Callable[[str], str] = str  # names pipes in messages
 
     def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
-        import torch  # noqa: PLC0415  # slow
-
-        from prosr_lightning.upscale.choosing import RESTORING  # noqa: PLC0415  # imports torch
-        from prosr_lightning.upscale.upscaler import Upscaler  # noqa: PLC0415  # imports torch
-
         options = self.options
-        if options.threads:
-            torch.set_num_threads(options.threads)
         if options.model == AUTO_MODEL and options.denoise is not None:
             options.model = RESTORING
         loaders = [
@@ -108,6 +111,7 @@ class _Batch:
                     tile=options.tile,
                     chroma=options.chroma,
                     engine=options.engine,
+                    threads=options.threads,
                     trust=options.trust,
                 )
             )
@@ -151,8 +155,6 @@ class _Batch:
 
     def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
         """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
-        from prosr_lightning.upscale.choosing import choose_model  # noqa: PLC0415  # imports torch
-
         for job in jobs:
             if self.options.skip_existing and os.path.isfile(job.target):
                 self.skipped += 1
@@ -189,7 +191,7 @@ class _Batch:
 
     def fail(self, reason: ProSRError | str) -> None:
         self.failed.append(str(reason))
-        say(f"error: {reason}")
+        say(self.named(f"error: {reason}"))
 
     def summarise(self) -> int:
         parts = [f"{self.done} enlarged"]
@@ -201,19 +203,23 @@ class _Batch:
         return 1 if self.failed else 0
 
     def tell(self, text: str) -> None:
-        (say if self.options.output == Path(PIPE) else answer)(text)
+        (say if self.options.output == Path(PIPE) else answer)(self.named(text))
 
 
 class _Said(logging.Handler):
     """Log records as lines for the user, above a progress bar."""
 
+    def __init__(self, batch: _Batch) -> None:
+        super().__init__()
+        self._batch = batch
+
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"{record.levelname.lower()}: {self.format(record)}")
+        say(self._batch.named(f"{record.levelname.lower()}: {self.format(record)}"))
 
 
 @contextmanager
-def _logging(*, verbose: bool) -> Iterator[None]:
-    logger, handler = logging.getLogger("prosr_lightning"), _Said()
+def _logging(batch: _Batch, *, verbose: bool) -> Iterator[None]:
+    logger, handler = logging.getLogger("prosr_lightning"), _Said(batch)
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)

@@ -22,7 +22,7 @@ CANDIDATE_SUFFIXES = (
     | FORMATS.keys()
     | {".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpx", ".jfif", ".jpe", ".mpo", ".apng", ".tga", ".pnm", ".pbm"}
 )
-_DEFAULT_SUFFIX = re.compile(r"_x[\d.]+(_prosr[a-z_]*)?$")
+_DEFAULT_SUFFIX = re.compile(r"_(x[\d.]+|[wh]\d+|\d+x\d+|[\d.]+mp)(_prosr[a-z_]*)?$")  # see `Enlarged.suffix`
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,13 @@ class BatchPlan:
 
     Attributes:
         jobs: In a fixed order.
+        changed: Of which kinds pictures are whose results are PNG, although they were to be of the same kind.
         failures: What cannot be done, as (path, error).
-        passed_over: How many files of folders are no pictures, by kind.
+        passed_over: How many files of folders are no pictures, and results of earlier runs, by kind.
     """
 
     jobs: list[Enlargement] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
     failures: list[tuple[str, ProSRError]] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
@@ -70,11 +72,19 @@ class Naming:
         old = source.suffix.lower()
         ending = f".{self.extension}"
         if self.extension in ("auto", "same"):
-            ending = source.suffix if self.extension == "same" and old in FORMATS else ".png"
+            ending = ".png" if self.extension == "auto" or self.changes_kind(source) else source.suffix
         if self.extension == "auto" and old in (".tif", ".tiff") and not self.first and _has_pages(source):
             ending = ".tif"
         name = f"{source.stem}{f'_{old[1:]}' if with_old else ''}{self.suffix}{ending}"
-        return source.with_name(name) if self.output is None else self.output / relative.parent / name
+        return self.folder(source, relative) / name
+
+    def folder(self, source: Path, relative: Path) -> Path:
+        """Return where the result of a picture goes."""
+        return source.parent if self.output is None else self.output / relative.parent
+
+    def changes_kind(self, source: Path) -> bool:
+        """Tell whether results are to be of the picture's own kind, and cannot be."""
+        return self.extension == "same" and source.suffix.lower() not in FORMATS
 
 
 def _has_pages(source: Path) -> bool:
@@ -89,6 +99,7 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Bat
 
     Below `naming.output` the tree of an input is mirrored; of several inputs, the tree below the folder that they
     share. Where two pictures of a folder share a stem, the results say which is which: `photo_jpg_x4.png`.
+    What an earlier run made of one of the pictures is passed over.
 
     Args:
         inputs: Files, folders and patterns such as `photos/*.jpg`.
@@ -109,7 +120,10 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Bat
                 sources[spelt.setdefault(os.path.abspath(source), source)] = _root(text)
         except ProSRError as error:
             plan.failures.append((text, error))
-    output = naming.output
+    output, relative = naming.output, _relative(sources)
+    for result in _earlier_results(relative, naming):
+        del relative[result], sources[result]
+        plan.passed_over["results of an earlier run"] += 1
     if output is not None and output.suffix.lower() in FORMATS and not output.is_dir():
         if len(sources) > 1:
             raise ConfigError(
@@ -117,7 +131,13 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Bat
             )
         targets = dict.fromkeys(sources, output)
     else:
-        targets = _targets(sources, naming)
+        targets = _targets(relative, naming)
+    kinds = [
+        f"*{source.suffix.lower()}" if source.suffix else "without a suffix"
+        for source in targets
+        if naming.changes_kind(source)
+    ]
+    plan.changed = list(dict.fromkeys(kinds))
     originals = {_identity(source): source for source in sources}
     taken: dict[str, Path] = {}
     for source, target in targets.items():
@@ -135,16 +155,47 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Bat
     return plan
 
 
-def _targets(sources: dict[Path, Path], naming: Naming) -> dict[Path, Path]:
+def _relative(sources: dict[Path, Path]) -> dict[Path, Path]:
+    """Return where each picture lies below its input, or below the folder that several inputs share."""
     roots = {os.path.abspath(root) for root in sources.values()}
     try:
         shared = os.path.commonpath(roots) if roots else ""
     except ValueError:  # on several drives
         shared = ""
-    relative = {
+    return {
         source: Path(os.path.relpath(os.path.abspath(source), shared or os.path.abspath(root)))
         for source, root in sources.items()
     }
+
+
+def _earlier_results(relative: dict[Path, Path], naming: Naming) -> list[Path]:
+    """Find `photo_x4.png` where results of `photo.jpg` go, a larger picture of the same proportions."""
+    made_from = {
+        (os.path.realpath(naming.folder(source, place)), stem): source
+        for source, place in relative.items()
+        for stem in (source.stem, f"{source.stem}_{source.suffix[1:].lower()}")
+    }
+    results = []
+    for path in relative:
+        stems = {path.stem.removesuffix(naming.suffix), _DEFAULT_SUFFIX.sub("", path.stem)}
+        originals = {made_from.get((os.path.realpath(path.parent), stem), path) for stem in stems} - {path}
+        if any(_is_larger(path, original) for original in originals):
+            results.append(path)
+    return results
+
+
+def _is_larger(result: Path, original: Path) -> bool:
+    try:
+        large, small = (read_head(path, allow_huge=True) for path in (result, original))
+    except ProSRError:
+        return True  # as its name says
+    longer, wider = large.height - small.height, large.width - small.width
+    rounding = (small.width + small.height) / 2
+    alike = abs(large.width * small.height - large.height * small.width) <= rounding
+    return alike and min(longer, wider) >= 0 and max(longer, wider) > 0
+
+
+def _targets(relative: dict[Path, Path], naming: Naming) -> dict[Path, Path]:
     targets = {source: naming.target(source, place) for source, place in relative.items()}
     places = {source: os.path.realpath(target) for source, target in targets.items()}
     shares = Counter(places.values())
@@ -219,8 +270,10 @@ def _root(text: str) -> Path:
 
 def _sources(text: str, naming: Naming, passed_over: Counter[str], *, recursive: bool) -> Iterator[Path]:
     """Yield each picture of one input."""
+    if not text:
+        raise ImageError("--input must name files, folders or patterns, got an empty text; . is the folder you are in.")
     path = Path(os.path.expanduser(text))
-    if path.is_dir():
+    if os.path.isdir(path):
         pictures = list(_in_folder(path, naming, passed_over, recursive=recursive))
         if not pictures:
             hint = "check the folder" if recursive else "look below it with -r"
@@ -256,27 +309,12 @@ def _in_folder(folder: Path, naming: Naming, passed_over: Counter[str], *, recur
         except OSError as error:
             raise ImageError(f"{current} cannot be looked into: {error.strerror}; check its permissions.") from error
         folders = [entry for entry in entries if entry.is_dir()]
-        names = {name for entry in entries if entry not in folders for name in (entry.stem, _stem_with_old(entry))}
         for entry in entries:
             if entry in folders or entry.name.startswith("."):
                 continue
             if entry.suffix.lower() not in CANDIDATE_SUFFIXES:
                 passed_over[entry.suffix.lower() or "no suffix"] += 1
-            elif _is_own_result(entry, names, naming):
-                passed_over["results of an earlier run"] += 1
             else:
                 yield entry
         if recursive:
             waiting.extend(reversed(folders))
-
-
-def _stem_with_old(entry: Path) -> str:
-    return f"{entry.stem}_{entry.suffix[1:].lower()}"
-
-
-def _is_own_result(entry: Path, stems: set[str], naming: Naming) -> bool:
-    """Tell `photo_x4.png` beside `photo.jpg`, which a second run must not enlarge again."""
-    if naming.output is not None:
-        return False
-    of_this_run = entry.stem.removesuffix(naming.suffix) if naming.suffix else entry.stem
-    return any(stem != entry.stem and stem in stems for stem in (of_this_run, _DEFAULT_SUFFIX.sub("", entry.stem)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import reprlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +12,13 @@ from pathlib import Path
 from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
 from prosr_lightning.console import add_trust
 from prosr_lightning.pictures.formats import FORMATS
+from prosr_lightning.released import released_names
 from prosr_lightning.upscale.batch import Naming
-from prosr_lightning.upscale.sizes import Enlarged
+from prosr_lightning.upscale.contract import default_engine
+from prosr_lightning.upscale.sizes import LONGEST_SIDE, Enlarged
 
 ENGINES = ("torch", "onnxruntime", "openvino")
+_MOST_DIGITS = 18  # far more than any number here; thousands cannot be read
 _MOST_THREADS = 1024  # far more, and torch ends the process without a word
 
 
@@ -22,24 +26,28 @@ def naming(options: argparse.Namespace, output: Path | None) -> Naming:
     """Return how results are called; the network is named where it is not the default."""
     network = ""
     if options.model not in (AUTO_MODEL, DEFAULT_MODEL) and options.suffix is None:
-        from prosr_lightning.networks.weights import released_names  # noqa: PLC0415  # imports torch
-
         network = f"_{options.model}" if options.model in released_names() else ""
     suffix = f"{options.wanted.suffix}{network}" if options.suffix is None else options.suffix
     return Naming(output, suffix, options.ext, options.first)
 
 
 def _tile(text: str) -> int | str:
-    if text == "auto" or text.isdecimal():
+    if text == "auto" or _is_whole(text):
         return text if text == "auto" else int(text)
-    raise argparse.ArgumentTypeError(f"must be auto, 0 or a number of pixels, got {text!r}; leave it out for auto")
+    raise argparse.ArgumentTypeError(
+        f"must be auto, 0 or a number of pixels, got {reprlib.repr(text)}; leave it out for auto"
+    )
+
+
+def _is_whole(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _whole(most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if text.isdecimal() and 1 <= int(text) <= most:
+        if _is_whole(text) and 1 <= int(text) <= most:
             return int(text)
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}, got {reprlib.repr(text)}")
 
     return read
 
@@ -59,15 +67,15 @@ def _share(text: str) -> float:
 
 def _shard(text: str) -> tuple[int, int]:
     number, _, count = text.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise argparse.ArgumentTypeError(f"must be NUMBER/COUNT from 1 up, such as 3/16, got {text!r}")
+    if not (_is_whole(number) and _is_whole(count) and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"must be NUMBER/COUNT from 1 up, such as 3/16, got {reprlib.repr(text)}")
     return int(number), int(count)
 
 
 def _frame(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 1920x1080, got {text!r}")
+    if not (_is_whole(width) and _is_whole(height)):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 1920x1080, got {reprlib.repr(text)}")
     return int(width), int(height)
 
 
@@ -108,8 +116,12 @@ def parser() -> argparse.ArgumentParser:
     )
     how_large = options.add_mutually_exclusive_group()
     how_large.add_argument("-s", "--scale", type=float, metavar="N", help="above 1, up to 16; default: 4")
-    how_large.add_argument("--width", type=int, metavar="PIXELS", help="of the result; the height follows")
-    how_large.add_argument("--height", type=int, metavar="PIXELS", help="of the result; the width follows")
+    how_large.add_argument(
+        "--width", type=_whole(LONGEST_SIDE), metavar="PIXELS", help="of the result; the height follows"
+    )
+    how_large.add_argument(
+        "--height", type=_whole(LONGEST_SIDE), metavar="PIXELS", help="of the result; the width follows"
+    )
     how_large.add_argument("--fit", type=_frame, metavar="WxH", help="as large as fits into a frame")
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
     model = f"released weights or a file; default: auto, {DEFAULT_MODEL}, or prosrn_jpeg for JPEGs below quality 90"
@@ -136,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps; cuda:0,cuda:1 shares out")
     add("--threads", type=_whole(_MOST_THREADS), metavar="N", help="of the processor; default: as many as it has cores")
     add("--shard", type=_shard, default=(1, 1), metavar="K/N", help="every Nth picture alone, from the Kth: 3/16")
-    add("--engine", default="torch", choices=ENGINES, help="what runs the network; default: torch")
+    add("--engine", choices=ENGINES, help=f"what runs the network; default here: {default_engine()}")
     add("--allow-huge", action="store_true", help="open pictures above 89 megapixels, if you trust them")
     add("-v", "--verbose", action="store_true", help="say more, with tracebacks of unexpected errors")
     return options

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from prosr_lightning.errors import ConfigError, StorageError
@@ -15,7 +17,9 @@ PIPE = "-"
 
 
 @contextmanager
-def piped(inputs: Sequence[str], output: Path | None, extension: str) -> Iterator[tuple[list[str], Path | None]]:
+def piped(
+    inputs: Sequence[str], output: Path | None, extension: str
+) -> Iterator[tuple[list[str], Path | None, Callable[[str], str]]]:
     """Put what comes through a pipe into a file, and the file of the result onto standard output in the end.
 
     Args:
@@ -24,7 +28,7 @@ def piped(inputs: Sequence[str], output: Path | None, extension: str) -> Iterato
         extension: Of the result there, "auto" and "same" stand for PNG.
 
     Yields:
-        Inputs and output as files.
+        Inputs and output as files, and what puts "standard input" and "standard output" for them in a message.
 
     Raises:
         ConfigError: If a picture comes through a pipe and none says where it goes.
@@ -42,7 +46,9 @@ def piped(inputs: Sequence[str], output: Path | None, extension: str) -> Iterato
             source.write_bytes(sys.stdin.buffer.read())
         ending = "png" if extension in ("auto", "same") else extension
         target = Path(folder) / f"stdout.{ending}" if output == Path(PIPE) else output
-        yield [str(source) if text == PIPE else text for text in inputs], target
+        places = re.compile(rf"{re.escape(str(source.parent))}[/\\]\.?std(in|out)\b[.\w]*")
+        named = partial(places.sub, r"standard \1put")
+        yield [str(source) if text == PIPE else text for text in inputs], target, named
         if output == Path(PIPE) and target is not None and target.is_file():
             try:
                 with target.open("rb") as file:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import numbers
+import reprlib
 from dataclasses import dataclass
 
 from prosr_lightning.errors import ConfigError
 
+LONGEST_SIDE = 2**31 - 1  # of PNG and TIFF
 LARGEST_SCALE = 16  # Sec. 3.1; a fifth pass would invent 1023 of 1024 pixels
 _REACH = f"`scale` must be a number above 1 and at most {LARGEST_SCALE}"
 
@@ -49,10 +51,13 @@ class Enlarged:
         if not fitting or len(sides) != (2 if name in ("fit", "size") else 1):
             kind = "two whole numbers" if name in ("fit", "size") else "a whole number" if whole else "a number"
             raise ConfigError(f"`{name}` must be {kind}, got {value!r}; leave the quotes and fractions out.")
-        if not all(0 < side < math.inf for side in sides):
-            raise ConfigError(f"`{name}` must be above 0 and finite, got {value!r}; choose another.")
         if self.scale is not None and not 1 < self.scale <= LARGEST_SCALE:
-            raise ConfigError(f"{_REACH}, got {value!r}; choose one in between.")
+            raise ConfigError(f"{_REACH}, got {reprlib.repr(value)}; choose one in between.")
+        most = LONGEST_SIDE if whole else LONGEST_SIDE**2 / 1e6
+        if not all(0 < side <= most for side in sides):
+            raise ConfigError(
+                f"`{name}` must be above 0 and at most {most:.10g}, got {reprlib.repr(value)}; choose another."
+            )
 
     def of(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the result for a picture of that width and height.

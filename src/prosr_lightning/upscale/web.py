@@ -27,16 +27,19 @@ from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.weights import load_network, released_names
+from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.picture import in_8_bits
 from prosr_lightning.pictures.reading import read_head, read_picture, read_size
 from prosr_lightning.pictures.writing import write_picture
+from prosr_lightning.released import released_names
 from prosr_lightning.upscale.choosing import choose_model
+from prosr_lightning.upscale.memory import kind_of
+from prosr_lightning.upscale.sizes import LARGEST_SCALE, Enlarged
 from prosr_lightning.upscale.upscaler import Upscaler
 
 log = logging.getLogger(__name__)
 
-SCALES = (2, 4, 8, 16)
+SMALLEST_SCALE = 1.5  # on the page; the command takes any above 1
 MOST_MEGAPIXELS = 64  # as much as browsers show without trouble; the command line has no limit
 _SHOWN = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".avif", ".bmp", ".apng")  # what browsers show
 _PREVIEW = ".preview.png"
@@ -62,9 +65,9 @@ class BeforeAndAfter:
 
 
 class _Bicubic:
-    """Follows `engines.Engine`, so that transparency, depth and profile are kept as the network's result keeps them."""
+    """Follows `Engine`, so that transparency, depth and profile are kept as the network's result keeps them."""
 
-    device = torch.device("cpu")
+    device, arrays = "cpu", torch
 
     def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
         return bicubic_upscale(window, factor)
@@ -80,47 +83,49 @@ class _Bicubic:
 
 
 def compare(
-    source: Path, scale: int, upscaler: Upscaler, folder: Path, *, on_progress: OnProgress | None = None
+    source: Path, scale: float, upscaler: Upscaler, folder: Path, *, on_progress: OnProgress | None = None
 ) -> BeforeAndAfter:
     """Enlarge a picture by the network and by bicubic.
 
     Args:
         source: The picture.
-        scale: 2, 4, 8 or 16.
+        scale: Above 1, at most 16.
         upscaler: Holds the network.
         folder: Where the two PNG files go.
         on_progress: Called with the share of the network's work done, 0 to 1.
 
     Raises:
-        ConfigError: If `scale` is none of these.
+        ConfigError: If `scale` is out of reach.
         ImageError: If the file is no picture, or the result would have more than 64 megapixels.
     """
     width, height = read_size(source)
-    _check_size(width, height, scale)
+    size = _checked_size(width, height, scale)
     picture = read_picture(source)
     start = time.perf_counter()
     enlarged = upscaler.enlarge(picture, scale, on_progress=on_progress)[-1]
     seconds = time.perf_counter() - start
     result = BeforeAndAfter(
-        bicubic=folder / f"{source.stem}_bicubic_x{scale}.png",
-        enlarged=folder / f"{source.stem}_x{scale}.png",
-        facts=f"**{width}x{height}** → **{width * scale}x{height * scale}** pixels ({scale}x) "
-        f"in {seconds:.1f} s on {upscaler.engine.device.type}",
+        bicubic=folder / f"{source.stem}_bicubic_x{scale:g}.png",
+        enlarged=folder / f"{source.stem}_x{scale:g}.png",
+        facts=f"**{width}x{height}** → **{size[0]}x{size[1]}** pixels ({scale:g}x) "
+        f"in {seconds:.1f} s on {kind_of(upscaler.engine.device)}",
     )
     write_picture(result.enlarged, enlarged)
     write_picture(result.bicubic, Upscaler(_Bicubic()).enlarge(picture, scale)[-1])
     return result
 
 
-def _check_size(width: int, height: int, scale: int) -> None:
-    megapixels = {factor: width * height * factor**2 / 1e6 for factor in (scale, *SCALES)}
-    if megapixels[scale] <= MOST_MEGAPIXELS:
-        return
-    fitting = [factor for factor in SCALES if megapixels[factor] <= MOST_MEGAPIXELS]
-    remedy = f"choose scale {fitting[-1]}" if fitting else "choose a smaller picture"
+def _checked_size(width: int, height: int, scale: float) -> tuple[int, int]:
+    """Return width and height of the result, as the command makes it."""
+    size = Enlarged(scale=scale).of(width, height)
+    megapixels = size[0] * size[1] / 1e6
+    if megapixels <= MOST_MEGAPIXELS:
+        return size
+    fitting = int(10 * (MOST_MEGAPIXELS * 1e6 / (width * height)) ** 0.5) / 10
+    remedy = f"choose scale {fitting:g}" if fitting >= SMALLEST_SCALE else "choose a smaller picture"
     raise ImageError(
-        f"The result must have at most {MOST_MEGAPIXELS} megapixels on this page, got {megapixels[scale]:.1f} "
-        f"({width * scale}x{height * scale}); {remedy}, or use prosr-upscale, which has no limit."
+        f"The result must have at most {MOST_MEGAPIXELS} megapixels on this page, got {megapixels:.1f} "
+        f"({size[0]}x{size[1]}); {remedy}, or use prosr-upscale, which has no limit."
     )
 
 
@@ -159,7 +164,7 @@ def build_page(models: Mapping[str, str], load: Callable[[str], Upscaler] = Upsc
                 picture.preprocess = lambda payload: payload.path if payload else None
                 original = gr.State()  # of a picture that browsers cannot show, of which a preview is on show
                 picture.upload(_preview, picture, [picture, original])
-                scale = gr.Radio([(f"{scale}x", scale) for scale in SCALES], value=4, label="Scale")
+                scale = gr.Slider(SMALLEST_SCALE, LARGEST_SCALE, value=4, step=0.1, label="Scale")
                 model = gr.Dropdown([(_label(name), name) for name in models], value=next(iter(models)), label="Model")
                 button = gr.Button("Enlarge", variant="primary")
             with gr.Column(scale=2, min_width=300):
@@ -185,7 +190,7 @@ def _handler(gr: Any, models: Mapping[str, str], load: Callable[[str], Upscaler]
 
     def enlarge(
         source: str | None,
-        scale: int,
+        scale: float,
         model: str,
         original: str | None = None,
         progress: Any = bar,  # noqa: ANN401  # gradio is optional

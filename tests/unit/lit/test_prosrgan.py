@@ -19,6 +19,7 @@ from prosr_lightning.lit.prosrgan import LitProSRGAN
 from prosr_lightning.lit.residuals import residual_levels
 from prosr_lightning.lit.schedules import CosineToEnd
 from prosr_lightning.lit.watch import BalanceWatch
+from prosr_lightning.losses.adversarial import discriminator_loss
 from prosr_lightning.losses.perceptual import PerceptualLoss
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.discriminator import Discriminator
@@ -171,7 +172,12 @@ def test_a_perceptual_loss_is_added_at_each_level_and_is_not_part_of_the_module(
 
 def test_logs_what_its_docstring_lists(make_gan, make_data, make_trainer, tmp_path):
     trainer = make_trainer()
-    trainer.fit(make_gan(perceptual=lambda sr, hr: (sr - hr).square().mean()), datamodule=make_data())
+    module = make_gan(
+        perceptual=lambda sr, hr: (sr - hr).square().mean(),
+        discriminator=Discriminator(channels=2, norm="none"),
+        r1_weight=0.01,
+    )
+    trainer.fit(module, datamodule=make_data())
 
     trainer.logger.save()
     with open(tmp_path / "csv" / "version_0" / "metrics.csv") as file:
@@ -199,7 +205,7 @@ def test_d_learns_to_tell_the_residuals_apart(make_gan, make_data, make_trainer)
     assert accuracy() > 0.9
 
 
-@pytest.mark.parametrize("kind", ["minimax", "least_squares", "hinge"])
+@pytest.mark.parametrize("kind", ["minimax", "least_squares", "hinge", "relativistic"])
 def test_every_kind_trains_with_finite_losses(make_gan, make_data, make_trainer, kind):
     module = make_gan(adversarial=kind, discriminator=Discriminator(channels=2, norm="spectral"))
     trainer = make_trainer(limit_val_batches=0)
@@ -208,13 +214,65 @@ def test_every_kind_trains_with_finite_losses(make_gan, make_data, make_trainer,
     assert all(parameter.isfinite().all() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("split", [1, 5])
-def test_resuming_equals_an_uninterrupted_run_bit_for_bit(make_gan, make_data, make_trainer, tmp_path, split):
+def test_d_minimises_the_penalty_in_every_nth_update_and_g_never_sees_it(make_gan, make_data, make_trainer):
+    """The gradient of D's weights is that of Eq. 4 and of gamma / 2 R1 of both levels, `r1_every` times."""
+    module = make_gan(discriminator=Discriminator(channels=2, norm="none"), r1_weight=0.3, r1_every=3, eps=1e-6)
+    expected, seen = [], []
+    original = module._discriminator_step
+
+    def step(levels):
+        weights = list(module.discriminator.parameters())
+        total = torch.zeros(())
+        for level in levels.values():
+            real, fake = level.residual.clone().requires_grad_(), level.generated.detach()
+            logits = module.discriminator(real)
+            total = total + discriminator_loss(logits, module.discriminator(fake))
+            if len(expected) % 3 == 0:
+                (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+                total = total + 3 * 0.3 / 2 * slope.square().sum(dim=(1, 2, 3)).mean() / logits[0].numel()
+        expected.append(torch.autograd.grad(total, weights, allow_unused=True))
+        loss = original(levels)
+        assert not any(level.residual.requires_grad for level in levels.values())
+        return loss
+
+    class Gradients(Callback):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            if trainer.optimizers.index(optimizer) == 1:
+                seen.append([one.grad.clone() for one in pl_module.discriminator.parameters()])
+
+    module._discriminator_step = step
+    make_trainer(callbacks=[Gradients()], limit_val_batches=0).fit(module, datamodule=make_data())
+    assert len(seen) == len(expected) == 4
+    for by_hand, own in zip(expected, seen, strict=True):
+        for left, right in zip(by_hand, own, strict=True):
+            torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"r1_weight": -1.0}, "`r1_weight` must be at least 0 and `r1_every` at least 1, got -1.0 and 16"),
+        ({"r1_every": 0}, "`r1_weight` must be at least 0 and `r1_every` at least 1, got 0.0 and 0"),
+        ({"r1_weight": 0.01}, "`r1_weight` must be 0 with a discriminator of norm=batch, .*norm=spectral or none"),
+    ],
+)
+def test_refuses_a_penalty_that_means_nothing(make_gan, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        make_gan(**settings)
+
+
+@pytest.mark.parametrize(("split", "penalised"), [(1, False), (5, False), (5, True)])
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
+    make_gan, make_data, make_trainer, tmp_path, split, penalised
+):
     """Stop after 1 or 5 of 8 batches, amid an epoch: both networks, both optimizers, schedules and the average."""
 
     def run(batches, ckpt_path=None):
         torch.manual_seed(5)
-        module = make_gan(scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.5))
+        settings = {"scheduler": partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.5)}
+        if penalised:
+            settings |= {"discriminator": Discriminator(channels=2, norm="none"), "r1_weight": 0.01, "r1_every": 3}
+        module = make_gan(**settings)
         trainer = make_trainer(max_epochs=-1, max_steps=2 * batches)
         trainer.fit(module, datamodule=make_data(), ckpt_path=ckpt_path, weights_only=True)
         return trainer, module

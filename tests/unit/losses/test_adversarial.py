@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,11 @@ from prosr_lightning.losses.adversarial import (
     full_objective,
     gan_value,
     generator_loss,
+    judged,
     probability,
+    r1_penalty,
 )
+from prosr_lightning.networks.discriminator import Discriminator
 
 REAL, FAKE = torch.tensor([[math.log(3.0), 0.0]]), torch.tensor([[-math.log(4.0)]])  # D = 3/4, 1/2 and 1/5
 
@@ -42,7 +46,7 @@ def test_eq_4_by_hand():
 )
 def test_golden_values_of_each_kind(kind, for_d, for_g):
     assert discriminator_loss(REAL, FAKE, kind=kind).item() == pytest.approx(for_d, rel=1e-6)
-    assert generator_loss(FAKE, kind=kind).item() == pytest.approx(for_g, rel=1e-6)
+    assert generator_loss(REAL, FAKE, kind=kind).item() == pytest.approx(for_g, rel=1e-6)
 
 
 def test_non_saturating_equals_binary_cross_entropy():
@@ -50,7 +54,7 @@ def test_non_saturating_equals_binary_cross_entropy():
     cross_entropy = F.binary_cross_entropy_with_logits
     expected = cross_entropy(real, torch.ones_like(real)) + cross_entropy(fake, torch.zeros_like(fake))
     torch.testing.assert_close(discriminator_loss(real, fake), expected)
-    torch.testing.assert_close(generator_loss(fake), cross_entropy(fake, torch.ones_like(fake)))
+    torch.testing.assert_close(generator_loss(real, fake), cross_entropy(fake, torch.ones_like(fake)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,9 +62,9 @@ def test_gradients_in_float64_and_finite_at_extremes(kind):
     real = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     fake = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda r, f: discriminator_loss(r, f, kind=kind), (real, fake))
-    assert torch.autograd.gradcheck(lambda f: generator_loss(f, kind=kind), (fake,))
+    assert torch.autograd.gradcheck(lambda r, f: generator_loss(r, f, kind=kind), (real, fake))
     sure = torch.tensor([-200.0, 200.0], dtype=torch.float16, requires_grad=True)
-    loss = discriminator_loss(sure, sure, kind=kind) + generator_loss(sure, kind=kind)
+    loss = discriminator_loss(sure, sure, kind=kind) + generator_loss(sure, sure, kind=kind)
     loss.backward()
     assert loss.dtype == torch.float32
     assert loss.isfinite()
@@ -76,7 +80,7 @@ def test_both_sides_pull_apart(kind):
     assert (real.grad < 0).all()
     assert (fake.grad > 0).all()
     fake.grad = None
-    generator_loss(fake, kind=kind).backward()
+    generator_loss(real.detach(), fake, kind=kind).backward()
     assert (fake.grad < 0).all()
 
 
@@ -84,9 +88,60 @@ def test_only_minimax_saturates():
     gradients = {}
     for kind in ("minimax", "non_saturating"):
         fake = torch.tensor([-10.0], requires_grad=True)
-        generator_loss(fake, kind=kind).backward()
+        generator_loss(fake.detach(), fake, kind=kind).backward()
         gradients[kind] = -fake.grad.item()
     assert gradients["minimax"] < 1e-4 < 0.99 < gradients["non_saturating"]
+
+
+def test_the_relativistic_kind_against_numpy():
+    """ESRGAN, Eq. 1 and 2, written out with sigmoids and logarithms."""
+    random = np.random.default_rng(3)
+    real, fake = random.normal(1, 2, (2, 1, 3, 4)), random.normal(-1, 2, (3, 1, 2, 2))
+    real_belief = 1 / (1 + np.exp(-(real - fake.mean())))
+    fake_belief = 1 / (1 + np.exp(-(fake - real.mean())))
+    for_d = -np.log(real_belief).mean() - np.log(1 - fake_belief).mean()
+    for_g = -np.log(1 - real_belief).mean() - np.log(fake_belief).mean()
+    sides = torch.from_numpy(real), torch.from_numpy(fake)
+    assert discriminator_loss(*sides, kind="relativistic").item() == pytest.approx(for_d, rel=1e-12)
+    assert generator_loss(*sides, kind="relativistic").item() == pytest.approx(for_g, rel=1e-12)
+    beliefs = [probability(side).item() for side in judged(*sides, kind="relativistic")]
+    assert beliefs == pytest.approx([real_belief.mean(), fake_belief.mean()], rel=1e-6)
+    shifted = [side + 5 for side in sides]
+    assert discriminator_loss(*shifted, kind="relativistic").item() == pytest.approx(for_d, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "relativistic"])
+def test_the_other_kinds_judge_each_side_for_itself(kind):
+    for side, logits in zip((REAL, FAKE), judged(REAL, FAKE, kind=kind), strict=True):
+        assert torch.equal(side, logits)
+
+
+def test_r1_by_hand():
+    """D(r) = a . r^2 on two patches of two pixels: the gradient is 2 a r, the penalty its square by two patches."""
+    residual = torch.tensor([[[[1.0, -2.0], [3.0, 0.5]]]], dtype=torch.float64, requires_grad=True)
+    slope = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64, requires_grad=True)
+    logits = (slope * residual.square()).sum(dim=-1, keepdim=True)
+    penalty = r1_penalty(residual, logits)
+    assert penalty.item() == pytest.approx((2**2 + 8**2 + 18**2 + 4**2) / 2)
+    penalty.backward()
+    torch.testing.assert_close(slope.grad, 4 * slope.detach() * residual.detach()[0, 0] ** 2)  # d (2 a r)^2 / da, by 2
+
+
+def test_r1_of_the_discriminator_against_differences_of_pixels():
+    """Central differences of each image's summed logits, pixel by pixel, in float64."""
+    torch.manual_seed(0)
+    network = Discriminator(channels=2, norm="none").double()
+    residual = (0.1 * torch.randn(2, 1, 17, 5, dtype=torch.float64)).requires_grad_()
+    logits = network(residual)
+    assert logits.shape == (2, 1, 2, 1)
+    step, square = 1e-6, 0.0
+    with torch.no_grad():
+        for place in range(17 * 5):
+            shift = torch.zeros(17 * 5, dtype=torch.float64)
+            shift[place] = step
+            above, below = (network(residual + sign * shift.view(17, 5)).sum(dim=(1, 2, 3)) for sign in (1, -1))
+            square += ((above - below) / (2 * step)).square().sum().item()
+    assert r1_penalty(residual, logits).item() == pytest.approx(square / 4, rel=1e-5)  # two images of two patches
 
 
 def test_eq_7_in_both_readings():
@@ -121,6 +176,8 @@ def test_probability_and_accuracy_by_hand():
     assert probability(torch.tensor([2.0, 0.25]), kind="least_squares").item() == pytest.approx(0.625)
     real, fake = torch.tensor([1.0, 0.3, -1.0, 2.0]), torch.tensor([-1.0, 0.3])
     assert accuracy(real, fake).item() == pytest.approx((3 / 4 + 1 / 2) / 2)
+    relative = judged(real, fake, kind="relativistic")  # means 0.575 and -0.35: one of four, then none of two, is wrong
+    assert accuracy(*relative, kind="relativistic").item() == pytest.approx((3 / 4 + 2 / 2) / 2)
     assert accuracy(real, fake, kind="least_squares").item() == pytest.approx((2 / 4 + 1) / 2)
 
 
@@ -128,7 +185,7 @@ def test_probability_and_accuracy_by_hand():
     "call",
     [
         lambda: discriminator_loss(REAL, FAKE, kind="wasserstein"),
-        lambda: generator_loss(FAKE, kind="wasserstein"),
+        lambda: generator_loss(REAL, FAKE, kind="wasserstein"),
         lambda: probability(FAKE, kind="wasserstein"),
         lambda: accuracy(REAL, FAKE, kind="wasserstein"),
     ],

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -539,6 +540,18 @@ def test_a_folder_without_scores_is_named(tmp_path: Path):
         read_runs([str(tmp_path)])
     with pytest.raises(DataError, match="there is no such folder"):
         read_runs([f"Memory={tmp_path / 'nowhere'}"])
+
+
+def test_a_run_that_was_only_trained_is_told_how_to_be_scored(tmp_path: Path):
+    folder = tmp_path / "a run"
+    for name in ("last", "best"):
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (folder / "checkpoints" / f"{name}.ckpt").touch()
+        with pytest.raises(DataError) as caught:
+            read_runs([str(folder)])
+        command = str(caught.value).partition("score it by `")[2].partition("`")[0]
+        words = ["method=ours", f"ckpt_path={folder}/checkpoints/{name}.ckpt", f"hydra.run.dir={folder}/test/ours"]
+        assert shlex.split(command) == ["python", "-m", "prosr_lightning.evaluate", *words]
 
 
 def test_the_record_alone_says_how_a_run_was_trained(tmp_path: Path):

@@ -42,13 +42,14 @@ def test_sizes_of_a_picture_of_100_by_50(how: dict[str, Any], expected: tuple[in
         ({"scale": "4"}, "`scale` must be a number, got '4'"),
         ({"scale": True}, "`scale` must be a number, got True"),
         ({"scale": 1}, "above 1 and at most 16, got 1"),
-        ({"scale": -2}, "`scale` must be above 0"),
-        ({"scale": float("inf")}, "above 0 and finite"),
+        ({"scale": -2}, "above 1 and at most 16, got -2"),
+        ({"scale": float("inf")}, "above 1 and at most 16, got inf"),
         ({"width": 100.5}, r"`width` must be a whole number, got 100\.5"),
         ({"height": 0}, "`height` must be above 0"),
         ({"fit": (100,)}, "`fit` must be two whole numbers"),
         ({"size": (100, -1)}, "`size` must be above 0"),
-        ({"megapixels": float("nan")}, "above 0 and finite"),
+        ({"megapixels": float("nan")}, "`megapixels` must be above 0 and at most"),
+        ({"size": (10**400, 1)}, r"above 0 and at most 2147483647, got \(1000.{0,40}000, 1\)"),
     ],
 )
 def test_wrong_wishes_are_named(how: dict[str, Any], message: str) -> None:

@@ -21,7 +21,7 @@ from prosr_lightning.networks.weights import save_network
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring
 from prosr_lightning.pictures.rows import WholePicture
-from prosr_lightning.upscale.engines import Streamed
+from prosr_lightning.upscale.contract import Streamed
 from prosr_lightning.upscale.upscaler import Upscaler
 
 
@@ -210,7 +210,7 @@ def test_opaque_alpha_stays_opaque_and_costs_nothing(upscaler: Upscaler) -> None
     result = upscaler.upscale(image, 4)
     assert (result[..., 3] == 255).all()
     assert np.array_equal(result[..., :3], upscaler.upscale(np.ascontiguousarray(image[..., :3]), 4))
-    assert Recoloring(WholePicture(image), []).planes.take(0, 9).shape == (1, 1, 9, 11)
+    assert Recoloring(WholePicture(image), [], arrays=torch).planes.take(0, 9).shape == (1, 1, 9, 11)
 
 
 def test_self_ensemble_commutes_with_flips_and_turns(upscaler: Upscaler) -> None:
@@ -268,7 +268,7 @@ def test_from_pretrained_takes_a_file_and_names_what_is_released(tmp_path: Path)
         (np.zeros((4, 4), np.uint8), 17, "above 1 and at most 16, got 17"),
         (np.zeros((4, 4), np.uint8), "4", "`scale` must be a number, got '4'"),
         (np.zeros((4, 4), np.uint8), True, "`scale` must be a number, got True"),
-        (np.zeros((4, 4), np.uint8), math.nan, "above 0 and finite, got nan"),
+        (np.zeros((4, 4), np.uint8), math.nan, "above 1 and at most 16, got nan"),
     ],
 )
 def test_wrong_arguments_are_named(upscaler: Upscaler, image: object, scale: int, message: str) -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from prosr_lightning import DEFAULT_MODEL
-from prosr_lightning.errors import CheckpointError, ImageError, MissingDependencyError
+from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
@@ -51,6 +51,20 @@ def test_the_network_and_bicubic_are_compared(
     assert shares[-1] == 1
 
 
+def test_any_scale_is_taken_that_the_command_takes(
+    upscaler: Upscaler, photographs: Callable[..., list[Path]], tmp_path: Path
+) -> None:
+    [source] = photographs((21, 34))
+    result = web.compare(source, 2.7, upscaler, tmp_path)
+    assert pixels(result.enlarged).shape == pixels(result.bicubic).shape == (57, 92, 3)
+    assert np.array_equal(pixels(result.enlarged), upscaler.upscale(pixels(source), 2.7))
+    assert result.enlarged.name == "00_x2.7.png"
+    assert result.facts.startswith("**34x21** → **92x57** pixels (2.7x) in ")
+    for wrong in (1, 16.1, float("nan")):
+        with pytest.raises(ConfigError, match="`scale` must be a number above 1 and at most 16"):
+            web.compare(source, wrong, upscaler, tmp_path)
+
+
 def test_transparency_and_16_bits_are_kept(upscaler: Upscaler, tmp_path: Path) -> None:
     transparent = np.full((9, 8, 4), 200, np.uint8)
     transparent[:4, :, 3] = 0
@@ -69,8 +83,9 @@ def test_transparency_and_16_bits_are_kept(upscaler: Upscaler, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("size", "scale", "found"),
     [
-        ((1000, 1001), 8, r"64 megapixels on this page, got 64.1 \(8000x8008\); choose scale 4,"),
-        ((4001, 4001), 2, r"got 64.0 \(8002x8002\); choose a smaller picture"),
+        ((1000, 1001), 8, r"64 megapixels on this page, got 64.1 \(8000x8008\); choose scale 7.9,"),
+        ((4001, 4001), 2, r"got 64.0 \(8002x8002\); choose scale 1.9,"),
+        ((6000, 6000), 2, r"got 144.0 \(12000x12000\); choose a smaller picture"),
     ],
 )
 def test_too_large_a_result_is_refused_before_the_work(
@@ -83,7 +98,7 @@ def test_too_large_a_result_is_refused_before_the_work(
 
 
 def test_the_limit_itself_is_allowed() -> None:
-    web._check_size(2000, 2000, 4)
+    assert web._checked_size(2000, 2000, 4) == (8000, 8000)
 
 
 def test_a_file_that_is_no_picture_is_named(upscaler: Upscaler, tmp_path: Path) -> None:
