@@ -97,10 +97,25 @@ def test_upscaling_is_measured_against_the_machine(measured, monkeypatch):
 def test_networks_are_timed_beside_each_other(measured, tmp_path):
     save_network(tmp_path / "wide.safetensors", Generator(depth=8, channels=32))
     section = measured("networks", "--beside", "wide.safetensors")["networks"]
-    (comparison,) = section["comparisons"]
+    comparison, *arithmetic = section["comparisons"]
     assert comparison["name"] == "time of wide.safetensors, that of tiny.safetensors being 1"
+    names_of_arithmetic = [
+        f"{name}.safetensors over a 3x3 convolution of {width}" for name, width in (("tiny", 4), ("wide", 32))
+    ]
+    assert [share["name"] for share in arithmetic] == names_of_arithmetic
+    assert all(share["ratio"] > 0 for share in arithmetic)
     assert comparison["ratio"] > 1  # it has a hundred times the arithmetic
     assert len(comparison["measured"]) == 2
+
+
+def test_networks_are_timed_by_each_engine(measured):
+    section = measured("networks", "--engines", "onnxruntime", "openvino", "ncnn", "opencv")["networks"]
+    for name in ("onnxruntime", "openvino", "ncnn", "opencv"):
+        timed = f"time of tiny.safetensors by {name}, that of tiny.safetensors being 1"
+        assert timed in names(section) or "not installed" in section["skipped"][f"tiny.safetensors by {name}"]
+    if not section["skipped"]:
+        assert "time of FSRCNN's layers by opencv, that of tiny.safetensors being 1" in names(section)
+        assert "tiny.safetensors by ncnn over a 3x3 convolution of 4" in names(section)
 
 
 def test_files_are_measured_from_disk_to_disk(measured, monkeypatch):

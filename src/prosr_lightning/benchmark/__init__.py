@@ -34,6 +34,13 @@ def _parser() -> argparse.ArgumentParser:
         "--beside", nargs="+", default=[], metavar="NAME", help="of networks: others to compare with it"
     )
     parser.add_argument(
+        "--engines",
+        nargs="+",
+        default=[],
+        choices=("onnxruntime", "openvino", "ncnn", "opencv"),
+        help="of networks: others than PyTorch to run them with",
+    )
+    parser.add_argument(
         "--photographs", "--train-dir", type=Path, help="folder to train on and to cut from; default: samples"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")

@@ -21,6 +21,7 @@ from prosr_lightning.networks.compared import LapSRN
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.upscale.upscaler import Upscaler
 
+OPENCV = "opencv"  # as an engine
 _NAME = "OpenCV"
 _SCALE = 4
 _SIZE = (180, 240)
@@ -71,10 +72,20 @@ def export_graph(network: SRNetwork, folder: Path, target: str, scale: int) -> P
     return export_network(str(weights), folder, target=target, graphs=["step"], scale=scale)[0].path
 
 
+def opencv_step(graph: Path, window: torch.Tensor) -> Callable[[], object]:
+    """Return what runs an exported graph on a window, in OpenCV's `dnn` with as many threads as PyTorch."""
+    network, image = _opencv().dnn.readNetFromONNX(str(graph)), window.numpy()
+
+    def enlarge() -> object:
+        network.setInput(image)
+        return network.forward()
+
+    return enlarge
+
+
 def _dnn() -> Peer:
-    cv2 = _opencv()
     with tempfile.TemporaryDirectory() as folder:
-        network = cv2.dnn.readNetFromONNX(str(export_graph(LapSRN(scale=_SCALE), Path(folder), "onnx", _SCALE)))
+        network = _opencv().dnn.readNetFromONNX(str(export_graph(LapSRN(scale=_SCALE), Path(folder), "onnx", _SCALE)))
 
     def enlarge(picture: Picture) -> object:
         network.setInput(picture[None, None].astype(np.float32) / 255)

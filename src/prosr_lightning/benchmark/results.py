@@ -16,7 +16,16 @@ from prosr_lightning.benchmark.comparing import Section
 from prosr_lightning.runs.record import describe_hardware
 from prosr_lightning.tables import Table
 
-_PACKAGES = ("torch", "lightning", "numpy", "pillow", "onnxruntime", "openvino", "opencv-contrib-python-headless")
+_PACKAGES = (
+    "torch",
+    "lightning",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "openvino",
+    "ncnn",
+    "opencv-contrib-python-headless",
+)
 
 
 def assemble(sections: Iterable[Section], *, command: str, device: torch.device) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
                 )
             )
         elif part == NETWORKS:
-            sections.append(measure_networks(networks, device=device, size=options.size, rounds=options.rounds))
+            settings = {"device": device, "size": options.size, "rounds": options.rounds, "engines": options.engines}
+            sections.append(measure_networks(networks, **settings))
         else:
             sections.append(_upscale(options, networks[Path(options.name).name], device))
     command = f"python -m prosr_lightning.benchmark {' '.join(options.words)}".strip()
@@ -95,10 +96,11 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.opencv_model is not None and not options.opencv_model.is_file():
         raise ConfigError(f"--opencv-model must be a file, got {options.opencv_model}, which is none; check the path.")
-    if (options.part == NETWORKS) != bool(options.beside):
+    if (options.part == NETWORKS) != bool(options.beside or options.engines):
         raise ConfigError(
-            f"--beside must name networks to compare with {options.name} in the part networks, and only there, got "
-            f"{options.beside or 'none'} in {options.part}; say networks --beside prosrn_light."
+            f"--beside must name networks, or --engines engines, to compare with {options.name} in the part networks, "
+            f"and only there, got {options.beside or options.engines or 'none'} in {options.part}; say networks "
+            "--beside prosrn_light."
         )
     if options.output is not None and options.output.is_dir():
         raise ConfigError(f"--output must be a file, got the folder {options.output}; add a name, such as speed.json.")

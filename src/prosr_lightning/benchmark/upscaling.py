@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from prosr_lightning.benchmark.comparing import Section, compare
 from prosr_lightning.benchmark.growth import measure_growth
-from prosr_lightning.benchmark.peer import export_graph, measure_beside_opencv
+from prosr_lightning.benchmark.peer import OPENCV, export_graph, measure_beside_opencv, opencv_step
 from prosr_lightning.benchmark.yardstick import (
     BETTER,
     CONVOLUTION,
@@ -26,6 +27,8 @@ from prosr_lightning.benchmark.yardstick import (
 )
 from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.networks import SRNetwork, multiply_adds_per_output_pixel
+from prosr_lightning.networks.compared import FSRCNN, LapSRN
+from prosr_lightning.networks.contract import most_channels
 from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.engines import TorchEngine, choose_device
 from prosr_lightning.upscale.runtimes import ExportedEngine
@@ -87,30 +90,73 @@ def measure_upscaling(
 
 
 def measure_networks(
-    networks: Mapping[str, SRNetwork], *, device: str | torch.device = "auto", size: int = 512, rounds: int = 5
+    networks: Mapping[str, SRNetwork],
+    *,
+    device: str | torch.device = "auto",
+    size: int = 512,
+    rounds: int = 5,
+    engines: Sequence[str] = (),
 ) -> Section:
     """Measure the time of one 2x step of several networks, each enlarging as the upscaler does.
 
     Args:
         networks: By name, with the one to compare with first.
         device: See `engines.choose_device`.
-        size: Side of the window, in LR pixels.
+        size: Side of the picture, in LR pixels.
         rounds: How often each is measured, in turns.
+        engines: Others than PyTorch to measure each network with, by as many threads; with "opencv", its `dnn` runs the
+            layers of FSRCNN and LapSRN with random weights too.
 
     Returns:
-        The rate of the first network over that of each other, which is the other's time with the first's being 1.
+        The rate of the first network over that of each other, which is the other's time with the first's being 1; and
+        the useful arithmetic of each over that of a 3x3 convolution of its width alone. What could not be measured is
+        named.
     """
     place, window = choose_device(device), torch.rand(1, 1, size, size)
     section = Section(name="networks", settings={"size": size, "device": str(place)})
-    tasks = {}
+    enlarged: dict[str, tuple[str, Callable[[], object]]] = {}  # by what is measured: the network, and how
     for name, network in networks.items():
-        engine = TorchEngine(network, device=place)
-        tasks[name] = repeated(partial(_by_default, engine, window), place, amount=4 * window.numel() / 1e6)
+        enlarged[name] = name, partial(_by_default, TorchEngine(network, device=place), window)
+        for engine in engines:
+            with _skipping(section, f"{name} by {engine}"):
+                enlarged[f"{name} by {engine}"] = name, _by(engine, network, window)
+    if OPENCV in engines:
+        for network in (FSRCNN(scale=2), LapSRN(scale=2)):
+            with _skipping(section, f"{network.title} by {OPENCV}"):
+                enlarged[f"{network.title}'s layers by {OPENCV}"] = "", _by(OPENCV, network, window)
+    megapixels = 4 * window.numel() / 1e6
+    tasks = {name: repeated(enlarge, place, amount=megapixels, times=1) for name, (_, enlarge) in enlarged.items()}
+    widths = {most_channels(network) for network in networks.values()}
+    tasks |= {str(width): convolution(place, torch.float32, channels=width) for width in widths}
     rates = compare(tasks, rounds=rounds)
-    first, *others = networks
+    first, *others = enlarged
     for name in others:
         section.add(f"time of {name}, that of {first} being 1", "megapixels/s", rates[first], rates[name])
+    for name, (network_name, _) in enlarged.items():
+        if network_name:
+            width = most_channels(networks[network_name])
+            work = 2e6 / GIGA * multiply_adds_per_output_pixel(networks[network_name], 2)
+            arithmetic = tuple(rate * work for rate in rates[name])
+            section.add(f"{name} over a 3x3 convolution of {width}", "GFLOP/s", arithmetic, rates[str(width)])
     return section
+
+
+def _by(engine: str, network: SRNetwork, window: Tensor) -> Callable[[], object]:
+    """Return what enlarges a picture by another engine, as the upscaler does where it has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = export_graph(network, Path(folder), engine if engine == "ncnn" else "onnx", 2)
+        if engine == OPENCV:
+            return opencv_step(path, window)
+        runs = ExportedEngine(path, runtime=engine, threads=torch.get_num_threads())
+    return partial(Chain(runs, scale=2, exact=True).image, window.numpy())
+
+
+@contextmanager
+def _skipping(section: Section, name: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:  # MissingDependencyError among them
+        section.skipped[name] = f"not installed: {error}"
 
 
 def _engines(

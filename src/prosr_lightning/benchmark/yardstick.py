@@ -54,9 +54,12 @@ def matrix_product(device: torch.device, dtype: torch.dtype, *, side: int | None
     return repeated(lambda: torch.mm(a, b), device, amount=2 * size**3 / GIGA)
 
 
-def convolution(device: torch.device, dtype: torch.dtype, *, side: int | None = None) -> Task:
-    """Return a task that runs a 3x3 convolution of 64 to 64 channels, channels last, and returns the GFLOP of it."""
+def convolution(device: torch.device, dtype: torch.dtype, *, side: int | None = None, channels: int = 64) -> Task:
+    """Return a task that runs a 3x3 convolution of so many channels, channels last, and returns the GFLOP of it."""
     size = side or (256 if device.type == "cpu" else 1024)  # the cache of a CPU holds no more
-    image = torch.rand(1, 64, size, size, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    weight = torch.rand(64, 64, 3, 3, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    return repeated(lambda: F.conv2d(image, weight, padding=1), device, amount=2 * 9 * 64 * 64 * size**2 / GIGA)
+    shapes = (1, channels, size, size), (channels, channels, 3, 3)
+    image, weight = (
+        torch.rand(shape, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last) for shape in shapes
+    )
+    amount = 2 * 9 * channels**2 * size**2 / GIGA
+    return repeated(lambda: F.conv2d(image, weight, padding=1), device, amount=amount)
