@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from prosr_lightning import export
 from prosr_lightning.errors import CheckpointError, ProSRError
-from prosr_lightning.export import export_network, main, task
+from prosr_lightning.export import export_network, integers, main, task
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.export.ncnn import open_ncnn
+from prosr_lightning.imaging.io import read_rgb
 from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.networks import Generator, SubPixelGenerator
 from prosr_lightning.networks.weights import load_network, save_network
@@ -109,6 +112,58 @@ def test_ncnn_and_pages_have_the_step_alone(weights: Path, tmp_path: Path) -> No
         export.main(["-n", str(weights), "--format", "ncnn", "--graph", "rgb"])
     with pytest.raises(ProSRError, match="needs a network that repeats one 2x step, got one of x4"):
         export_network(str(weights), tmp_path, target="ncnn", graphs=["rgb"], scale=4)
+
+
+def photographs(folder: Path, count: int) -> Path:
+    """Make photographs of smooth shapes with edges between."""
+    random = np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(count):
+        coarse = Image.fromarray(random.integers(0, 256, (24, 30, 3), dtype=np.uint8))
+        coarse.resize((300, 270), Image.Resampling.LANCZOS).quantize(16).convert("RGB").save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_step_in_8_bits_loses_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    for package in ("onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    folder = photographs(tmp_path / "photographs", 6)
+    assert main(["-n", "prosrn_light", "--int8", str(folder), "-o", str(tmp_path)]) == 0
+    path = tmp_path / "prosrn_light_int8_step_x2.onnx"
+    (line,) = capsys.readouterr().out.splitlines()
+    after, before = (float(number) for number in re.findall(r"([\d.]+) dB", line))
+    assert line.startswith(f"{path}: ")
+    assert 20 < after <= before + 0.05 < after + 0.15
+    kinds = [node.op_type for node in onnx.load(str(path)).graph.node]
+    assert kinds.count("Conv") == 13
+    assert kinds.count("QuantizeLinear") >= 11  # of all but the first and the last
+    image = read_rgb(folder / "0.png")[:64, :50]
+    expected = Upscaler.from_pretrained("prosrn_light", device="cpu").upscale(image, 2)
+    result = Upscaler.from_pretrained(path, engine="onnxruntime", tile=32).upscale(image, 2)
+    difference = np.abs(result.astype(int) - expected)
+    assert 0 < difference.mean() < 1
+    monkeypatch.setattr(integers, "_LARGEST_LOSS", -1)
+    path.unlink()
+    with pytest.raises(ProSRError, match="must lose at most -1 dB in 8 bits, got .* keep this network in float32"):
+        integers.export_in_8_bits("prosrn_light", tmp_path, folder)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_8_bits_need_photographs(tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int) -> None:
+    folder = photographs(tmp_path / "photographs", count)
+    (folder / "notes.txt").write_text("no picture")
+    for place, number in ((folder, count), (tmp_path / "nowhere", 0)):
+        assert main(["--int8", str(place)]) == 1
+        assert f"must hold at least four photographs of 256 pixels and more, found {number};" in capsys.readouterr().err
+    for words in (["--format", "ncnn"], ["--graph", "rgb"]):
+        with pytest.raises(SystemExit):
+            main(["--int8", str(folder), *words])
 
 
 @pytest.mark.slow

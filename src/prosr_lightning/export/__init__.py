@@ -34,17 +34,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("-f", "--format", default="onnx", choices=tuple(FORMATS), help="default: onnx")
     add("-g", "--graph", default="both", choices=("both", *GRAPHS), help="step: luminance; rgb: the whole way")
     add("-s", "--scale", type=int, default=4, choices=(2, 4, 8, 16), help="of the rgb graph; default: 4")
+    int8 = "write the step as ONNX that computes in 8 bits; photographs such as are to be enlarged calibrate it"
+    add("--int8", type=Path, metavar="FOLDER", help=int8)
     add("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: the current folder")
     options = parser.parse_args(arguments)
     if options.format in STEP_ALONE and options.graph == "rgb":
         reason = STEP_ALONE[options.format]
         parser.error(f"--format {options.format} has the step graph alone, {reason}; leave --graph out")
+    if options.int8 is not None and (options.format != "onnx" or options.graph == "rgb"):
+        parser.error("--int8 writes the step graph as ONNX alone; leave --format and --graph out")
     both = ("step",) if options.format in STEP_ALONE else GRAPHS
     graphs = both if options.graph == "both" else (options.graph,)
 
     def command() -> None:
-        from prosr_lightning.export.task import export_network  # noqa: PLC0415  # imports torch
+        from prosr_lightning.export.integers import export_in_8_bits  # noqa: PLC0415  # imports torch
+        from prosr_lightning.export.task import export_network  # noqa: PLC0415  # likewise
 
+        if options.int8 is not None:
+            path, *psnr = export_in_8_bits(options.model, options.output, options.int8, trust=options.trust)
+            answer(
+                f"{path}: {psnr[1]:.2f} dB, in float32 {psnr[0]:.2f} dB, on pictures of {options.int8} shrunk to half"
+            )
+            return
         settings = {"target": options.format, "graphs": graphs, "scale": options.scale, "trust": options.trust}
         for exported in export_network(options.model, options.output, **settings):
             answer(f"{exported.path}: largest difference to PyTorch {exported.difference:.1e}")
