@@ -91,6 +91,7 @@ def _quantise(path: Path, target: Path, images: Sequence[Planes]) -> None:
         op_types_to_quantize=["Conv"],
         nodes_to_exclude=[convolutions[0], convolutions[-1]],
         per_channel=True,
+        reduce_range=True,  # weights of 7 bits, or sums of 16 bits saturate on processors without VNNI; as good
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.Percentile,  # 0.02 dB better than the extremes
