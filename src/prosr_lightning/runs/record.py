@@ -190,7 +190,7 @@ def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
 
     device = torch.device(device)
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "threads": str(torch.get_num_threads()),
         "memory": _memory(),
@@ -220,7 +220,8 @@ def git_commit() -> str:
         return ""
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the processor's model."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
