@@ -18,6 +18,7 @@ import numpy as np
 from prosr_lightning.errors import ProSRError
 from prosr_lightning.imaging.arrays import without_gradients
 from prosr_lightning.imaging.io import write_json
+from prosr_lightning.runs.processor import cpu_name
 from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.contract import Engine, default_engine
 from prosr_lightning.upscale.memory import automatic_tile, kind_of
@@ -101,8 +102,6 @@ def _borders(engine: Engine[Any]) -> float:
 
 
 def _key(names: list[str], weights: Path, threads: int | None) -> str:
-    from prosr_lightning.runs.record import cpu_name  # noqa: PLC0415  # for this alone
-
     network = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
     return ", ".join(
         [cpu_name(), *(f"{name} {version(name)}" for name in names), f"{threads or 'all'} threads", network]
