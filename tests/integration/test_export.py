@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from prosr_lightning import export
+from prosr_lightning.benchmark.upscaling import measure_networks
 from prosr_lightning.errors import CheckpointError, ProSRError
 from prosr_lightning.export import export_network, integers, main, task
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
@@ -147,6 +148,9 @@ def test_a_step_in_8_bits_loses_little(
     result = Upscaler.from_pretrained(path, engine="onnxruntime", tile=32).upscale(image, 2)
     difference = np.abs(result.astype(int) - expected)
     assert 0 < difference.mean() < 1
+    networks = {"prosrn_light": load_network("prosrn_light").network}
+    section = measure_networks(networks, device="cpu", size=32, rounds=1, graphs=[path])
+    assert section.comparisons[0].name == f"time of {path.name}, that of prosrn_light being 1"
     monkeypatch.setattr(integers, "_LARGEST_LOSS", -1)
     path.unlink()
     with pytest.raises(ProSRError, match="must lose at most -1 dB in 8 bits, got .* keep this network in float32"):

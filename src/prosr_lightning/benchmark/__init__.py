@@ -31,7 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, help="JSON file; default: logs/benchmark/TIME.json")
     parser.add_argument("-n", "--name", default=DEFAULT_MODEL, help="2x network to enlarge with; default: %(default)s")
     parser.add_argument(
-        "--beside", nargs="+", default=[], metavar="NAME", help="of networks: others to compare with it"
+        "--beside",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="of networks: others, and exported .onnx, to compare with it",
     )
     parser.add_argument(
         "--engines",

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
     parts = PARTS if options.part == "all" else (options.part,)
     names = [options.name, *options.beside] if NETWORKS in parts else [options.name] if "upscale" in parts else []
     networks = {
-        Path(name).name: load_network(name, trust=options.trust).network for name in names
+        Path(name).name: load_network(name, trust=options.trust).network for name in names if not name.endswith(".onnx")
     }  # before anything takes time
     sections: list[Section] = []
     for part in parts:
@@ -68,7 +68,14 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
                 )
             )
         elif part == NETWORKS:
-            settings = {"device": device, "size": options.size, "rounds": options.rounds, "engines": options.engines}
+            graphs = [Path(name) for name in options.beside if name.endswith(".onnx")]
+            settings = {
+                "graphs": graphs,
+                "device": device,
+                "size": options.size,
+                "rounds": options.rounds,
+                "engines": options.engines,
+            }
             sections.append(measure_networks(networks, **settings))
         else:
             sections.append(_upscale(options, networks[Path(options.name).name], device))

@@ -96,6 +96,7 @@ def measure_networks(
     size: int = 512,
     rounds: int = 5,
     engines: Sequence[str] = (),
+    graphs: Sequence[Path] = (),
 ) -> Section:
     """Measure the time of one 2x step of several networks, each enlarging as the upscaler does.
 
@@ -106,6 +107,7 @@ def measure_networks(
         rounds: How often each is measured, in turns.
         engines: Others than PyTorch to measure each network with, by as many threads; with "opencv", its `dnn` runs the
             layers of FSRCNN and LapSRN with random weights too.
+        graphs: Exported steps to measure by ONNX Runtime, such as those in 8 bits.
 
     Returns:
         The rate of the first network over that of each other, which is the other's time with the first's being 1; and
@@ -120,6 +122,8 @@ def measure_networks(
         for engine in engines:
             with _skipping(section, f"{name} by {engine}"):
                 enlarged[f"{name} by {engine}"] = name, _by(engine, network, window)
+    for path in graphs:
+        enlarged[path.name] = "", _by_runtime("onnxruntime", path, window)
     if OPENCV in engines:
         for network in (FSRCNN(scale=2), LapSRN(scale=2)):
             with _skipping(section, f"{network.title} by {OPENCV}"):
@@ -147,7 +151,11 @@ def _by(engine: str, network: SRNetwork, window: Tensor) -> Callable[[], object]
         path = export_graph(network, Path(folder), engine if engine == "ncnn" else "onnx", 2)
         if engine == OPENCV:
             return opencv_step(path, window)
-        runs = ExportedEngine(path, runtime=engine, threads=torch.get_num_threads())
+        return _by_runtime(engine, path, window)
+
+
+def _by_runtime(engine: str, path: Path, window: Tensor) -> Callable[[], object]:
+    runs = ExportedEngine(path, runtime=engine, threads=torch.get_num_threads())
     return partial(Chain(runs, scale=2, exact=True).image, window.numpy())
 
 
