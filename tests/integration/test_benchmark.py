@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import statistics
 from pathlib import Path
 
 import pytest
 import torch
 
+from processes import FORKS
 from prosr_lightning import benchmark
 from prosr_lightning.benchmark.comparing import Comparison, compare
 from prosr_lightning.networks import Generator
@@ -72,7 +74,7 @@ def test_training_is_measured_with_everything_on(measured):
 
 
 def test_patches_are_measured_against_the_usual_way(measured):
-    section = measured("data")["data"]
+    section = measured("data", "--workers", "0")["data"]
     assert names(section) == {"cutting over the usual way", "cutting, flips and pyramid over the usual way"}
     assert all(one["ratio"] > 1 for one in section["comparisons"])  # decoding a photograph for each patch is slow
     assert section["values"]["seconds to open it again"] < section["values"]["seconds to build the cache"]
@@ -101,7 +103,8 @@ def test_networks_are_timed_beside_each_other(measured, tmp_path):
     assert len(comparison["measured"]) == 2
 
 
-def test_files_are_measured_from_disk_to_disk(measured):
+def test_files_are_measured_from_disk_to_disk(measured, monkeypatch):
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: FORKS)  # six processes that import torch otherwise
     result = measured("files", "--scale", "2", "--ext", "tif", "--threads", "1")["files"]
     assert result["settings"]["scale"] == 2
     values = result["values"]

@@ -74,7 +74,7 @@ def test_the_command_and_the_scores_write_one_picture(folder: Path, words: list[
 @torch.inference_mode()
 def test_luminance_is_the_same_to_the_last_bit(folder: Path, network: Generator, ensemble: bool) -> None:
     path = folder / "lr" / "00.png"
-    lr = Recoloring(WholePicture(np.asarray(Image.open(path))), []).planes.take(0, 48)
+    lr = Recoloring(WholePicture(np.asarray(Image.open(path))), [], arrays=torch).planes.take(0, 48)
     sample = Sample(path, SCALE, modcrop(read_ycbcr(folder / "data" / "Own" / "00.png"), SCALE), lr_path=path)
     assert torch.equal(lr, sample.lr[:, :1].float())
     scored = NetworkMethod(network=network, device="cpu", self_ensemble=ensemble, bf16=False, tile="auto")(sample)

@@ -18,7 +18,8 @@ from PIL import Image
 from processes import started
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.errors import CheckpointError, ProSRError
-from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.released import RELEASED_FOLDER
 from prosr_lightning.runs.record import read_record
 from prosr_lightning.train import train
 from prosr_lightning.train.checkpoints import write_portable
@@ -70,17 +71,11 @@ def test_every_experiment_trains_small(smoke, experiment):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["structure=plain"],
-        ["structure=residual"],
-        ["structure=memory", "model.generator.skip_every=2"],
-        ["depth=4"],
-        ["levels=x2_x4"],
-        ["levels=x2_x4_x8"],
-        ["model.generator.fusion=inception"],
-        ["model.detach_between_levels=true", "levels=x2_x4"],
-        ["budget=cpu"],
-        ["logger=none"],
-        ["trainer.precision=bf16-mixed"],
+        ["structure=plain", "logger=none"],
+        ["structure=residual", "budget=cpu"],
+        ["structure=memory", "model.generator.skip_every=2", "model.detach_between_levels=true", "levels=x2_x4"],
+        ["depth=4", "levels=x2_x4_x8"],
+        ["model.generator.fusion=inception", "trainer.precision=bf16-mixed"],
         ["model.compile=false", "model.ema_decay=0"],
     ],
 )
@@ -89,10 +84,16 @@ def test_every_switch_trains_from_the_command_line(smoke, overrides):
     assert 5 < score < 60
 
 
-@pytest.mark.parametrize("experiment", ["progressive", "prosrgan"])
-def test_levels_share_the_batches(smoke, experiment):
+@pytest.mark.parametrize(
+    "words", [["experiment=progressive"], ["experiment=prosrgan", "model.discriminator.channels=4"]]
+)
+def test_levels_share_the_batches(smoke, words):
     run, _ = smoke(
-        f"experiment={experiment}", "levels=x2_x4", "data.level_shares={2:0.5,4:0.5}", "data.patches_per_epoch=40"
+        *words,
+        "levels=x2_x4",
+        "data.level_shares={2:0.5,4:0.5}",
+        "data.patches_per_epoch=40",
+        "model.generator.channels=8",
     )
     logged = [[row.get(f"train/level_{level}/content") for level in (2, 4)] for row in rows(run)]
     newest = [one for one in logged if any(one)]  # Lightning logs the newest value of each level with every batch
@@ -111,7 +112,8 @@ from prosr_lightning.data.benchmarks import find_dataset
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.resize import bicubic_downscale
 from prosr_lightning.metrics import psnr
-from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.released import RELEASED_FOLDER
 from pathlib import Path
 network = load_network({str(run / "checkpoints" / "best.ckpt")!r}).network.eval()
 assert torch.load({str(run / "checkpoints" / "best.ckpt")!r}, weights_only=True)["prosr"]["config"]["depth"] == 2
@@ -159,13 +161,13 @@ def test_a_portable_state_goes_on_as_the_original_and_names_no_folder(smoke, tmp
         write_portable(RELEASED_FOLDER / "prosrn.safetensors", tmp_path / "no.ckpt")
 
 
-def test_the_same_command_and_seed_give_the_same_hundred_losses(smoke):
+def test_the_same_command_and_seed_give_the_same_losses(smoke):
     """Bit for bit, on a CPU: the log holds every digit of a float32."""
     logged = []
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
-        run, _ = smoke("data.patches_per_epoch=200", "levels=x2_x4", f"seed={seed}", name=name)
+        run, _ = smoke("data.patches_per_epoch=40", "levels=x2_x4", f"seed={seed}", name=name)
         logged.append([row["train/loss"] for row in rows(run) if row["train/loss"]])
-    assert len(logged[0]) == len(set(logged[0])) == 100
+    assert len(logged[0]) == len(set(logged[0])) == 20
     assert logged[0] == logged[1]
     assert set(logged[0]).isdisjoint(logged[2])
 

@@ -19,6 +19,7 @@ import pytest
 from awkward_pictures import SIZE, Run, content, cut_short, picture, saved, size_of
 from PIL import Image
 
+from processes import started
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.writing import write_picture
 from prosr_lightning.upscale import main
@@ -156,26 +157,17 @@ def test_a_signal_leaves_what_is_finished_and_nothing_half_written(
 ) -> None:
     saved(str(tmp_path / "a.png"), size=(20, 20))()
     saved(str(tmp_path / "b.png"), size=(1000, 3000))()
-    command = [sys.executable, "-m", "prosr_lightning.upscale", "-i", "a.png", "b.png", "-s", "16", "-n", str(weights)]
-    with subprocess.Popen(
-        [*command, "--device", "cpu"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a shell lets what it runs behind ignore Ctrl-C
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509  # this process starts no thread here
-    ) as running:
-        try:
-            deadline = time.monotonic() + 100
-            while not (any(path.stat().st_size for path in tmp_path.glob(".b*")) and (tmp_path / "a_x16.png").exists()):
-                assert time.monotonic() < deadline
-                assert running.poll() is None
-                time.sleep(0.05)
-            running.send_signal(number)
-            _, errors = running.communicate(timeout=100)
-        finally:
-            running.kill()  # or the end of the block would wait for it
-    assert running.returncode == code
+    words = ["-i", "a.png", "b.png", "-s", "16", "-n", str(weights), "--device", "cpu"]
+    with started("upscale", *words, folder=tmp_path) as running:
+        deadline = time.monotonic() + 100
+        while not (any(path.stat().st_size for path in tmp_path.glob(".b*")) and (tmp_path / "a_x16.png").exists()):
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(number)
+        done = running.wait(timeout=100)
+    assert done.returncode == code
+    errors = done.stderr
     assert "finished pictures are kept, nothing is half-written" in errors
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".png") == ["a.png", "a_x16.png", "b.png"]
     assert size_of(str(tmp_path / "a_x16.png")) == (320, 320)

@@ -108,24 +108,21 @@ def test_options_of_the_users_own_folder_are_suggested(run_module, tmp_path):
     assert "got 'seasid'; the nearest is 'seaside'" in finished.stderr
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
+def test_a_crafted_checkpoint_is_refused(main, tmp_path):
+    assert main()[0] == 0
+    (path,) = tmp_path.glob("logs/smoke/runs/*/checkpoints/last.ckpt")
+    for change, expected in (
         (lambda state: state.update(loops={}), "its loops.fit_loop is None"),
         (lambda state: state["prosr"].update(steps_done="4"), "its steps_done is '4'"),
         (lambda state: state.update(optimizer_states=3), "its optimizer_states is 3"),
-    ],
-)
-def test_a_crafted_checkpoint_is_refused(main, tmp_path, change, expected):
-    assert main()[0] == 0
-    (path,) = tmp_path.glob("logs/smoke/runs/*/checkpoints/last.ckpt")
-    state = torch.load(path, weights_only=True)
-    change(state)
-    torch.save(state, tmp_path / "crafted.ckpt")
-    with pytest.raises(CheckpointError, match="must hold the state of a run as training saves it"):
-        read_state(tmp_path / "crafted.ckpt")
-    code, said = main(f"ckpt_path={tmp_path / 'crafted.ckpt'}", "trainer.max_epochs=2")
-    assert (code, expected in said, "Traceback" in said) == (1, True, False)
+    ):
+        state = torch.load(path, weights_only=True)
+        change(state)
+        torch.save(state, tmp_path / "crafted.ckpt")
+        with pytest.raises(CheckpointError, match="must hold the state of a run as training saves it"):
+            read_state(tmp_path / "crafted.ckpt")
+        code, said = main(f"ckpt_path={tmp_path / 'crafted.ckpt'}", "trainer.max_epochs=2")
+        assert (code, expected in said, "Traceback" in said) == (1, True, False)
 
 
 @pytest.mark.parametrize("group", ["recipe", "optimizer", "experiment", "hparams_search"])

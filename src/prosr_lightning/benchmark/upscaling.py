@@ -130,10 +130,14 @@ def _engines(
         try:
             with tempfile.TemporaryDirectory() as folder:
                 engine = ExportedEngine(export_graph(network, Path(folder), target, 2), runtime=runtime)
-            engines[runtime] = lambda window, engine=engine: engine.enlarge(window, 2, exact=True)  # type: ignore[misc]  # a default binds it
+            engines[runtime] = partial(_exported, engine)
         except MissingDependencyError as error:
             section.skipped[runtime] = str(error)
     return engines
+
+
+def _exported(engine: ExportedEngine, window: Tensor) -> Tensor:
+    return torch.from_numpy(engine.enlarge(window.numpy(), 2, exact=True))
 
 
 def _by_default(engine: TorchEngine, image: Tensor) -> Tensor:

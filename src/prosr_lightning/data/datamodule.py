@@ -26,9 +26,9 @@ from prosr_lightning.data.validation import ShardSampler, ValidationImages, requ
 from prosr_lightning.errors import ConfigError, require_choice, require_whole
 from prosr_lightning.imaging.color import rgb_to_ycbcr
 from prosr_lightning.imaging.degradation import Bicubic, Degradation
+from prosr_lightning.imaging.factors import levels_up_to
 from prosr_lightning.imaging.geometry import apply_symmetries, modcrop
 from prosr_lightning.imaging.pyramid import level_pyramid, take_planes
-from prosr_lightning.networks.contract import levels_up_to
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -15,9 +15,10 @@ import torch
 from PIL import Image
 
 from prosr_lightning.errors import ConfigError, MissingDependencyError, require_choice
+from prosr_lightning.imaging.bicubic import bicubic_resize
 from prosr_lightning.imaging.color import to_rgb8
 from prosr_lightning.imaging.io import RGB8
-from prosr_lightning.imaging.resize import bicubic_resize, bicubic_upscale
+from prosr_lightning.imaging.resize import bicubic_upscale
 
 _MODELS = {  # their number in the package and their factor
     "realesr-animevideov3-x2": (0, 2),

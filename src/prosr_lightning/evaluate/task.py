@@ -23,7 +23,8 @@ from prosr_lightning.evaluate.running import evaluate_folder, evaluate_network, 
 from prosr_lightning.imaging.degradation import BICUBIC, Bicubic, Degradation
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks import SRNetwork, count_parameters, multiply_adds_by_scale
-from prosr_lightning.networks.weights import load_network, released_names
+from prosr_lightning.networks.weights import load_network
+from prosr_lightning.released import released_names
 from prosr_lightning.runs.scores import RunInfo, SummaryRow, summarise, write_results
 from prosr_lightning.tables import Table, terminal
 from prosr_lightning.upscale.chain import require_tile

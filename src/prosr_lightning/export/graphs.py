@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prosr_lightning.imaging.bicubic import keys
 from prosr_lightning.imaging.color import rgb_to_ycbcr
-from prosr_lightning.imaging.resize import keys
 from prosr_lightning.networks import SRNetwork
 
 _REACH = 2  # pixels that the bicubic kernel reaches

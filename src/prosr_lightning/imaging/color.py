@@ -1,27 +1,31 @@
 """Colour: BT.601 luminance in studio range, as the benchmarks use it (MATLAB's `rgb2ycbcr`).
 
-All functions take and return `torch` tensors of any floating dtype and keep that dtype and the device.
+Functions take and return arrays of numpy or of PyTorch, of any floating dtype, and keep kind, dtype and device.
 """
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.arrays import Array, like, namespace
 from prosr_lightning.imaging.io import RGB8
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # ITU-R BT.601, 8-bit studio range: Y in 16..235, Cb and Cr in 16..240, for R, G, B in 0..1 (MATLAB rgb2ycbcr).
-_STUDIO_MATRIX = (
-    (65.481, 128.553, 24.966),
-    (-37.797, -74.203, 112.0),
-    (112.0, -93.786, -18.214),
-)
-_STUDIO_OFFSET = (16.0, 128.0, 128.0)
+_STUDIO_MATRIX = np.array([(65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214)]) / 255
+_STUDIO_OFFSET = np.array([16.0, 128.0, 128.0])[:, None, None] / 255
+_FROM_STUDIO = np.linalg.inv(_STUDIO_MATRIX)
+_LUMA = np.array([(0.299, 0.587, 0.114)])  # BT.601
 
 
-def rgb_to_luminance(rgb: Tensor) -> Tensor:
+def rgb_to_luminance(rgb: Array) -> Array:
     """Return the luminance Y / 255 that the benchmark tables score.
 
     Args:
@@ -34,15 +38,14 @@ def rgb_to_luminance(rgb: Tensor) -> Tensor:
         ConfigError: If the channel count is not 3.
 
     Examples:
-        >>> rgb_to_luminance(torch.ones(3, 1, 1)).mul(255).round().item()
+        >>> (rgb_to_luminance(np.ones((3, 1, 1))) * 255).item()
         235.0
     """
     _check_channels("rgb", rgb)
-    weights = torch.tensor(_STUDIO_MATRIX[0], dtype=rgb.dtype, device=rgb.device) / 255
-    return torch.einsum("c,...chw->...hw", weights, rgb).add(_STUDIO_OFFSET[0] / 255).unsqueeze(-3)
+    return mix_planes(_STUDIO_MATRIX[:1], rgb) + like(_STUDIO_OFFSET[:1], rgb)
 
 
-def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
+def rgb_to_ycbcr(rgb: Array) -> Array:
     """Convert R'G'B' to studio-range YCbCr, each divided by 255.
 
     Args:
@@ -55,11 +58,10 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
         ConfigError: If the channel count is not 3.
     """
     _check_channels("rgb", rgb)
-    matrix, offset = _studio()
-    return mix_planes(matrix, rgb) + offset.to(rgb)
+    return mix_planes(_STUDIO_MATRIX, rgb) + like(_STUDIO_OFFSET, rgb)
 
 
-def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
+def ycbcr_to_rgb(ycbcr: Array) -> Array:
     """Invert `rgb_to_ycbcr`. The result is not clamped.
 
     Args:
@@ -72,15 +74,14 @@ def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
         ConfigError: If the channel count is not 3.
     """
     _check_channels("ycbcr", ycbcr)
-    matrix, offset = _studio()
-    return mix_planes(torch.linalg.inv(matrix), ycbcr - offset.to(ycbcr))
+    return mix_planes(_FROM_STUDIO, ycbcr - like(_STUDIO_OFFSET, ycbcr))
 
 
 def luma(pixels: Tensor) -> Tensor:
     """Return the full-range luma of R'G'B', or gray as it is, `(..., 1, H, W)` in the range of the pixels."""
     if pixels.shape[-3] == 1:
         return pixels
-    return mix_planes(torch.tensor([(0.299, 0.587, 0.114)], dtype=torch.float64), pixels)  # BT.601
+    return mix_planes(_LUMA, pixels)
 
 
 def to_pixels(planes: Tensor) -> Tensor:
@@ -98,20 +99,26 @@ def from_pixels(pixels: Tensor) -> Tensor:
     return (pixels * (219 / 255) + 16) / 255
 
 
-def mix_planes(matrix: Tensor, image: Tensor) -> Tensor:
+def mix_planes(matrix: npt.NDArray[np.floating], image: Array) -> Array:
     """Multiply the planes of each pixel by a matrix, in full precision also under autocast and where TF32 is allowed.
 
     Args:
-        matrix: `(D, C)` float64.
+        matrix: `(D, C)`.
         image: `(..., C, H, W)`, floating point.
 
     Returns:
         `(..., D, H, W)` of the same dtype and device.
     """
-    with torch.autocast(image.device.type, enabled=False):
-        working = image.double() if image.is_cuda else image  # TF32 is of float32 alone
-        mixed = matrix.to(working) @ working.flatten(-2)  # an eighth of the time of einsum on small images
-    return mixed.to(image.dtype).reshape(*image.shape[:-3], len(matrix), *image.shape[-2:])
+    *before, planes, height, width = image.shape
+    flat = image.reshape(*before, planes, height * width)  # an eighth of the time of einsum on small images
+    mixed = like(matrix, flat) @ flat if namespace(flat) is np else _mixed(matrix, flat)
+    return mixed.reshape(*before, len(matrix), height, width)
+
+
+def _mixed(matrix: npt.NDArray[np.floating], flat: Array) -> Array:
+    with sys.modules["torch"].autocast(flat.device.type, enabled=False):
+        working = flat.double() if flat.is_cuda else flat  # TF32 is of float32 alone
+        return (like(matrix, working) @ working).to(flat.dtype)
 
 
 def to_rgb8(image: Tensor) -> RGB8:
@@ -123,17 +130,12 @@ def to_rgb8(image: Tensor) -> RGB8:
     Returns:
         `(H, W, 3)`.
     """
-    rounded = image[0].detach().float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
+    rounded = image[0].detach().float().clamp(0, 1).mul(255).round().byte().cpu()
     return np.ascontiguousarray(rounded.expand(3, -1, -1).permute(1, 2, 0).numpy())
 
 
-def _studio() -> tuple[Tensor, Tensor]:
-    matrix, offset = (torch.tensor(values, dtype=torch.float64) / 255 for values in (_STUDIO_MATRIX, _STUDIO_OFFSET))
-    return matrix, offset[:, None, None]
-
-
-def _check_channels(name: str, image: Tensor) -> None:
+def _check_channels(name: str, image: Array) -> None:
     if image.ndim < 3 or image.shape[-3] != 3:
         raise ConfigError(f"`{name}` must have shape (..., 3, H, W), got {tuple(image.shape)}; convert gray to R=G=B.")
-    if not image.is_floating_point():
+    if not (image.dtype.kind == "f" if isinstance(image, np.ndarray) else image.is_floating_point()):
         raise ConfigError(f"`{name}` must be floating point in [0, 1], got {image.dtype}; divide 8-bit values by 255.")

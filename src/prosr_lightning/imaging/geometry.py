@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from prosr_lightning.errors import ConfigError, ImageError
+from prosr_lightning.imaging.arrays import Array, namespace
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NUM_SYMMETRIES = 8
 
@@ -53,7 +56,7 @@ def shave(image: Tensor, border: int) -> Tensor:
     return image[..., border : height - border, border : width - border]
 
 
-def symmetry(image: Tensor, code: int) -> Tensor:
+def symmetry(image: Array, code: int) -> Array:
     """Apply one of the eight symmetries of the square.
 
     Args:
@@ -64,21 +67,23 @@ def symmetry(image: Tensor, code: int) -> Tensor:
         `(..., H, W)`, or `(..., W, H)` where bit 2 is set.
     """
     _check_code(code)
+    flip = namespace(image).flip
     if code & 1:
-        image = image.flip(-1)
+        image = flip(image, (-1,))
     if code & 2:
-        image = image.flip(-2)
-    return image.transpose(-1, -2) if code & 4 else image
+        image = flip(image, (-2,))
+    return image.swapaxes(-1, -2) if code & 4 else image
 
 
-def undo_symmetry(image: Tensor, code: int) -> Tensor:
+def undo_symmetry(image: Array, code: int) -> Array:
     """Invert `symmetry` with the same code."""
     _check_code(code)
+    flip = namespace(image).flip
     if code & 4:
-        image = image.transpose(-1, -2)
+        image = image.swapaxes(-1, -2)
     if code & 2:
-        image = image.flip(-2)
-    return image.flip(-1) if code & 1 else image
+        image = flip(image, (-2,))
+    return flip(image, (-1,)) if code & 1 else image
 
 
 def apply_symmetries(images: Tensor, codes: Tensor) -> Tensor:
@@ -100,12 +105,14 @@ def apply_symmetries(images: Tensor, codes: Tensor) -> Tensor:
             f"and {tuple(codes.shape)} codes."
         )
     if images.device.type == "cpu":  # a sixth of the time
-        return torch.stack([symmetry(image, code) for image, code in zip(images, codes.tolist(), strict=True)])
+        turned = [symmetry(image, code) for image, code in zip(images, codes.tolist(), strict=True)]
+        return namespace(images).stack(turned)
     return _symmetries_at_once(images, codes)
 
 
 def _symmetries_at_once(images: Tensor, codes: Tensor) -> Tensor:
     """Do it with the same operations for every code, which need not be known outside of the device."""
+    import torch  # noqa: PLC0415  # only where there are tensors
     from kornia.geometry.transform import hflip, vflip  # noqa: PLC0415  # slow to import, and of training alone
 
     bits = codes.to(images.device)[:, None, None, None]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,31 +16,12 @@ from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.color import mix_planes
+from prosr_lightning.imaging.quantisation import CHROMA, LUMA, steps
 
 BLOCK = 8
 
-# ITU-T T.81, Annex K.1: the tables that libjpeg scales by the quality.
-_LUMA = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
-_CHROMA = (
-    (17, 18, 24, 47, 99, 99, 99, 99),
-    (18, 21, 26, 66, 99, 99, 99, 99),
-    (24, 26, 56, 99, 99, 99, 99, 99),
-    (47, 66, 99, 99, 99, 99, 99, 99),
-    *((99,) * 8,) * 4,
-)
-_RGB_TO_YCC = (  # JFIF 1.02: BT.601 in full range
-    (0.299, 0.587, 0.114),
-    (-0.168735892, -0.331264108, 0.5),
-    (0.5, -0.418687589, -0.081312411),
+_RGB_TO_YCC = np.array(  # JFIF 1.02: BT.601 in full range
+    [(0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411)]
 )
 
 
@@ -68,25 +48,10 @@ def jpeg(image: Tensor, quality: Tensor) -> Tensor:
         raise ConfigError(f"`quality` must be one number from 1 to 100 for each image, got {quality.tolist()}.")
     # In float64, which neither TF32 nor autocast touches, so that all devices agree; Apple's GPUs have float32 alone.
     pixels = _rounded(image.to(torch.float32 if image.device.type == "mps" else torch.float64))
-    tables = [_table(table, quality).to(pixels) for table in (_LUMA, _CHROMA)]
+    tables = [torch.from_numpy(steps(table, quality.cpu().numpy())).to(pixels) for table in (LUMA, CHROMA)]
     with torch.autocast(image.device.type, enabled=False):
         decoded = _plane(pixels, tables[0]) if image.shape[1] == 1 else _color(pixels, *tables)
     return decoded.to(image.dtype)
-
-
-def quality_of_table(table: Sequence[int]) -> int:
-    """Return the quality whose luma table is the nearest; exact for files of libjpeg.
-
-    Args:
-        table: 64 quantisation steps, row by row.
-
-    Example:
-        >>> quality_of_table([step for row in _LUMA for step in row])  # the tables of the standard are those of 50
-        50
-    """
-    qualities = torch.arange(1, 101)
-    errors = (_table(_LUMA, qualities) - torch.tensor(list(table))).abs().sum(dim=1)
-    return int(qualities[errors.argmin()])
 
 
 def jpeg_anywhere(pixels: Tensor, quality: Tensor, random: np.random.Generator) -> Tensor:
@@ -105,9 +70,8 @@ def jpeg_anywhere(pixels: Tensor, quality: Tensor, random: np.random.Generator) 
 
 def _color(rgb: Tensor, luma_table: Tensor, chroma_table: Tensor) -> Tensor:
     height, width = rgb.shape[-2:]
-    matrix = torch.tensor(_RGB_TO_YCC, dtype=torch.float64)
     gray = torch.tensor([0.0, 128, 128]).to(rgb)[:, None, None]
-    ycc = _rounded(mix_planes(matrix, rgb) + gray)
+    ycc = _rounded(mix_planes(_RGB_TO_YCC, rgb) + gray)
     even = F.pad(ycc[:, 1:], (0, width % 2, 0, height % 2), mode="replicate")
     fourth = F.avg_pool2d(even, 2).flatten(0, 1)[:, None]
     bias = torch.arange(fourth.shape[-1], device=rgb.device) % 2 / 4 + 0.25  # libjpeg rounds by 1 and 2 in turn
@@ -115,7 +79,7 @@ def _color(rgb: Tensor, luma_table: Tensor, chroma_table: Tensor) -> Tensor:
     # libjpeg's "fancy upsampling": 3/4 of the nearest and 1/4 of the next
     chroma = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
     decoded = torch.cat([_plane(ycc[:, :1], luma_table), _rounded(chroma).reshape(len(rgb), 2, height, width)], 1)
-    return _rounded(mix_planes(torch.linalg.inv(matrix), decoded - gray))
+    return _rounded(mix_planes(np.linalg.inv(_RGB_TO_YCC), decoded - gray))
 
 
 def _plane(plane: Tensor, table: Tensor) -> Tensor:
@@ -140,13 +104,6 @@ def _transform() -> Tensor:
     rows = torch.cos((2 * number + 1) * number[:, None] * math.pi / (2 * BLOCK)) / 2
     rows[0] /= math.sqrt(2)
     return torch.kron(rows, rows)
-
-
-def _table(base: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
-    """Return the quantisation steps `(N, 64)` of each quality: libjpeg's `jpeg_quality_scaling`."""
-    whole = quality.long()
-    percent = torch.where(whole < 50, 5000 // whole, 200 - 2 * whole)
-    return ((torch.tensor(base).flatten() * percent[:, None] + 50) // 100).clamp(1, 255)
 
 
 def _rounded(codes: Tensor) -> Tensor:

@@ -10,26 +10,33 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import Generic
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
+from prosr_lightning.imaging.arrays import Array, namespace, on_cpu
 from prosr_lightning.imaging.rows import Rows
 
 log = logging.getLogger(__name__)
 
-Step = Callable[[Tensor], Tensor]
+Step = Callable[[Array], Array]
 OnTile = Callable[[int], None]
 
 SMALLEST_TILE = 16
 
 
 def enlarge_bands(
-    step: Step, image: Rows[Tensor], *, factor: int, halo: int, tile: int, first: int = 0, on_tile: OnTile | None = None
-) -> Iterator[tuple[int, Tensor]]:
+    step: Step[Array],
+    image: Rows[Array],
+    *,
+    factor: int,
+    halo: int,
+    tile: int,
+    first: int = 0,
+    on_tile: OnTile | None = None,
+) -> Iterator[tuple[int, Array]]:
     """Enlarge an image from top to bottom and hand over each finished band of full width.
 
     When a tile does not fit into memory its band is done again with half the tile, and so is everything after it.
@@ -51,8 +58,9 @@ def enlarge_bands(
         OutOfMemoryError: If the smallest tile does not fit into memory.
 
     Examples:
-        >>> double = lambda window: window.repeat_interleave(2, -1).repeat_interleave(2, -2)
-        >>> bands = enlarge_bands(double, Rows.whole(torch.ones(1, 1, 40, 17)), factor=2, halo=1, tile=16)
+        >>> import numpy as np
+        >>> double = lambda window: window.repeat(2, -1).repeat(2, -2)
+        >>> bands = enlarge_bands(double, Rows.whole(np.ones((1, 1, 40, 17))), factor=2, halo=1, tile=16)
         >>> [(top, tuple(band.shape)) for top, band in bands]
         [(0, (1, 1, 28, 34)), (28, (1, 1, 26, 34)), (54, (1, 1, 26, 34))]
     """
@@ -81,39 +89,39 @@ def _share(length: int, side: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Work(Generic[Array]):
     """One image to enlarge; see `enlarge_bands`."""
 
-    step: Step
+    step: Step[Array]
     factor: int
     halo: int
     on_tile: OnTile | None
 
-    def band(self, window: Tensor, top: int, bottom: int, side: int) -> Tensor | None:
+    def band(self, window: Array, top: int, bottom: int, side: int) -> Array | None:
         """Return rows `top` to `bottom` of a window of full width, enlarged, or None when memory runs out."""
         width, left = window.shape[-1], 0
-        pieces: list[Tensor] = []
+        pieces = list[Array]()
         try:
             while left < width:
                 right = left + _share(width - left, side)
                 pieces.append(self.piece(window, top, bottom, left, right))
                 self.report((bottom - top) * (right - left))
                 left = right
-            return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
-        except (RuntimeError, MemoryError) as error:
+            return pieces[0] if len(pieces) == 1 else namespace(pieces[0]).concatenate(pieces, axis=-1)
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
             log.debug("out of memory: %s", error)
         self.report(-(bottom - top) * left)
         return None
 
-    def piece(self, window: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+    def piece(self, window: Array, top: int, bottom: int, left: int, right: int) -> Array:
         """Return one enlarged tile, computed with its halo."""
         column = max(left - self.halo, 0)
         result = self.step(window[..., column : right + self.halo])
         rows = slice(top * self.factor, bottom * self.factor)
         columns = slice((left - column) * self.factor, (right - column) * self.factor)
-        return result[..., rows, columns].cpu()
+        return on_cpu(result[..., rows, columns])
 
     def report(self, pixels: int) -> None:
         """Tell the caller of progress."""
@@ -124,7 +132,8 @@ class _Work:
 def _halved(side: int, longest: int) -> int:
     """Return the next smaller tile after memory ran out, and give back what is cached."""
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
     smaller = min(side, longest) // 2
     if smaller < SMALLEST_TILE:
@@ -138,6 +147,6 @@ def _halved(side: int, longest: int) -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell a lack of memory, on any device, from other errors."""
-    # torch.OutOfMemoryError is CUDA's; the CPU, MPS and cuDNN raise plain RuntimeErrors with these words
+    # CUDA, the CPU, MPS and cuDNN raise RuntimeErrors with these words, ONNX Runtime plain exceptions
     words = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "failed to allocate")
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in str(error).lower() for word in words)
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)

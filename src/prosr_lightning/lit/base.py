@@ -15,12 +15,13 @@ from torchmetrics import MeanMetric
 from prosr_lightning import __version__
 from prosr_lightning.data.resuming import EpochCounts
 from prosr_lightning.errors import CheckpointError, ConfigError, TrainingError, require_whole
+from prosr_lightning.imaging.factors import levels_up_to
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.lit.limits import EndOfRun
 from prosr_lightning.lit.optimizers import average_of, expand_state
 from prosr_lightning.metrics import SSIM_WINDOW, psnr, ssim
 from prosr_lightning.networks.architecture import describe, normalised
-from prosr_lightning.networks.contract import SRNetwork, levels_up_to
+from prosr_lightning.networks.contract import SRNetwork
 
 Batch = dict[str, Any]
 

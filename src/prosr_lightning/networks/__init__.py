@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prosr_lightning.errors import CheckpointError, ConfigError
+from prosr_lightning.imaging.factors import levels_up_to, power_of_two
 from prosr_lightning.networks.architecture import TARGET, import_by_path, normalised, target_of
 from prosr_lightning.networks.compared import (
     DRCN,
@@ -24,8 +25,6 @@ from prosr_lightning.networks.contract import (
     SRNetwork,
     count_layers,
     count_parameters,
-    levels_up_to,
-    power_of_two,
 )
 from prosr_lightning.networks.discriminator import Discriminator
 from prosr_lightning.networks.generator import Generator

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from prosr_lightning.networks.contract import SRNetwork, power_of_two
+from prosr_lightning.imaging.factors import power_of_two
+from prosr_lightning.networks.contract import SRNetwork
 
 _SIDE = 64  # of the LR image that nothing is computed on: it lives on the "meta" device
 

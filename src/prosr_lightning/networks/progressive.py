@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prosr_lightning.imaging.factors import levels_up_to
 from prosr_lightning.networks.blocks import ImageConvTranspose2d, bilinear_kernel
-from prosr_lightning.networks.contract import SRNetwork, levels_up_to
+from prosr_lightning.networks.contract import SRNetwork
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ header: the architecture, and what the author says of the training. Nothing has 
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 import struct
@@ -25,9 +24,7 @@ from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.imaging.io import write_file
 from prosr_lightning.networks import SRNetwork, Trust, build_network
 from prosr_lightning.networks.architecture import describe
-
-RELEASED_FOLDER = Path(__file__).parents[1] / "released"
-HEADER_KEY = "prosr"
+from prosr_lightning.released import HEADER_KEY, degradation_of, find_weights, is_adversarial
 
 # What a state dict of another program looks like: a pattern that one of its keys matches, and the program's name.
 _FOREIGN = (
@@ -59,18 +56,12 @@ class LoadedNetwork:
     @property
     def adversarial(self) -> bool:
         """Whether released weights were trained against a discriminator."""
-        return "discriminator" in self.metadata.get("recipe", {}).get("model", {})
+        return is_adversarial(self.metadata)
 
     @property
     def degradation(self) -> dict[str, Any] | None:
         """What released weights undo, as `conf/degradation` names it; None for bicubic shrinking alone."""
-        node = self.metadata.get("recipe", {}).get("degradation")
-        return None if node is None or node["_target_"].endswith(".Bicubic") else node
-
-
-def released_names() -> tuple[str, ...]:
-    """Return the names of the weights that ship inside the package, sorted."""
-    return tuple(sorted(path.stem for path in RELEASED_FOLDER.glob("*.safetensors")))
+        return degradation_of(self.metadata)
 
 
 def load_network(source: str | Path, *, device: str | torch.device = "cpu", trust: Trust = ()) -> LoadedNetwork:
@@ -91,7 +82,7 @@ def load_network(source: str | Path, *, device: str | torch.device = "cpu", trus
         CheckpointError: If the name is unknown, or the file is missing, empty, damaged, not a weights file, holds
             anything but tensors and plain values, or belongs to a network that is neither ours nor trusted.
     """
-    path = _find(source)
+    path = find_weights(source)
     state, header = _read(path)
     architecture = header.get("architecture")
     if not isinstance(architecture, dict):
@@ -121,22 +112,6 @@ def save_network(path: str | Path, network: SRNetwork, metadata: Mapping[str, An
         raise ConfigError(f"`metadata` must hold plain JSON values: {error}; convert them first.") from error
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
     write_file(path, save(tensors, metadata={HEADER_KEY: header, "format": "pt"}))
-
-
-def _find(source: str | Path) -> Path:
-    path, names = Path(source).expanduser(), released_names()
-    if isinstance(source, str) and source in names:
-        return RELEASED_FOLDER / f"{source}.safetensors"
-    if os.path.isfile(path):  # False too where a name is too long to ask
-        return path
-    if os.path.isdir(path):
-        raise CheckpointError(f"{path} must be a weights file, got a folder; name the file inside it.")
-    if not path.suffix and path.name == str(source):
-        listed = ", ".join(names) or "none in this installation"
-        raise CheckpointError(
-            f"{source!r} must be released weights or a file; released: {listed}. Give a path to others."
-        )
-    raise CheckpointError(f"{path} must be a weights file, found nothing there; check the path.")
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

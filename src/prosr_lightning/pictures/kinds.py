@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, ImageError
+from prosr_lightning.imaging.arrays import is_tensor
 from prosr_lightning.pictures.picture import Picture, in_8_bits, to_pil
 from prosr_lightning.pictures.reading import from_pil
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 log = logging.getLogger(__name__)
 
-ImageT = TypeVar("ImageT", Image.Image, npt.NDArray[Any], Tensor)
+ImageT = TypeVar("ImageT", Image.Image, npt.NDArray[Any], "Tensor")
 Pack = Callable[[Sequence[Picture]], Any]
 
 _SLACK = 0.01  # floating-point pixels may leave [0, 1] by so much, as they do after a bicubic resize; they are clamped
@@ -41,7 +43,7 @@ def unpack(image: Image.Image | npt.NDArray[Any] | Tensor) -> tuple[list[Picture
         return [_without_deep_colour(from_pil(image))], lambda pictures: to_pil(pictures[0])
     if isinstance(image, np.ndarray):
         return _unpack_array(image)
-    if isinstance(image, Tensor):
+    if is_tensor(image):
         return _unpack_tensor(image)
     raise ConfigError(
         f"`image` must be a PIL image, an array or a tensor, got {type(image).__name__}; read files with Image.open."
@@ -80,6 +82,8 @@ def _unpack_tensor(tensor: Tensor) -> tuple[list[Picture], Pack]:
     pictures = [Picture(np.ascontiguousarray(_in_range(image.permute(1, 2, 0).numpy()))) for image in batch]
 
     def pack(enlarged: Sequence[Picture]) -> Tensor:
+        import torch  # noqa: PLC0415  # where the tensor came from
+
         result = torch.stack([torch.from_numpy(picture.pixels).permute(2, 0, 1) for picture in enlarged])
         return (result if tensor.ndim == 4 else result[0]).to(tensor.device, tensor.dtype)
 

@@ -10,33 +10,35 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any, Generic
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.imaging.arrays import Array, namespace
+from prosr_lightning.imaging.bicubic import Resizer
 from prosr_lightning.imaging.color import rgb_to_luminance, rgb_to_ycbcr, ycbcr_to_rgb
 from prosr_lightning.imaging.io import Pixels
-from prosr_lightning.imaging.resize import Resizer
 from prosr_lightning.imaging.rows import Rows
 from prosr_lightning.pictures.rows import PixelRows
 
 WAYS = ("bicubic", "network")
+Indices = npt.NDArray[np.intp]
 
 _BLACK, _SPAN = 16 / 255, 219 / 255  # BT.601 studio range of Y
 _SPREAD = 8  # pixels over which visible colours spread under transparent ones; a network hardly looks farther
 _PIXELS_AT_ONCE = 1 << 18  # of either picture; bounds the float temporaries to some tens of megabytes
 
 
-class Recoloring:
+class Recoloring(Generic[Array]):
     """Split a picture into planes, and put enlarged planes together again.
 
     Args:
         picture: Its rows are read as they are needed.
         sizes: Height and width of every enlarged picture that will be merged.
+        arrays: What the planes are arrays of, numpy or torch.
         chroma: "bicubic" or "network".
         alpha: "bicubic" or "network", which is sharper but draws dots around masks that are nowhere in between; those
             go through bicubic in any case.
@@ -50,11 +52,17 @@ class Recoloring:
     """
 
     def __init__(
-        self, picture: PixelRows, sizes: Sequence[tuple[int, int]], *, chroma: str = "bicubic", alpha: str = "network"
+        self,
+        picture: PixelRows,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        arrays: ModuleType,
+        chroma: str = "bicubic",
+        alpha: str = "network",
     ) -> None:
         require_ways(chroma=chroma, alpha=alpha)
         height, width, channels = picture.shape
-        self._dtype = picture.dtype
+        self._dtype, self._xp = picture.dtype, arrays
         self._top = float(np.iinfo(self._dtype.name).max) if self._dtype.kind == "u" else 1.0
         self._colour, self._has_alpha = channels >= 3, channels in (2, 4)
         self._opaque, hard = (True, True) if not self._has_alpha else _opacity(picture, self._top)
@@ -62,24 +70,24 @@ class Recoloring:
         self._alpha_by_network = not self._opaque and alpha == "network" and not hard
         parts = _parts(picture)
         if not self._opaque:
-            parts = _without_hidden(Rows(parts, height=height, width=width), self._top)
+            parts = _without_hidden(Rows(parts, height=height, width=width, axis=-3), self._top)
         bands, *others = itertools.tee(parts, 1 + 3 * len(sizes))
         self.planes = self._rows(self._split, bands, picture)
-        self._chroma, self._alpha = dict[tuple[int, int], _Bicubic](), dict[tuple[int, int], _Bicubic]()
-        self._range = dict[tuple[int, int], _AlphaRange]()
+        self._chroma, self._alpha = dict[tuple[int, int], Resizer[Array]](), dict[tuple[int, int], Resizer[Array]]()
+        self._range = dict[tuple[int, int], _AlphaRange[Array]]()
         for target in sizes:
             if self._colour and not self._by_network:
-                self._chroma[target] = _Bicubic(self._rows(self._ycbcr, others.pop(), picture), target)
+                self._chroma[target] = Resizer(self._rows(self._ycbcr, others.pop(), picture), target)
             if not self._opaque:
                 self._range[target] = _AlphaRange(self._rows(self._alpha_of, others.pop(), picture), target)
                 if not self._alpha_by_network:
-                    self._alpha[target] = _Bicubic(self._rows(self._alpha_of, others.pop(), picture), target)
+                    self._alpha[target] = Resizer(self._rows(self._alpha_of, others.pop(), picture), target)
 
     @staticmethod
-    def _rows(plane: Callable[[Pixels], Tensor], bands: Iterator[Pixels], picture: PixelRows) -> Rows[Tensor]:
+    def _rows(plane: Callable[[Pixels], Array], bands: Iterator[Pixels], picture: PixelRows) -> Rows[Array]:
         return Rows(map(plane, bands), height=picture.shape[0], width=picture.shape[1])
 
-    def merge(self, planes: Tensor, size: tuple[int, int]) -> Iterator[Pixels]:
+    def merge(self, planes: Array, size: tuple[int, int]) -> Iterator[Pixels]:
         """Yield the next rows `(h, W, C)` of an enlarged picture, in the depth of the original.
 
         Args:
@@ -88,52 +96,54 @@ class Recoloring:
         """
         step = max(_PIXELS_AT_ONCE // planes.shape[-1], 1)
         for start in range(0, planes.shape[-2], step):
-            part = planes[:, 0, start : start + step].double()
+            part = self._xp.asarray(planes[:, 0, start : start + step], dtype=self._xp.float64)
             yield self._quantised(self._merged(part, size))
 
-    def _split(self, pixels: Pixels) -> Tensor:
+    def _split(self, pixels: Pixels) -> Array:
         colour, alpha = self._unit(pixels)
         if self._by_network:
             planes = rgb_to_ycbcr(colour)
         else:
             planes = rgb_to_luminance(colour) if self._colour else _to_studio(colour)
-        planes = torch.cat([planes, _to_studio(alpha)]) if self._alpha_by_network else planes
-        return planes[:, None].float()
+        if self._alpha_by_network:
+            planes = self._xp.concatenate([planes, _to_studio(alpha)])
+        return self._xp.asarray(planes[:, None], dtype=self._xp.float32)
 
-    def _merged(self, planes: Tensor, size: tuple[int, int]) -> Tensor:
+    def _merged(self, planes: Array, size: tuple[int, int]) -> Array:
         """Return `(C, rows, W)` in `[0, 1]`."""
-        count = planes.shape[-2]
+        count, xp = planes.shape[-2], self._xp
         if self._by_network:
             colour = ycbcr_to_rgb(planes[:3])
         elif self._colour:
-            colour = ycbcr_to_rgb(torch.cat([planes[:1], self._chroma[size](count)]))
+            colour = ycbcr_to_rgb(xp.concatenate([planes[:1], self._chroma[size](count)]))
         else:
             colour = _from_studio(planes[:1])
         if not self._has_alpha:
-            return colour.clamp_(0, 1)
+            return _clipped(colour, 0, 1)
         if self._opaque:
-            return torch.cat([colour, torch.ones_like(colour[:1])]).clamp_(0, 1)
+            return _clipped(xp.concatenate([colour, xp.ones_like(colour[:1])]), 0, 1)
         alpha = _from_studio(planes[-1:]) if self._alpha_by_network else self._alpha[size](count)
-        alpha = alpha.clamp_(*self._range[size](count))
-        return torch.cat([torch.where(alpha > 0, colour, 0.0), alpha]).clamp_(0, 1)
+        alpha = _clipped(alpha, *self._range[size](count))
+        return _clipped(xp.concatenate([xp.where(alpha > 0, colour, 0.0), alpha]), 0, 1)
 
-    def _unit(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
+    def _unit(self, pixels: Pixels) -> tuple[Array, Array]:
         """Return colour `(1 or 3, h, W)` and alpha `(0 or 1, h, W)` in `[0, 1]`."""
-        values = torch.from_numpy(pixels.astype(np.float64) / self._top).permute(2, 0, 1)
+        values = self._xp.asarray(np.moveaxis(pixels.astype(np.float64) / self._top, -1, 0))
         colours = 3 if self._colour else 1
         return values[:colours], values[colours:]
 
-    def _ycbcr(self, pixels: Pixels) -> Tensor:
+    def _ycbcr(self, pixels: Pixels) -> Array:
         return rgb_to_ycbcr(self._unit(pixels)[0])[1:]
 
-    def _alpha_of(self, pixels: Pixels) -> Tensor:
-        return torch.from_numpy(pixels[..., -1].astype(np.float64) / self._top)[None]
+    def _alpha_of(self, pixels: Pixels) -> Array:
+        return self._xp.asarray(pixels[None, ..., -1].astype(np.float64) / self._top)
 
-    def _quantised(self, image: Tensor) -> Pixels:
-        values = image.permute(1, 2, 0)
+    def _quantised(self, image: Array) -> Pixels:
         if self._dtype.kind == "u":
-            values = values.mul_(self._top).add_(0.5).floor_()  # halves up, as MATLAB's im2uint8
-        return values.numpy().astype(self._dtype)
+            image *= self._top
+            image += 0.5
+            self._xp.floor(image, out=image)  # halves up, as MATLAB's im2uint8
+        return np.moveaxis(np.asarray(image), 0, -1).astype(self._dtype)
 
 
 def require_ways(**ways: str) -> None:
@@ -143,44 +153,32 @@ def require_ways(**ways: str) -> None:
             raise ConfigError(f"`{name}` must be {' or '.join(WAYS)}, got {way!r}; choose one of them.")
 
 
-class _Bicubic:
-    """Planes by bicubic, from top to bottom."""
-
-    def __init__(self, planes: Rows[Tensor], target: tuple[int, int]) -> None:
-        self._resizer = Resizer((planes.height, planes.width), target, dtype=torch.float64)
-        self._rows, self._done = planes, 0
-
-    def __call__(self, count: int) -> Tensor:
-        """Return the next rows, `(C, count, W)`."""
-        begin, self._done = self._done, self._done + count
-        return self._resizer.rows(self._rows, begin, self._done)
-
-
-class _AlphaRange:
+class _AlphaRange(Generic[Array]):
     """The least and the greatest of the four samples of alpha around each enlarged pixel, from top to bottom.
 
     Networks and bicubic overshoot at the edges of a mask; where all around is transparent, or opaque, so is the result.
     """
 
-    def __init__(self, alpha: Rows[Tensor], target: tuple[int, int]) -> None:
+    def __init__(self, alpha: Rows[Array], target: tuple[int, int]) -> None:
         self._rows, self._target, self._done = alpha, target, 0
         self._columns = _neighbours(alpha.width, target[1], 0, target[1])
 
-    def __call__(self, count: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, count: int) -> tuple[Array, Array]:
         """Return both for the next rows, `(1, count, W)`."""
         begin, self._done = self._done, self._done + count
         above, below = _neighbours(self._rows.height, self._target[0], begin, self._done)
         first = int(above[0])
         window = self._rows.take(first, int(below[-1]) + 1)
         self._rows.forget(first)
-        four = [window[:, rows - first][..., columns] for rows in (above, below) for columns in self._columns]
-        return torch.stack(four).amin(0), torch.stack(four).amax(0)
+        xp = namespace(window)
+        four = xp.stack([window[:, rows - first][..., columns] for rows in (above, below) for columns in self._columns])
+        return xp.amin(four, 0), xp.amax(four, 0)
 
 
-def _neighbours(length: int, target: int, begin: int, end: int) -> tuple[Tensor, Tensor]:
+def _neighbours(length: int, target: int, begin: int, end: int) -> tuple[Indices, Indices]:
     """Return the samples before and behind each of the samples `begin` to `end - 1` of an enlarged line."""
-    before = torch.div((2 * torch.arange(begin, end) + 1) * length - target, 2 * target, rounding_mode="floor")
-    return before.clamp(min=0), (before + 1).clamp(max=length - 1)
+    before = ((2 * np.arange(begin, end) + 1) * length - target) // (2 * target)
+    return before.clip(min=0), (before + 1).clip(max=length - 1)
 
 
 def _opacity(picture: PixelRows, top: float) -> tuple[bool, bool]:
@@ -213,19 +211,25 @@ def _spread(pixels: Pixels, top: float) -> Pixels:
     hidden = pixels[..., -1:] == 0
     if not hidden.any():
         return pixels
-    values = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)
+    values = np.moveaxis(pixels.astype(np.float32), -1, 0)
     weight = values[-1:] / top
-    colour, weights, todo = values[:-1] * weight, weight, weight == 0
+    sums, todo = np.concatenate([values[:-1] * weight, weight]), weight == 0
     for _ in range(_SPREAD):
-        means = F.avg_pool2d(torch.cat([colour, weights])[None], 3, stride=1, padding=1)[0]
-        mean = means[:-1] / means[-1:].clamp(min=1e-12)
-        reached = todo & (means[-1:] > 0)
-        colour, weights = torch.where(reached, mean, colour), torch.where(reached, 1.0, weights)
+        around = _sums_of_nine(sums)
+        reached = todo & (around[-1:] > 0)
+        sums = np.where(reached, around / np.maximum(around[-1:], 1e-12), sums)
         todo = todo & ~reached
-    spread = colour.permute(1, 2, 0).numpy().clip(0, top)
+    spread = np.moveaxis(sums[:-1], 0, -1).clip(0, top)
     spread = np.rint(spread) if pixels.dtype.kind == "u" else spread
     colours = np.where(hidden, spread.astype(pixels.dtype), pixels[..., :-1])
     return np.concatenate([colours, pixels[..., -1:]], axis=-1)
+
+
+def _sums_of_nine(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the sum of each sample and the eight around it."""
+    padded = np.pad(planes, ((0, 0), (1, 1), (1, 1)))
+    three = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    return three[..., :-2] + three[..., 1:-1] + three[..., 2:]
 
 
 def _parts(picture: PixelRows) -> Iterator[Pixels]:
@@ -236,9 +240,13 @@ def _parts(picture: PixelRows) -> Iterator[Pixels]:
             yield rows[first : first + step]
 
 
-def _to_studio(plane: Tensor) -> Tensor:
+def _clipped(image: Array, least: Any, most: Any) -> Array:  # noqa: ANN401  # numbers or arrays
+    return namespace(image).clip(image, least, most, out=image)
+
+
+def _to_studio(plane: Array) -> Array:
     return plane * _SPAN + _BLACK
 
 
-def _from_studio(plane: Tensor) -> Tensor:
+def _from_studio(plane: Array) -> Array:
     return (plane - _BLACK) / _SPAN

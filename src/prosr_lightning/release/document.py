@@ -13,7 +13,8 @@ from pathlib import Path
 from prosr_lightning.console import answer, run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import write_file
-from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, released_names
+from prosr_lightning.networks.weights import load_network
+from prosr_lightning.released import RELEASED_FOLDER, released_names
 from prosr_lightning.report.published import SETS, published_scores
 from prosr_lightning.tables import Table, render
 

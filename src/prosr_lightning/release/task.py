@@ -14,7 +14,8 @@ from prosr_lightning.imaging.io import write_file
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.architecture import describe
 from prosr_lightning.networks.contract import count_parameters
-from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network, save_network
+from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.released import RELEASED_FOLDER
 from prosr_lightning.runs.scored import read_run
 from prosr_lightning.runs.scores import INFO, SUMMARY
 from prosr_lightning.tables import fill_in

@@ -12,7 +12,8 @@ from prosr_lightning.errors import CheckpointError
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.architecture import describe
-from prosr_lightning.networks.weights import load_network, released_names
+from prosr_lightning.networks.weights import load_network
+from prosr_lightning.released import released_names
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,13 @@ from prosr_lightning.errors import ProSRError, StoppedError
 from prosr_lightning.pictures.reading import read_rows
 from prosr_lightning.pictures.rows import PixelRows
 from prosr_lightning.pictures.writing import write_rows
+from prosr_lightning.released import RESTORING
 from prosr_lightning.upscale.batch import Enlargement, check_job, plan_batch
 from prosr_lightning.upscale.beside import Part, Shared, enlarge_all, together
+from prosr_lightning.upscale.choosing import choose_model
 from prosr_lightning.upscale.options import naming, parser, wanted_size
 from prosr_lightning.upscale.pipes import PIPE, piped
+from prosr_lightning.upscale.upscaler import Upscaler
 
 log = logging.getLogger("prosr_lightning.upscale")
 
@@ -95,14 +98,7 @@ class _Batch:
     def run(self, jobs: Sequence[Enlargement]) -> None:
         if not jobs:
             return
-        import torch  # noqa: PLC0415  # slow
-
-        from prosr_lightning.upscale.choosing import RESTORING  # noqa: PLC0415  # imports torch
-        from prosr_lightning.upscale.upscaler import Upscaler  # noqa: PLC0415  # imports torch
-
         options = self.options
-        if options.threads:
-            torch.set_num_threads(options.threads)
         if options.model == AUTO_MODEL and options.denoise is not None:
             options.model = RESTORING
         loaders = [
@@ -115,6 +111,7 @@ class _Batch:
                     tile=options.tile,
                     chroma=options.chroma,
                     engine=options.engine,
+                    threads=options.threads,
                     trust=options.trust,
                 )
             )
@@ -158,8 +155,6 @@ class _Batch:
 
     def checked(self, jobs: Sequence[Enlargement]) -> Iterator[tuple[Enlargement, tuple[int, int]]]:
         """Yield the jobs that can begin, with the size of the picture, and print what they will do."""
-        from prosr_lightning.upscale.choosing import choose_model  # noqa: PLC0415  # imports torch
-
         for job in jobs:
             if self.options.skip_existing and os.path.isfile(job.target):
                 self.skipped += 1

@@ -16,23 +16,22 @@ import operator
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import Generic
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
+from prosr_lightning.imaging.arrays import Array, contiguous, namespace
+from prosr_lightning.imaging.bicubic import Resizer
 from prosr_lightning.imaging.geometry import NUM_SYMMETRIES, symmetry, undo_symmetry
-from prosr_lightning.imaging.resize import Resizer
 from prosr_lightning.imaging.rows import Rows
 from prosr_lightning.imaging.tiling import SMALLEST_TILE, enlarge_bands, is_out_of_memory
-from prosr_lightning.upscale.engines import Engine, Streamed
+from prosr_lightning.upscale.contract import Engine, Streamed
 from prosr_lightning.upscale.memory import automatic_tile
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Band:
+class Band(Generic[Array]):
     """Finished rows of one level.
 
     Attributes:
@@ -43,10 +42,10 @@ class Band:
 
     scale: int
     top: int
-    rows: Tensor
+    rows: Array
 
 
-class Chain:
+class Chain(Generic[Array]):
     """Enlarge luminance planes by all passes of a network; call it without gradients.
 
     Args:
@@ -67,7 +66,7 @@ class Chain:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine[Array],
         *,
         scale: int,
         size: tuple[int, int] | None = None,
@@ -84,7 +83,7 @@ class Chain:
         self.scales = tuple(itertools.accumulate(factors, operator.mul))
         self._work, self._done = 0, 0
 
-    def image(self, planes: Tensor) -> Tensor:
+    def image(self, planes: Array) -> Array:
         """Return the last level as a whole.
 
         Args:
@@ -97,9 +96,9 @@ class Chain:
             OutOfMemoryError: If not even the smallest tile fits into memory.
         """
         rows = [band.rows for band in self.bands(Rows.whole(planes))]
-        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=-2)
+        return rows[0] if len(rows) == 1 else namespace(rows[0]).concatenate(rows, axis=-2)
 
-    def bands(self, planes: Rows[Tensor], *, every_level: bool = False) -> Iterator[Band]:
+    def bands(self, planes: Rows[Array], *, every_level: bool = False) -> Iterator[Band[Array]]:
         """Enlarge, and hand over each band as soon as it is finished.
 
         Args:
@@ -120,10 +119,10 @@ class Chain:
         size = (planes.height * self.scales[-1], planes.width * self.scales[-1])
         yield from bands if self.size in (None, size) else self._resized(bands, size, self.size)
 
-    def _once(self, planes: Rows[Tensor], *, every_level: bool) -> Iterator[Band]:
+    def _once(self, planes: Rows[Array], *, every_level: bool) -> Iterator[Band[Array]]:
         """Go through all passes."""
-        passed: deque[Band] = deque()
-        rows, bands = planes, iter(list[Tensor]())
+        passed: deque[Band[Array]] = deque()
+        rows, bands = planes, iter(list[Array]())
         for scale, (factor, halo) in zip(self.scales, self.passes, strict=True):
             bands = self._pass(rows, factor, halo)
             if every_level and scale != self.scales[-1]:
@@ -131,38 +130,41 @@ class Chain:
             rows = Rows(bands, height=rows.height * factor, width=rows.width * factor)
         yield from _with_passed(bands, self.scales[-1], passed)
 
-    def _resized(self, bands: Iterator[Band], size: tuple[int, int], target: tuple[int, int]) -> Iterator[Band]:
+    def _resized(
+        self, bands: Iterator[Band[Array]], size: tuple[int, int], target: tuple[int, int]
+    ) -> Iterator[Band[Array]]:
         """Bring the last level to its size."""
-        passed: deque[Band] = deque()
+        passed: deque[Band[Array]] = deque()
 
-        def last_level() -> Iterator[Tensor]:
+        def last_level() -> Iterator[Array]:
             for band in bands:
                 if band.scale == self.scales[-1]:
                     yield band.rows
                 else:
                     passed.append(band)
 
-        resizer = Resizer(size, target, dtype=torch.float32)
-        rows = Rows(last_level(), height=size[0], width=size[1])
-        yield from _with_passed(resizer.bands(rows), self.scales[-1], passed)
+        resizer = Resizer(Rows(last_level(), height=size[0], width=size[1]), target)
+        yield from _with_passed(resizer.bands(), self.scales[-1], passed)
 
-    def _ensemble(self, planes: Rows[Tensor], *, every_level: bool) -> Iterator[Band]:
+    def _ensemble(self, planes: Rows[Array], *, every_level: bool) -> Iterator[Band[Array]]:
         """Add up what all symmetries of the input come to, turned back, and hand over the means."""
         image = planes.take(0, planes.height)
         wanted = self.scales if every_level else self.scales[-1:]
         sums = {scale: _zeros(image, scale) for scale in wanted}
         for code in range(NUM_SYMMETRIES):
-            turned = Rows.whole(symmetry(image, code).contiguous())
+            turned = Rows.whole(contiguous(symmetry(image, code)))
             for band in self._once(turned, every_level=every_level):
                 rows = undo_symmetry(band.rows, code)
                 axis, flipped = (-1, code & 1) if code & 4 else (-2, code & 2)
                 size, length = rows.shape[axis], sums[band.scale].shape[axis]
                 place = length - band.top - size if flipped else band.top
-                sums[band.scale].narrow(axis, place, size).add_(rows)
-        for scale, total in sums.items():
-            yield Band(scale, 0, total.div_(NUM_SYMMETRIES))
+                part = slice(place, place + size)
+                sums[band.scale][(..., part) if axis == -1 else (..., part, slice(None))] += rows
+        for scale in wanted:
+            sums[scale] /= NUM_SYMMETRIES
+            yield Band(scale, 0, sums[scale])
 
-    def _pass(self, planes: Rows[Tensor], factor: int, halo: int) -> Iterator[Tensor]:
+    def _pass(self, planes: Rows[Array], factor: int, halo: int) -> Iterator[Array]:
         """Yield the bands of one pass, in streams or in tiles."""
         first = planes.take(0, 1)
         top = 0
@@ -182,7 +184,7 @@ class Chain:
         ):
             yield rows[..., max(top - begin, 0) :, :]
 
-    def _streamed(self, stream: Streamed, planes: Rows[Tensor], factor: int, halo: int) -> Iterator[Tensor]:
+    def _streamed(self, stream: Streamed[Array], planes: Rows[Array], factor: int, halo: int) -> Iterator[Array]:
         """Yield bands until all rows are done or memory runs out."""
         begin, top = 0, 0
         while begin < planes.height:
@@ -190,7 +192,7 @@ class Chain:
             lr = planes.take(begin, end)  # what it may cost to make it is not this pass's
             try:
                 rows = stream.run(lr, last=end == planes.height)
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 log.warning("Out of memory with whole rows; going on with tiles.")
@@ -219,7 +221,7 @@ def require_tile(tile: int | str) -> None:
         raise ConfigError(f"`tile` must be auto, 0 or at least {SMALLEST_TILE} pixels, got {tile!r}; try auto.")
 
 
-def _noted(bands: Iterator[Tensor], scale: int, passed: deque[Band]) -> Iterator[Tensor]:
+def _noted(bands: Iterator[Array], scale: int, passed: deque[Band[Array]]) -> Iterator[Array]:
     """Keep bands, which go on to the next pass, to be handed over too."""
     top = 0
     for rows in bands:
@@ -228,7 +230,7 @@ def _noted(bands: Iterator[Tensor], scale: int, passed: deque[Band]) -> Iterator
         yield rows
 
 
-def _with_passed(bands: Iterator[Tensor], scale: int, passed: deque[Band]) -> Iterator[Band]:
+def _with_passed(bands: Iterator[Array], scale: int, passed: deque[Band[Array]]) -> Iterator[Band[Array]]:
     """Hand over bands of the last level, and before each those of lower levels that it took."""
     top = 0
     for rows in bands:
@@ -238,10 +240,10 @@ def _with_passed(bands: Iterator[Tensor], scale: int, passed: deque[Band]) -> It
         top += rows.shape[-2]
 
 
-def _zeros(planes: Tensor, scale: int) -> Tensor:
+def _zeros(planes: Array, scale: int) -> Array:
     count, _, height, width = planes.shape
     try:
-        return torch.zeros(count, 1, height * scale, width * scale)
+        return namespace(planes).zeros((count, 1, height * scale, width * scale), dtype=planes.dtype)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -6,16 +6,12 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
-from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.jpeg import quality_of_table
-from prosr_lightning.networks import SRNetwork, build_network
-from prosr_lightning.networks.weights import load_network, released_names
+from prosr_lightning.imaging.quantisation import quality_of_table
 from prosr_lightning.pictures.reading import Head
+from prosr_lightning.released import RESTORING, degradation_of, released_file, released_header, released_names
+from prosr_lightning.upscale.runtimes import restores
 
-RESTORING = "prosrn_jpeg"
 _COMPRESSED = 90  # below this quality `auto` takes the restoring network
 _VISIBLE = 75  # below this the blocks are seen, and other networks sharpen them
 
@@ -66,35 +62,7 @@ def jpeg_quality(head: Head) -> int | None:
 @functools.cache
 def _undoes_more(model: str) -> bool:
     """Whether a network was trained on degraded pictures, or is not ours to know."""
-    return model not in released_names() or load_network(model).degradation is not None
-
-
-def blended(model: str, share: float) -> SRNetwork:
-    """Return a restoring network whose weights are mixed with those of the clean one that it was trained from.
-
-    Args:
-        model: Released weights for degraded pictures.
-        share: 0 gives the clean network, 1 the restoring one.
-
-    Raises:
-        ConfigError: If the share is outside `[0, 1]`, or `model` has no clean network of the same architecture.
-    """
-    if not 0 <= share <= 1:
-        raise ConfigError(f"`denoise` must be from 0 (keep all) to 1 (as {model} does), got {share:g}; try 0.5.")
-    restoring = load_network(model)
-    others = [load_network(name) for name in released_names()] if model in released_names() else []
-    architecture = restoring.network.architecture
-    clean = [
-        other.network
-        for other in others
-        if other.degradation is None and not other.adversarial and other.network.architecture == architecture
-    ]
-    if restoring.degradation is None or not clean:
-        raise ConfigError(
-            f"`denoise` blends a network for degraded pictures, such as {RESTORING}, got {model}; name that or leave "
-            "the strength out."
-        )
-    mixed = build_network(architecture)
-    start, end = clean[0].state_dict(), restoring.network.state_dict()
-    mixed.load_state_dict({key: torch.lerp(start[key], end[key], share) for key in end})
-    return mixed.eval()
+    if model not in released_names():
+        return True
+    file = released_file(model)
+    return restores(file) if file.suffix == ".onnx" else degradation_of(released_header(model)) is not None

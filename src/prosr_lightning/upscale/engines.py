@@ -1,4 +1,4 @@
-"""What runs the network: the contract, and PyTorch. `runtimes` has ONNX Runtime and OpenVINO."""
+"""PyTorch as what runs the network. `contract` says what is asked of an engine, `runtimes` has the others."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import platform
 import reprlib
 import textwrap
 import warnings
-from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +18,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.contract import most_channels
 from prosr_lightning.networks.streaming import Stream, streams
+from prosr_lightning.upscale.contract import Streamed, bytes_per_pixel
 
 log = logging.getLogger(__name__)
 
@@ -28,57 +27,6 @@ PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": to
 # The features of a band fit into the cache: 4.4 us for a pixel of 2449x2449 on one core of an AMD EPYC with 32 MiB, and
 # 4.5 to 4.8 at half the width or half the pixels. More threads get larger bands, so that they do not wait for another.
 _STRIP_WIDTH, _BAND_PIXELS, _BAND_PIXELS_OF_A_THREAD = 800, 12_000, 4_000
-
-
-class RunRows(Protocol):
-    """One pass on one image whose rows come in one band after the other."""
-
-    def __call__(self, lr: Tensor, *, last: bool) -> Tensor:
-        """Take the next rows `(N, 1, h, W)` and return those `(N, 1, H, factor * W)` that are known by then."""
-        ...
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """How to run one pass row by row.
-
-    Attributes:
-        run: Takes the rows in.
-        rows: How many at a time.
-        ahead: How many more at first: as many as the network looks down.
-    """
-
-    run: RunRows
-    rows: int
-    ahead: int
-
-
-class Engine(Protocol):
-    """Runs one pass of a network on one window."""
-
-    device: torch.device
-
-    def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
-        """Enlarge `(N, 1, h, w)` by `factor`; `exact` asks for float32 although half precision was automatic."""
-        ...
-
-    def streamed(self, factor: int, *, count: int, width: int) -> Streamed | None:
-        """Return what enlarges an image from top to bottom without tiles, or None where this engine cannot.
-
-        Args:
-            factor: As in `enlarge`.
-            count: Planes of the image, N.
-            width: Its columns.
-        """
-        ...
-
-    def passes(self, scale: int) -> list[tuple[int, int]]:
-        """Return the factor and the halo of each pass."""
-        ...
-
-    def bytes_per_pixel(self, factor: int) -> int:
-        """Return a generous estimate of the memory for one pixel of the window."""
-        ...
 
 
 @cache
@@ -103,7 +51,7 @@ def _has_bfloat16() -> bool:
 
 
 class TorchEngine:
-    """Run a network in PyTorch.
+    """Run a network in PyTorch; follows `contract.Engine`.
 
     Args:
         network: It is copied, not changed.
@@ -122,6 +70,7 @@ class TorchEngine:
                 f"`precision` must be auto, {', '.join(PRECISIONS)}, got {precision!r}; choose one of them."
             )
         _outlive_forks()
+        self.arrays = torch
         self.device, self.precision = choose_device(device), _fast_precision(precision, choose_device(device))
         original = copy.deepcopy(network).eval().requires_grad_(False).folded()
         self._networks = {torch.float32: self._placed(original.float())}
@@ -138,7 +87,7 @@ class TorchEngine:
             result = self._run(window, factor, torch.float32)
         return result
 
-    def streamed(self, factor: int, *, count: int, width: int) -> Streamed | None:
+    def streamed(self, factor: int, *, count: int, width: int) -> Streamed[Tensor] | None:
         """Stream through the layers where that is the fastest: on the CPU, see `networks.streaming`."""
         network, dtype = self._networks[torch.float32], self._dtype(exact=True)
         if self.device.type != "cpu" or dtype == torch.float16 or not streams(network):
@@ -176,16 +125,6 @@ class TorchEngine:
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=kept != dtype),
         ):
             return network.enlarge(inputs, factor).float()
-
-
-def bytes_per_pixel(widest: int, factor: int) -> int:
-    """Return a generous estimate of what a network needs for one pixel of its input.
-
-    Args:
-        widest: Most channels of any of its convolutions.
-        factor: What one pass enlarges by.
-    """
-    return 16 * widest * factor**2  # measured: 3.3 kB for 64 channels at 2x, of which this makes 4.1 kB
 
 
 def choose_device(device: str | torch.device) -> torch.device:

@@ -6,10 +6,12 @@ import contextlib
 import math
 import sys
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from prosr_lightning.imaging.tiling import SMALLEST_TILE
+
+if TYPE_CHECKING:
+    import torch
 
 _MIB = 1 << 20
 _UNKNOWN = 512 * _MIB  # assumed free where the system does not tell
@@ -17,17 +19,24 @@ _LARGEST_BUDGET = {"cpu": 256 * _MIB}  # larger windows leave the CPU's cache: 4
 _LARGEST_BUDGET_ELSEWHERE = 8192 * _MIB  # an accelerator is busy long before this
 
 
-def free_memory(device: torch.device) -> int | None:
+def kind_of(device: torch.device | str) -> str:
+    """Return what a device is, without its number: "cpu", "cuda", "mps"."""
+    return str(device).partition(":")[0]
+
+
+def free_memory(device: torch.device | str) -> int | None:
     """Return the bytes free on a device, or None where they cannot be known."""
-    if device.type == "cuda":
+    if kind_of(device) == "cuda":
+        import torch  # noqa: PLC0415  # which made the device
+
         return int(torch.cuda.mem_get_info(device)[0])
-    if device.type != "cpu":
+    if kind_of(device) != "cpu":
         return None
     known = [value for value in (_available_on_host(), _left_to_container()) if value is not None]
     return min(known, default=None)
 
 
-def automatic_tile(device: torch.device, *, bytes_per_pixel: int, halo: int) -> int:
+def automatic_tile(device: torch.device | str, *, bytes_per_pixel: int, halo: int) -> int:
     """Return the side of the largest tile that surely fits.
 
     Args:
@@ -39,7 +48,7 @@ def automatic_tile(device: torch.device, *, bytes_per_pixel: int, halo: int) -> 
         Pixels, at least 16.
     """
     free = free_memory(device) or _UNKNOWN
-    budget = min(free // 2, _LARGEST_BUDGET.get(device.type, _LARGEST_BUDGET_ELSEWHERE))
+    budget = min(free // 2, _LARGEST_BUDGET.get(kind_of(device), _LARGEST_BUDGET_ELSEWHERE))
     return max(math.isqrt(budget // bytes_per_pixel) - 2 * halo, SMALLEST_TILE)
 
 
@@ -61,21 +70,25 @@ def _left_to_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
         return None
 
 
-def forget_peak(device: torch.device) -> None:
+def forget_peak(device: torch.device | str) -> None:
     """Begin anew to look for the peak of `peak_bytes`; without effect where the system cannot."""
-    if device.type == "cuda":
+    if kind_of(device) == "cuda":
+        import torch  # noqa: PLC0415  # which made the device
+
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
 
 
-def peak_bytes(device: torch.device) -> int:
+def peak_bytes(device: torch.device | str) -> int:
     """Return the most memory that this process held at once: on CUDA the device's, else the machine's.
 
     Returns:
         Bytes since `forget_peak`, or since the start of the process where that has no effect; 0 where unknown.
     """
-    if device.type == "cuda":
+    if kind_of(device) == "cuda":
+        import torch  # noqa: PLC0415  # which made the device
+
         return int(torch.cuda.max_memory_allocated(device))
     try:
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -12,10 +12,13 @@ from pathlib import Path
 from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
 from prosr_lightning.console import add_trust
 from prosr_lightning.pictures.formats import FORMATS
+from prosr_lightning.released import released_names
 from prosr_lightning.upscale.batch import Naming
+from prosr_lightning.upscale.contract import default_engine
 from prosr_lightning.upscale.sizes import LONGEST_SIDE, Enlarged
 
-ENGINES = ("torch", "onnxruntime", "openvino")
+ENGINES = ("torch", "onnxruntime", "openvino", "ncnn")  # which are the names of their packages too
+FASTEST = "auto"  # of them
 _MOST_DIGITS = 18  # far more than any number here; thousands cannot be read
 _MOST_THREADS = 1024  # far more, and torch ends the process without a word
 
@@ -24,8 +27,6 @@ def naming(options: argparse.Namespace, output: Path | None) -> Naming:
     """Return how results are called; the network is named where it is not the default."""
     network = ""
     if options.model not in (AUTO_MODEL, DEFAULT_MODEL) and options.suffix is None:
-        from prosr_lightning.networks.weights import released_names  # noqa: PLC0415  # imports torch
-
         network = f"_{options.model}" if options.model in released_names() else ""
     suffix = f"{options.wanted.suffix}{network}" if options.suffix is None else options.suffix
     return Naming(output, suffix, options.ext, options.first)
@@ -148,7 +149,8 @@ def parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps; cuda:0,cuda:1 shares out")
     add("--threads", type=_whole(_MOST_THREADS), metavar="N", help="of the processor; default: as many as it has cores")
     add("--shard", type=_shard, default=(1, 1), metavar="K/N", help="every Nth picture alone, from the Kth: 3/16")
-    add("--engine", default="torch", choices=ENGINES, help="what runs the network; default: torch")
+    engine = f"what runs the network, auto: the fastest that is installed; default here: {default_engine()}"
+    add("--engine", choices=(FASTEST, *ENGINES), help=engine)
     add("--allow-huge", action="store_true", help="open pictures above 89 megapixels, if you trust them")
     add("-v", "--verbose", action="store_true", help="say more, with tracebacks of unexpected errors")
     return options

@@ -1,4 +1,4 @@
-"""Engines for exported networks: ONNX Runtime and OpenVINO, each an extra, both on the CPU."""
+"""Engines for exported networks: ONNX Runtime, OpenVINO and ncnn, each an extra, all on the CPU."""
 
 from __future__ import annotations
 
@@ -7,31 +7,37 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from prosr_lightning.errors import CheckpointError, MissingDependencyError
-from prosr_lightning.export import RADIUS_KEY, WIDEST_KEY
-from prosr_lightning.upscale.engines import bytes_per_pixel
+from prosr_lightning.export import ADVERSARIAL_KEY, RADIUS_KEY, RESTORES_KEY, WIDEST_KEY
+from prosr_lightning.export.ncnn import open_ncnn
+from prosr_lightning.upscale.contract import bytes_per_pixel
 
-Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+Planes = npt.NDArray[np.float32]
+Run = Callable[[Planes], Planes]
 
 
 class ExportedEngine:
-    """Run an exported 2x step; follows `engines.Engine`.
+    """Run an exported 2x step; follows `contract.Engine`.
 
     Args:
-        path: The `.onnx` (for openvino also `.xml`) that `prosr_lightning.export` wrote with `--graph step`.
-        runtime: "onnxruntime" or "openvino".
+        path: The `.onnx` (for openvino also `.xml`, for ncnn the `.param`) that `prosr_lightning.export` wrote with
+            `--graph step`.
+        runtime: "onnxruntime", "openvino" or "ncnn".
+        threads: Of the processor; None for as many as the runtime likes.
+
+    Attributes:
+        adversarial: Whether its weights are released ones that were trained against a discriminator.
 
     Raises:
         MissingDependencyError: If the runtime is not installed.
         CheckpointError: If the file is no export of ours.
     """
 
-    def __init__(self, path: Path, *, runtime: str) -> None:
-        self.device = torch.device("cpu")
-        self._run, metadata = _open_onnxruntime(path) if runtime == "onnxruntime" else _open_openvino(path)
+    def __init__(self, path: Path, *, runtime: str, threads: int | None = None) -> None:
+        self.device, self.arrays = "cpu", np
+        self._run, metadata = _OPENERS[runtime](path, threads)
+        self.adversarial = metadata.get(ADVERSARIAL_KEY) == str(True)
         try:
             self._radius, self._widest = int(metadata[RADIUS_KEY]), int(metadata[WIDEST_KEY])
         except (KeyError, ValueError) as error:
@@ -40,9 +46,9 @@ class ExportedEngine:
                 "export it again with --graph step."
             ) from error
 
-    def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
+    def enlarge(self, window: Planes, factor: int, *, exact: bool) -> Planes:
         """Enlarge one window by 2, always in float32."""
-        return torch.from_numpy(self._run(window.contiguous().numpy()))
+        return self._run(np.ascontiguousarray(window))
 
     def streamed(self, factor: int, *, count: int, width: int) -> None:
         """Return None: an exported graph takes windows."""
@@ -56,24 +62,32 @@ class ExportedEngine:
         return bytes_per_pixel(self._widest, factor)
 
 
-def _open_onnxruntime(path: Path) -> tuple[Run, Mapping[str, str]]:
+def restores(path: Path) -> bool:
+    """Tell whether the weights of an exported `.onnx` are released ones for degraded pictures."""
+    return _open_onnxruntime(path, None)[1].get(RESTORES_KEY) == str(True)
+
+
+def _open_onnxruntime(path: Path, threads: int | None) -> tuple[Run, Mapping[str, str]]:
     try:
         import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415  # an extra
     except ImportError as error:
         raise _missing("onnxruntime") from error
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads or 0
+    settings.log_severity_level = 4  # it raises what it would write
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its own
         raise CheckpointError(f"{path} cannot be run by onnxruntime: {error}; export it again.") from error
     name = session.get_inputs()[0].name
 
-    def run(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(window: Planes) -> Planes:
         return session.run(None, {name: window})[0]  # type: ignore[no-any-return,unused-ignore]  # no usable types
 
     return run, session.get_modelmeta().custom_metadata_map
 
 
-def _open_openvino(path: Path) -> tuple[Run, Mapping[str, str]]:
+def _open_openvino(path: Path, threads: int | None) -> tuple[Run, Mapping[str, str]]:
     try:
         import openvino  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415  # an extra
     except ImportError as error:
@@ -81,19 +95,23 @@ def _open_openvino(path: Path) -> tuple[Run, Mapping[str, str]]:
     try:
         core = openvino.Core()
         model = core.read_model(str(path))
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        number = {"INFERENCE_NUM_THREADS": threads} if threads else {}
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **number})
     except Exception as error:  # openvino raises RuntimeErrors of many kinds
         raise CheckpointError(f"{path} cannot be run by openvino: {error}; export it again.") from error
     metadata: dict[str, str] = {}
-    for key in (RADIUS_KEY, WIDEST_KEY):
+    for key in (RADIUS_KEY, WIDEST_KEY, ADVERSARIAL_KEY):
         for place in ([key], ["framework", key]):  # ours in .xml; where openvino puts the metadata of ONNX
             if model.has_rt_info(place):
                 metadata[key] = str(model.get_rt_info(place).value)
 
-    def run(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(window: Planes) -> Planes:
         return compiled(window)[0].copy()  # type: ignore[no-any-return,unused-ignore]  # no usable types
 
     return run, metadata
+
+
+_OPENERS = {"onnxruntime": _open_onnxruntime, "openvino": _open_openvino, "ncnn": open_ncnn}
 
 
 def _missing(package: str) -> MissingDependencyError:

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-import torch
 
-from prosr_lightning.errors import ConfigError, ImageError, OutOfMemoryError
-from prosr_lightning.export.task import cached_step
+from prosr_lightning.errors import ConfigError, ImageError, MissingDependencyError, OutOfMemoryError
+from prosr_lightning.imaging.arrays import without_gradients
+from prosr_lightning.imaging.factors import power_of_two
 from prosr_lightning.imaging.io import Pixels
-from prosr_lightning.networks import SRNetwork, Trust, power_of_two
-from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring, require_ways
 from prosr_lightning.pictures.rows import PixelRows, WholePicture
+from prosr_lightning.released import find_weights
 from prosr_lightning.upscale.chain import Chain, require_tile
-from prosr_lightning.upscale.choosing import blended
-from prosr_lightning.upscale.engines import Engine, TorchEngine
-from prosr_lightning.upscale.options import ENGINES
+from prosr_lightning.upscale.contract import Engine, default_engine
+from prosr_lightning.upscale.options import ENGINES, FASTEST
 from prosr_lightning.upscale.runtimes import ExportedEngine
 from prosr_lightning.upscale.sizes import Enlarged
+
+if TYPE_CHECKING:
+    import torch
+
+    from prosr_lightning.networks import SRNetwork, Trust
 
 log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float], None]
 
-_EXPORTED = (".onnx", ".xml")
+_EXPORTED = (".onnx", ".xml", ".param")
+_FULL = "prosr-lightning"  # the distribution that brings PyTorch
 
 
 class Upscaler:
@@ -53,7 +58,7 @@ class Upscaler:
     """
 
     def __init__(
-        self, engine: Engine, *, tile: int | str = "auto", chroma: str = "bicubic", alpha: str = "network"
+        self, engine: Engine[Any], *, tile: int | str = "auto", chroma: str = "bicubic", alpha: str = "network"
     ) -> None:
         require_tile(tile)
         require_ways(chroma=chroma, alpha=alpha)
@@ -69,7 +74,8 @@ class Upscaler:
         precision: str = "auto",
         tile: int | str = "auto",
         chroma: str = "bicubic",
-        engine: str = "torch",
+        engine: str | None = None,
+        threads: int | None = None,
         trust: Trust = (),
     ) -> Upscaler:
         """Load released weights, a file, or a checkpoint.
@@ -84,7 +90,9 @@ class Upscaler:
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.
             chroma: See the class.
-            engine: "torch", "onnxruntime" or "openvino".
+            engine: "torch", "onnxruntime", "openvino" or "ncnn"; None takes PyTorch where it is installed, else ONNX
+                Runtime; "auto" the fastest of those that are installed, see `fastest.fastest_engine`.
+            threads: Of the processor; those of PyTorch are the whole process's.
             trust: Networks that the file may ask for besides ours, see `weights.load_network`.
 
         Raises:
@@ -92,27 +100,38 @@ class Upscaler:
             ConfigError: If an argument is outside its range.
             MissingDependencyError: If the engine is not installed.
         """
-        if engine not in ENGINES:
-            raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; torch is always there.")
-        if engine != "torch" and Path(name_or_path).suffix in _EXPORTED:
-            return cls(ExportedEngine(Path(name_or_path), runtime=engine), tile=tile, chroma=chroma)
-        if denoise is not None:
-            if engine != "torch":
-                raise ConfigError(f"`denoise` needs the engine torch, got {engine!r}; leave one of them out.")
-            network = blended(str(name_or_path), denoise)
-            return cls.from_network(network, device=device, precision=precision, tile=tile, chroma=chroma)
-        loaded = load_network(name_or_path, trust=trust)
-        if loaded.adversarial:
+        engine = default_engine() if engine is None else engine
+        if engine not in (FASTEST, *ENGINES):
+            options = ", ".join((FASTEST, *ENGINES))
+            raise ConfigError(f"`engine` must be one of {options}, got {engine!r}; choose one of them.")
+        if engine == FASTEST:
+            special = _special(denoise=denoise, device=str(device), precision=precision)
+            engine = default_engine() if special else _fastest(name_or_path, threads, trust)
+        runs: Engine[Any]
+        if engine == "torch":
+            with _needing_pytorch("The engine torch"):
+                import torch  # noqa: PLC0415  # not everywhere
+
+                from prosr_lightning.networks.blending import blended  # noqa: PLC0415  # likewise
+                from prosr_lightning.networks.weights import load_network  # noqa: PLC0415  # likewise
+                from prosr_lightning.upscale.engines import TorchEngine  # noqa: PLC0415  # likewise
+            if threads is not None:
+                torch.set_num_threads(threads)
+            if denoise is not None:
+                network = blended(str(name_or_path), denoise)
+                return cls.from_network(network, device=device, precision=precision, tile=tile, chroma=chroma)
+            loaded = load_network(name_or_path, trust=trust)
+            runs, adversarial = TorchEngine(loaded.network, device=device, precision=precision), loaded.adversarial
+        else:
+            _require_plain(engine, denoise=denoise, device=str(device), precision=precision)
+            runs = ExportedEngine(_exported(name_or_path, engine, trust), runtime=engine, threads=threads)
+            adversarial = runs.adversarial
+        if adversarial:
             log.warning(
                 "%s is experimental: it draws detail that was not there, with dark rims on edges; look at the result.",
                 name_or_path,
             )
-        runs: Engine
-        if engine == "torch":
-            runs = TorchEngine(loaded.network, device=device, precision=precision)
-        else:
-            runs = ExportedEngine(cached_step(name_or_path, trust=trust), runtime=engine)
-        return cls(runs, tile=tile, chroma=chroma, alpha="bicubic" if loaded.adversarial else "network")
+        return cls(runs, tile=tile, chroma=chroma, alpha="bicubic" if adversarial else "network")
 
     @classmethod
     def from_network(
@@ -125,6 +144,8 @@ class Upscaler:
         chroma: str = "bicubic",
     ) -> Upscaler:
         """Use a network at hand, of which a copy is made; arguments as `from_pretrained`."""
+        from prosr_lightning.upscale.engines import TorchEngine  # noqa: PLC0415  # imports torch
+
         return cls(TorchEngine(network, device=device, precision=precision), tile=tile, chroma=chroma)
 
     @overload
@@ -264,11 +285,54 @@ class Upscaler:
         return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)}, chroma=self.chroma, alpha=self.alpha)
 
 
+def _fastest(name_or_path: str | Path, threads: int | None, trust: Trust) -> str:
+    from prosr_lightning.upscale.fastest import fastest_engine  # noqa: PLC0415  # for this alone
+
+    def make(engine: str) -> Engine[Any]:
+        return Upscaler.from_pretrained(name_or_path, engine=engine, threads=threads, trust=trust).engine
+
+    return fastest_engine(make, find_weights(name_or_path), threads=threads)
+
+
+def _exported(name_or_path: str | Path, engine: str, trust: Trust) -> Path:
+    """Return the file that an engine for exported networks runs."""
+    file = find_weights(name_or_path)
+    if file.suffix in _EXPORTED and (engine != "ncnn" or file.suffix == ".param"):
+        return file
+    with _needing_pytorch(f"{name_or_path}, which is not exported yet,"):
+        from prosr_lightning.export.task import cached_step  # noqa: PLC0415  # imports torch
+    return cached_step(name_or_path, target="ncnn" if engine == "ncnn" else "onnx", trust=trust)
+
+
+def _require_plain(engine: str, *, denoise: float | None, device: str, precision: str) -> None:
+    """Raise ConfigError if something is asked for that PyTorch alone can do."""
+    for name in _special(denoise=denoise, device=device, precision=precision):
+        where = "" if default_engine() == "torch" else f", which comes with {_FULL}"
+        raise ConfigError(f"`{name}` needs the engine torch{where}, got {engine!r}; leave one of them out.")
+
+
+def _special(*, denoise: float | None, device: str, precision: str) -> list[str]:
+    """Return the names of the settings that PyTorch alone can do."""
+    fitting = {"denoise": denoise is None, "device": device in ("auto", "cpu")}
+    fitting["precision"] = precision in ("auto", "float32")
+    return [name for name, fits in fitting.items() if not fits]
+
+
+@contextmanager
+def _needing_pytorch(subject: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"{subject} needs PyTorch, which is not installed; pip install {_FULL} in an environment of its own."
+        ) from error
+
+
 class _Rows:
     """A picture that is enlarged while its rows are taken; follows `PixelRows`."""
 
     def __init__(
-        self, chain: Chain, picture: PixelRows, sizes: dict[int, tuple[int, int]], *, chroma: str, alpha: str
+        self, chain: Chain[Any], picture: PixelRows, sizes: dict[int, tuple[int, int]], *, chroma: str, alpha: str
     ) -> None:
         self.sizes, self._ways = sizes, {"chroma": chroma, "alpha": alpha}
         self.shape, self.dtype = (*sizes[chain.scales[-1]], picture.shape[-1]), picture.dtype
@@ -282,14 +346,15 @@ class _Rows:
         """Yield the factor of a level and the next rows of it."""
         bands = self._merged()
         while True:
-            with torch.inference_mode():  # not while the caller has the rows
+            with without_gradients(self._chain.engine.arrays):  # not while the caller has the rows
                 following = next(bands, None)
             if following is None:
                 return
             yield following
 
     def _merged(self) -> Iterator[tuple[int, Pixels]]:
-        recoloring = Recoloring(self._picture, list(self.sizes.values()), **self._ways)
+        arrays = self._chain.engine.arrays
+        recoloring = Recoloring[Any](self._picture, list(self.sizes.values()), arrays=arrays, **self._ways)
         for band in self._chain.bands(recoloring.planes, every_level=len(self.sizes) > 1):
             for rows in recoloring.merge(band.rows, self.sizes[band.scale]):
                 yield band.scale, rows

@@ -27,11 +27,13 @@ from prosr_lightning import AUTO_MODEL, DEFAULT_MODEL
 from prosr_lightning.console import add_trust, answer, run_reporting
 from prosr_lightning.errors import CheckpointError, ConfigError, ImageError, MissingDependencyError, ProSRError
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks.weights import load_network, released_names
+from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.picture import in_8_bits
 from prosr_lightning.pictures.reading import read_head, read_picture, read_size
 from prosr_lightning.pictures.writing import write_picture
+from prosr_lightning.released import released_names
 from prosr_lightning.upscale.choosing import choose_model
+from prosr_lightning.upscale.memory import kind_of
 from prosr_lightning.upscale.sizes import LARGEST_SCALE, Enlarged
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -63,9 +65,9 @@ class BeforeAndAfter:
 
 
 class _Bicubic:
-    """Follows `engines.Engine`, so that transparency, depth and profile are kept as the network's result keeps them."""
+    """Follows `Engine`, so that transparency, depth and profile are kept as the network's result keeps them."""
 
-    device = torch.device("cpu")
+    device, arrays = "cpu", torch
 
     def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
         return bicubic_upscale(window, factor)
@@ -106,7 +108,7 @@ def compare(
         bicubic=folder / f"{source.stem}_bicubic_x{scale:g}.png",
         enlarged=folder / f"{source.stem}_x{scale:g}.png",
         facts=f"**{width}x{height}** → **{size[0]}x{size[1]}** pixels ({scale:g}x) "
-        f"in {seconds:.1f} s on {upscaler.engine.device.type}",
+        f"in {seconds:.1f} s on {kind_of(upscaler.engine.device)}",
     )
     write_picture(result.enlarged, enlarged)
     write_picture(result.bicubic, Upscaler(_Bicubic()).enlarge(picture, scale)[-1])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ DRAW = (0, 0, 3)
 NOTHING = {"blur": 0.0, "noise": 0.0, "jpeg": 0.0, "twice": 0.0, "clean": 0.0, "interpolations": "bicubic"}
 
 
+@functools.cache
 def photograph() -> torch.Tensor:
     return rgb_to_ycbcr(torch.from_numpy(astronaut().copy()).permute(2, 0, 1)[None].double() / 255)
 

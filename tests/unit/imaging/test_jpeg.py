@@ -10,7 +10,8 @@ from PIL import Image
 from skimage.data import astronaut
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.jpeg import _CHROMA, _LUMA, _table, jpeg
+from prosr_lightning.imaging.jpeg import jpeg
+from prosr_lightning.imaging.quantisation import CHROMA, LUMA, steps
 
 # Pillow's libjpeg computes with whole numbers, so that a few coefficients fall on the other side of a half.
 GRAY_RMS, COLOR_RMS = 0.6, 0.9  # codes, of 256; the files themselves lose 1 to 10
@@ -63,8 +64,8 @@ def test_the_tables_are_those_of_files():
         stream = io.BytesIO()
         picture("RGB").resize((8, 8)).save(stream, "JPEG", quality=quality)
         tables = Image.open(stream).quantization  # type: ignore[attr-defined]
-        for base, table in zip((_LUMA, _CHROMA), tables.values(), strict=True):
-            assert _table(base, torch.tensor([quality]))[0].tolist() == list(table)
+        for base, table in zip((LUMA, CHROMA), tables.values(), strict=True):
+            assert steps(base, np.array([quality]))[0].tolist() == list(table)
 
 
 @pytest.mark.parametrize("planes", [1, 3])

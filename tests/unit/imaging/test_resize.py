@@ -5,14 +5,8 @@ import torch
 
 from golden.independent import imresize, imresize_to
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.imaging.resize import (
-    Resizer,
-    bicubic_downscale,
-    bicubic_resize,
-    bicubic_upscale,
-    pad_symmetric,
-    symmetric_index,
-)
+from prosr_lightning.imaging.bicubic import Resizer, bicubic_resize
+from prosr_lightning.imaging.resize import bicubic_downscale, bicubic_upscale, pad_symmetric, symmetric_index
 from prosr_lightning.imaging.rows import Rows
 
 # Keys' kernel, a = -0.5, at 0.25, 0.75, 1.25 and 1.75, worked out by hand.
@@ -78,8 +72,9 @@ def test_any_size_against_imresize_from_its_definition(rng, scale, size):
     image = rng.uniform(0, 1, size)
     target = [max(round(side * scale), 1) for side in size]
     expected = imresize_to(image, target)
-    got = bicubic_resize(torch.from_numpy(image)[None, None], tuple(target))[0, 0].numpy()
-    assert got == pytest.approx(expected, abs=1e-12)
+    assert bicubic_resize(image, tuple(target)) == pytest.approx(expected, abs=1e-12)
+    of_tensors = bicubic_resize(torch.from_numpy(image)[None, None], tuple(target))
+    assert of_tensors[0, 0].numpy() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 8])
@@ -96,8 +91,7 @@ def test_bands_of_any_size_are_those_of_the_whole(target):
         for top in range(0, 200, 7):
             yield image[..., top : top + 7, :]
 
-    resizer = Resizer((200, 100), target, dtype=torch.float32)
-    got = torch.cat(list(resizer.bands(Rows(bands(), height=200, width=100))), dim=-2)
+    got = torch.cat(list(Resizer(Rows(bands(), height=200, width=100), target).bands()), dim=-2)
     assert torch.equal(got, bicubic_resize(image, target))
 
 

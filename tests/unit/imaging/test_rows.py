@@ -19,7 +19,7 @@ def test_rows_are_those_of_the_whole_whatever_the_bands(kind: str) -> None:
         for top in range(0, 23, 4):
             yield image[:, top : top + 4] if kind == "tensor" else image[top : top + 4]
 
-    rows = Rows(bands(), height=23, width=5)
+    rows = Rows(bands(), height=23, width=5, axis=-2 if kind == "tensor" else -3)
     for begin, end in ((0, 1), (0, 9), (3, 9), (7, 20), (19, 23)):
         rows.forget(begin)
         window = rows.take(begin, end)

@@ -130,6 +130,7 @@ class Limited:
         torch.OutOfMemoryError("CUDA out of memory."),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
         MemoryError(),
+        Exception("[ONNXRuntimeError] : 1 : FAIL : Failed to allocate memory for requested buffer of size 2048000000"),
     ],
 )
 def test_when_memory_runs_out_the_tile_is_halved_and_the_work_goes_on(

@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from prosr_lightning import released
 from prosr_lightning.errors import CheckpointError, ConfigError, StorageError
-from prosr_lightning.networks import Generator, weights
-from prosr_lightning.networks.weights import load_network, released_names, save_network
+from prosr_lightning.networks import Generator
+from prosr_lightning.networks.weights import load_network, save_network
+from prosr_lightning.released import released_names
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_loading_leaves_the_random_numbers_alone(tmp_path: Path, generator: Gene
 def test_released_names_are_the_files_in_the_package(
     tmp_path: Path, generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "RELEASED_FOLDER", tmp_path)
+    monkeypatch.setattr(released, "RELEASED_FOLDER", tmp_path)
     save_network(tmp_path / "prosrn.safetensors", generator)
     save_network(tmp_path / "prosrgan.safetensors", generator)
     assert released_names() == ("prosrgan", "prosrn")

@@ -41,9 +41,9 @@ def test_a_network_that_draws_detail_does_not_draw_masks() -> None:
     assert Upscaler.from_pretrained("prosrgan", device="cpu").alpha == "bicubic"
     assert Upscaler.from_pretrained("prosrn_light", device="cpu").alpha == "network"
     soft = WholePicture(disc(hard=False))
-    assert Recoloring(soft, [], alpha="network").planes.take(0, SIDE).shape[0] == 2
-    assert Recoloring(soft, [], alpha="bicubic").planes.take(0, SIDE).shape[0] == 1
-    assert Recoloring(WholePicture(disc(hard=True)), []).planes.take(0, SIDE).shape[0] == 1
+    assert Recoloring(soft, [], arrays=np, alpha="network").planes.take(0, SIDE).shape[0] == 2
+    assert Recoloring(soft, [], arrays=np, alpha="bicubic").planes.take(0, SIDE).shape[0] == 1
+    assert Recoloring(WholePicture(disc(hard=True)), [], arrays=np).planes.take(0, SIDE).shape[0] == 1
 
 
 def test_what_is_hidden_changes_nothing() -> None:
@@ -58,6 +58,6 @@ def test_bands_spread_colours_as_the_whole_does(monkeypatch: pytest.MonkeyPatch,
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, np.iinfo(dtype).max + 1, (60, 30, 4)).astype(dtype)
     pixels[..., 3] *= (rng.random((60, 30)) < 0.02).astype(dtype)
-    whole = Recoloring(WholePicture(pixels), []).planes.take(0, 60)
+    whole = Recoloring(WholePicture(pixels), [], arrays=np).planes.take(0, 60)
     monkeypatch.setattr(recoloring, "_PIXELS_AT_ONCE", 30 * 7)
-    assert Recoloring(WholePicture(pixels), []).planes.take(0, 60).equal(whole)
+    assert np.array_equal(Recoloring(WholePicture(pixels), [], arrays=np).planes.take(0, 60), whole)

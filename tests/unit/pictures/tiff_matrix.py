@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +59,17 @@ def layouts() -> Iterator[Layout]:
                 if predictor and (compression in (None, "packbits") or packed):
                     continue
                 yield Layout(photometric, depth, planar, tiled, compression, byteorder, predictor)
+
+
+def every_three(rows: Iterable[Layout]) -> Iterator[Layout]:
+    """Yield rows until each combination of three properties that any of them has was there, a quarter of them."""
+    places = list(itertools.combinations(range(len(Layout._fields)), 3))
+    threes = {row: frozenset((place, *(row[at] for at in place)) for place in places) for row in rows}
+    missing = frozenset[tuple[object, ...]]().union(*threes.values())
+    while missing:
+        row = max(threes, key=lambda row: len(threes[row] & missing))
+        missing -= threes.pop(row)
+        yield row
 
 
 def samples(layout: Layout) -> np.ndarray:

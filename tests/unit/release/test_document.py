@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.networks.weights import RELEASED_FOLDER, load_network
+from prosr_lightning.networks.weights import load_network
 from prosr_lightning.release.document import BEGIN, END, main, prosrn_names, scores_table, write_scores
+from prosr_lightning.released import RELEASED_FOLDER
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"

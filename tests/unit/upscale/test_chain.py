@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, OutOfMemoryError
+from prosr_lightning.imaging.bicubic import bicubic_resize
 from prosr_lightning.imaging.color import rgb_to_luminance
-from prosr_lightning.imaging.resize import bicubic_resize
 from prosr_lightning.imaging.rows import Rows
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.chain import Chain
-from prosr_lightning.upscale.engines import Streamed, TorchEngine
+from prosr_lightning.upscale.contract import Streamed
+from prosr_lightning.upscale.engines import TorchEngine
 
 
 def lively() -> Generator:
@@ -166,7 +167,7 @@ def test_when_memory_runs_out_in_bands_tiles_go_on(
 def test_a_sum_that_memory_cannot_hold_is_an_error(
     engine: TorchEngine, planes: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(torch, "zeros", fails)

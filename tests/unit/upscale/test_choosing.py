@@ -10,10 +10,12 @@ from skimage.data import astronaut
 
 from prosr_lightning import DEFAULT_MODEL
 from prosr_lightning.errors import ConfigError
+from prosr_lightning.networks.blending import blended
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.pictures.reading import read_head
+from prosr_lightning.released import RESTORING
 from prosr_lightning.upscale import choosing
-from prosr_lightning.upscale.choosing import RESTORING, Choice, blended, choose_model, jpeg_quality
+from prosr_lightning.upscale.choosing import Choice, choose_model, jpeg_quality
 from prosr_lightning.upscale.upscaler import Upscaler
 
 

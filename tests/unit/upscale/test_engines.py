@@ -97,6 +97,7 @@ def test_wrong_settings_are_named(arguments: dict[str, object], message: str) ->
 def test_engines_that_are_unknown_or_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="torch, onnxruntime, openvino"):
         Upscaler.from_pretrained("prosrn", engine="tpu")
+    (tmp_path / "a.onnx").touch()
     for engine in ("onnxruntime", "openvino"):
         monkeypatch.setitem(__import__("sys").modules, engine, None)
         with pytest.raises(MissingDependencyError, match=f"pip install {engine}"):

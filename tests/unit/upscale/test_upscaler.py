@@ -21,7 +21,7 @@ from prosr_lightning.networks.weights import save_network
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring
 from prosr_lightning.pictures.rows import WholePicture
-from prosr_lightning.upscale.engines import Streamed
+from prosr_lightning.upscale.contract import Streamed
 from prosr_lightning.upscale.upscaler import Upscaler
 
 
@@ -210,7 +210,7 @@ def test_opaque_alpha_stays_opaque_and_costs_nothing(upscaler: Upscaler) -> None
     result = upscaler.upscale(image, 4)
     assert (result[..., 3] == 255).all()
     assert np.array_equal(result[..., :3], upscaler.upscale(np.ascontiguousarray(image[..., :3]), 4))
-    assert Recoloring(WholePicture(image), []).planes.take(0, 9).shape == (1, 1, 9, 11)
+    assert Recoloring(WholePicture(image), [], arrays=torch).planes.take(0, 9).shape == (1, 1, 9, 11)
 
 
 def test_self_ensemble_commutes_with_flips_and_turns(upscaler: Upscaler) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prosr_lightning.imaging.factors import levels_up_to
 from prosr_lightning.networks.blocks import ImageConvTranspose2d, bilinear_kernel
 from prosr_lightning.networks.compared.base import require_counts, zero_biases
-from prosr_lightning.networks.contract import SRNetwork, levels_up_to
+from prosr_lightning.networks.contract import SRNetwork
 
 NEGATIVE_SLOPE = 0.2  # of every LeakyReLU (Sec. 3.3)
 ENTRY_STD = 0.001  # of the entry convolution's start (the authors' files)

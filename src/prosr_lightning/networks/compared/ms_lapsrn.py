@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prosr_lightning.imaging.factors import levels_up_to
 from prosr_lightning.networks.blocks import ImageConvTranspose2d
 from prosr_lightning.networks.compared.base import require_counts
 from prosr_lightning.networks.compared.lapsrn import ENTRY_STD, NEGATIVE_SLOPE, FeatureUp, initialise_pyramid
-from prosr_lightning.networks.contract import SRNetwork, levels_up_to
+from prosr_lightning.networks.contract import SRNetwork
 
 
 class MSLapSRN(SRNetwork):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from prosr_lightning.imaging.factors import levels_up_to
 from prosr_lightning.networks.blocks import ImageConv2d
 from prosr_lightning.networks.compared.base import require_counts
-from prosr_lightning.networks.contract import DirectNetwork, levels_up_to
+from prosr_lightning.networks.contract import DirectNetwork
 
 
 class SRResNet(DirectNetwork):

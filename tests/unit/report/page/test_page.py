@@ -18,10 +18,11 @@ from prosr_lightning.metrics.protocol import PAPER, STANDARD, ScoringProtocol
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
 from prosr_lightning.report import parse_words
-from prosr_lightning.report.charts import loss_chart, metric_title, value_chart
-from prosr_lightning.report.page import write_page
+from prosr_lightning.report.charts import Chart, loss_chart, metric_title, value_chart
+from prosr_lightning.report.page import figures, write_page
 from prosr_lightning.report.page.configurations import differing_keys, group_jobs, spread
 from prosr_lightning.report.page.figures import comparable_metrics
+from prosr_lightning.report.painting import Drawing
 from prosr_lightning.runs.log import read_progress
 from prosr_lightning.runs.record import RunRecord, read_record, write_record
 from prosr_lightning.runs.scores import ImageScore, RunInfo, write_results
@@ -82,6 +83,17 @@ class Page(HTMLParser):
 
 
 Write = Callable[..., Path]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing of figures, which takes seconds, where a test is about words and numbers."""
+
+    def draw(chart: Chart, folder: Path) -> Drawing:
+        nothing = dict[str, tuple[()]](wide=(), narrow=())
+        return Drawing(chart=chart, wide="<svg></svg>", narrow="", dots=nothing, png=folder / f"{chart.key}.png")
+
+    monkeypatch.setattr(figures, "draw", draw)
 
 
 @pytest.fixture
@@ -183,7 +195,7 @@ def test_the_page_holds_the_numbers_and_needs_nothing_else(sweep: Path, job: Wri
     assert "Test CPU, 2 cores, torch 2.13" in page.text
 
 
-def test_bicubic_has_the_scores_of_all_jobs(sweep: Path, job: Write):
+def test_bicubic_has_the_scores_of_all_jobs(sweep: Path, job: Write, undrawn: None):
     """Jobs of a race are scored at different places."""
     job("0", ["method=vdsr"], dataset="Set5")
     job("1", ["method=drrn"], dataset="Set14")
@@ -202,7 +214,7 @@ def test_hostile_names_stay_text(sweep: Path, job: Write):
     assert page.text.count("alert('x')") >= 3  # tables, legend or figure, problem
 
 
-def test_pictures_are_inside_and_the_slider_has_bicubic_and_the_networks(sweep: Path, job: Write):
+def test_pictures_are_inside_and_the_slider_has_bicubic_and_the_networks(sweep: Path, job: Write, undrawn: None):
     job("0", ["depth=2"], depth=2, weights=True)
     job("1", ["depth=3"], depth=3)
     page = read(write_page([sweep], pictures=1, scale=2))
@@ -241,7 +253,7 @@ def test_only_failed_jobs_still_make_a_page(sweep: Path, job: Write):
     assert "No photographs." in page.text
 
 
-def test_runs_scored_by_two_protocols_stand_in_two_tables(sweep: Path, job: Write):
+def test_runs_scored_by_two_protocols_stand_in_two_tables(sweep: Path, job: Write, undrawn: None):
     job("0", ["test.protocol=standard"], protocol=STANDARD, psnr_db=33.0)
     job("1", ["test.protocol=paper"], psnr_db=33.1)
     page = read(write_page([sweep], pictures=0))
@@ -251,7 +263,7 @@ def test_runs_scored_by_two_protocols_stand_in_two_tables(sweep: Path, job: Writ
     assert not any("33.00" in text for cells in page.rows if cells[0].startswith("ProSRN (") for text in cells)
 
 
-def test_curves_that_mean_different_things_are_not_compared(sweep: Path, job: Write):
+def test_curves_that_mean_different_things_are_not_compared(sweep: Path, job: Write, undrawn: None):
     job("0", ["levels=x2"])
     folder = job("1", ["levels=x2_x4"], levels=(2, 4))
     (folder / "csv" / "metrics.csv").write_text(
@@ -314,7 +326,9 @@ def test_words_that_do_not_fit(words: list[str], message: str):
         parse_words(words)
 
 
-def test_the_command_says_where_the_page_is(sweep: Path, job: Write, tmp_path: Path, monkeypatch, capsys):
+def test_the_command_says_where_the_page_is(
+    sweep: Path, job: Write, tmp_path: Path, undrawn: None, monkeypatch, capsys
+):
     job("0", ["depth=2"])
     out = tmp_path / "elsewhere" / "page.html"
     monkeypatch.setattr(sys, "argv", ["report", f"sweep=[{sweep},{sweep / '0'}]", f"out={out}", "pictures=0"])
@@ -359,7 +373,7 @@ def test_the_scale_of_a_comparison_says_which_levels_were_trained(tmp_path: Path
     assert training.levels == (2, 4)
 
 
-def test_the_page_says_what_was_run_and_on_what(sweep: Path, job: Write):
+def test_the_page_says_what_was_run_and_on_what(sweep: Path, job: Write, undrawn: None):
     data = {
         "photographs": 246,
         "megapixels": 91.6,
@@ -410,7 +424,7 @@ def test_losses_and_values_that_were_tried_are_drawn(sweep: Path, job: Write):
     assert (tried.x_scale, tried.series[1].points) == ("log", ((2e-3, 32.0),))
 
 
-def test_printed_rows_without_a_run_are_marked_to_fold(sweep: Path, job: Write):
+def test_printed_rows_without_a_run_are_marked_to_fold(sweep: Path, job: Write, undrawn: None):
     job("0", ["levels=x2"], psnr_db=33.0)
     html = write_page([sweep], pictures=0).read_text(encoding="utf-8")
     table = html[html.index('<table class="data paper">') :].partition("</table>")[0]
