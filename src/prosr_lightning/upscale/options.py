@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
     model = f"released weights or a file; default: auto, {DEFAULT_MODEL}, or prosrn_jpeg for JPEGs below quality 90"
     add("-n", "--model", default=AUTO_MODEL, metavar="NAME", help=model)
-    denoise = "from every picture, how much of blocks and grain prosrn_jpeg removes: 0 keeps them, 1 is its own"
+    denoise = "from every picture, how much of blocks and grain prosrn_jpeg, or -n prosrn_blind, removes: 0 to 1"
     add("--denoise", type=_share, metavar="0-1", help=denoise)
     add_trust(options)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
