@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from prosr_lightning.benchmark import FILES, NETWORKS, PARTS
 from prosr_lightning.benchmark.comparing import Section
 from prosr_lightning.benchmark.files import measure_files
@@ -22,6 +24,7 @@ from prosr_lightning.console import progress_bar
 from prosr_lightning.data.sources import folder_images, sample_photographs
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.drawing import named
+from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.weights import load_network
 from prosr_lightning.upscale.engines import choose_device
 
@@ -51,19 +54,7 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
     for part in parts:
         announce(f"Measuring {part}")
         if part == "train":
-            sections.append(
-                measure_training(
-                    photographs=options.photographs,
-                    device=device,
-                    crop=options.crop,
-                    batch_size=options.batch_size,
-                    precision=options.precision,
-                    steps=options.steps,
-                    rounds=options.rounds,
-                    workers=options.workers or 0,
-                    compile=options.compile,
-                )
-            )
+            sections.append(_train(options, device))
         elif part == "data":
             sections += _data(options)
         elif part == FILES:
@@ -79,16 +70,7 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
         elif part == NETWORKS:
             sections.append(measure_networks(networks, device=device, size=options.size, rounds=options.rounds))
         else:
-            sections.append(
-                measure_upscaling(
-                    networks[Path(options.name).name],
-                    device=device,
-                    size=options.size,
-                    largest_megapixels=options.megapixels,
-                    rounds=options.rounds,
-                    opencv_model=options.opencv_model,
-                )
-            )
+            sections.append(_upscale(options, networks[Path(options.name).name], device))
     command = f"python -m prosr_lightning.benchmark {' '.join(options.words)}".strip()
     return assemble(sections, command=command, device=device)
 
@@ -120,6 +102,31 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.output is not None and options.output.is_dir():
         raise ConfigError(f"--output must be a file, got the folder {options.output}; add a name, such as speed.json.")
+
+
+def _upscale(options: argparse.Namespace, network: SRNetwork, device: torch.device) -> Section:
+    return measure_upscaling(
+        network,
+        device=device,
+        size=options.size,
+        largest_megapixels=options.megapixels,
+        rounds=options.rounds,
+        opencv_model=options.opencv_model,
+    )
+
+
+def _train(options: argparse.Namespace, device: torch.device) -> Section:
+    return measure_training(
+        photographs=options.photographs,
+        device=device,
+        crop=options.crop,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        steps=options.steps,
+        rounds=options.rounds,
+        workers=options.workers or 0,
+        compile=options.compile,
+    )
 
 
 def _data(options: argparse.Namespace) -> list[Section]:
