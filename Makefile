@@ -7,12 +7,13 @@ WORKERS ?= 2
 # a file stays on one worker, for what its tests share; a thread each, or workers wait for one another
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
+EXPORTED := $(patsubst src/prosr_lightning/released/%.safetensors,build/light/%_step_x2.onnx,$(wildcard src/prosr_lightning/released/*.safetensors))
 NOTEBOOKS := $(patsubst notebooks/%.ipynb,docs/notebooks/%.md,$(wildcard notebooks/*.ipynb))
 
-.PHONY: help setup benchmark demo reproduce docs site demo-speed test test-all check format web clean
+.PHONY: help setup benchmark demo reproduce docs site demo-speed light measure-light test test-all check format web clean
 
 help:  ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/installed  ## Make .venv and install the package with what it needs
 
@@ -58,6 +59,20 @@ docs/demo/ort/ort.wasm.min.mjs: browser/package-lock.json
 
 docs/demo/model/prosrn_light_step_x2.json: src/prosr_lightning/released/prosrn_light.safetensors $(VENV)/installed-site
 	$(RUN).export -n prosrn_light --format web -o docs/demo/model
+
+light: $(EXPORTED)  ## Build dist/prosr_upscale-*.whl: the command prosr-upscale without PyTorch
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist light
+
+measure-light: light  ## Megabytes, seconds to install and to the first picture, of that wheel and of the whole package
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+	$(BIN)/python light/measure.py -c constraints.txt dist/prosr_lightning-*.whl dist/prosr_upscale-*.whl
+
+build/light/%_step_x2.onnx: src/prosr_lightning/released/%.safetensors $(VENV)/installed-export
+	$(RUN).export -n $* --graph step -o build/light
+
+$(VENV)/installed-export: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export]'
+	@touch $@
 
 # executed beside build/, so that notebooks/ stays clean; links lead to the pages of the site
 docs/notebooks/%.md: notebooks/%.ipynb $(VENV)/installed-site

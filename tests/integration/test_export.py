@@ -11,9 +11,10 @@ import torch
 from prosr_lightning import export
 from prosr_lightning.errors import CheckpointError, ProSRError
 from prosr_lightning.export import export_network, main, task
-from prosr_lightning.export.graphs import RgbChain
+from prosr_lightning.export.graphs import LuminanceStep, RgbChain
+from prosr_lightning.export.ncnn import open_ncnn
 from prosr_lightning.imaging.resize import bicubic_upscale
-from prosr_lightning.networks import Generator
+from prosr_lightning.networks import Generator, SubPixelGenerator
 from prosr_lightning.networks.weights import load_network, save_network
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -44,10 +45,10 @@ def test_torch_export_writes_a_verified_program(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the runtimes warn of their own internals when they are imported
 @pytest.mark.parametrize(
-    ("target", "engine"), [("onnx", "onnxruntime"), ("onnx", "openvino"), ("openvino", "openvino")]
+    ("target", "engine"), [("onnx", "onnxruntime"), ("onnx", "openvino"), ("openvino", "openvino"), ("ncnn", "ncnn")]
 )
 def test_an_exported_step_upscales_like_the_network(weights: Path, tmp_path: Path, target: str, engine: str) -> None:
-    for package in ("onnx", "onnxscript", "onnxruntime", engine):
+    for package in ("ncnn", "pnnx") if engine == "ncnn" else ("onnx", "onnxscript", "onnxruntime", engine):
         pytest.importorskip(package)
     exported = export_network(str(weights), tmp_path, target=target, graphs=["step"])[0]
     assert exported.difference < 1e-5
@@ -73,6 +74,63 @@ def test_an_engine_exports_a_network_by_itself_once(
         assert np.abs(result.astype(int) - expected).max() <= 1
         assert caplog.text.count("Exporting") == times
     assert len(list(tmp_path.rglob("*.onnx"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("structure", ["memory", "residual", "subpixel"])
+def test_ncnn_gives_the_result_of_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, structure: str) -> None:
+    for package in ("ncnn", "pnnx"):
+        pytest.importorskip(package)
+    torch.manual_seed(0)
+    network = (
+        SubPixelGenerator(depth=2, channels=8) if structure == "subpixel" else Generator(structure=structure, depth=2)
+    )
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    save_network(tmp_path / "lively.safetensors", network)
+    monkeypatch.setattr(task.pooch, "os_cache", lambda name: tmp_path / name)
+    expected = Upscaler.from_pretrained(tmp_path / "lively.safetensors", device="cpu")
+    ours = Upscaler.from_pretrained(tmp_path / "lively.safetensors", engine="ncnn", threads=1, tile=32)
+    for size in ((1, 1), (1, 5), (50, 41)):
+        image = np.random.default_rng(0).random((*size, 3))
+        assert np.abs(ours.upscale(image, 4) - expected.upscale(image, 4)).max() < 1e-3
+    (graph,) = tmp_path.rglob("*.param")
+    facts = graph.with_suffix(".json").read_text()
+    for damaged in (graph.with_suffix(".bin"), graph, graph.with_suffix(".json")):
+        damaged.unlink()
+        with pytest.raises(CheckpointError, match="export it again"):
+            open_ncnn(graph)
+        graph.with_suffix(".json").write_text(facts)
+
+
+def test_ncnn_and_pages_have_the_step_alone(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        export.main(["-n", str(weights), "--format", "ncnn", "--graph", "rgb"])
+    with pytest.raises(ProSRError, match="needs a network that repeats one 2x step, got one of x4"):
+        export_network(str(weights), tmp_path, target="ncnn", graphs=["rgb"], scale=4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_opencv_runs_what_is_exported(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    torch.manual_seed(0)
+    network = SubPixelGenerator(depth=2, channels=8)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    save_network(tmp_path / "lively.safetensors", network)
+    step, rgb = (exported.path for exported in export_network(str(tmp_path / "lively.safetensors"), tmp_path, scale=4))
+    references = (step, 1, LuminanceStep(network, factor=2)), (rgb, 3, RgbChain(network, scale=4))
+    for path, channels, reference in references:
+        for size in ((1, 1), (1, 5), (7, 1), (31, 22)):
+            image = torch.rand(1, channels, *size)
+            imported = cv2.dnn.readNetFromONNX(str(path))
+            imported.setInput(image.numpy())
+            with torch.inference_mode():
+                assert np.abs(imported.forward() - reference(image).numpy()).max() < 1e-4
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 1), (9, 6)])

@@ -1,9 +1,13 @@
-"""Pictures are enlarged where PyTorch is not installed: one way for arrays of numpy and of PyTorch."""
+"""Pictures are enlarged where PyTorch is not installed: one way for arrays of numpy and of PyTorch, and light/."""
 
 from __future__ import annotations
 
+import ast
+import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,11 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
+from skimage.data import astronaut
 
+from prosr_lightning.export import export_network
 from prosr_lightning.networks import Generator
+from prosr_lightning.released import released_names
 from prosr_lightning.upscale.engines import TorchEngine
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -58,9 +65,10 @@ class ThroughNumpy:
         return None
 
 
-def process(script: str, *words: str) -> subprocess.CompletedProcess[str]:
+def process(script: str, *words: str, package: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-c", WITHOUT + script, *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    environment = os.environ if package is None else {**os.environ, "PYTHONPATH": str(package)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
 
 
 def images(rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
@@ -141,3 +149,98 @@ def test_what_needs_pytorch_says_so(tmp_path: Path, words: list[str], message: s
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+REPOSITORY = Path(__file__).parents[2]
+LIGHT = tomllib.loads((REPOSITORY / "light" / "pyproject.toml").read_text(encoding="utf-8"))
+FILES = {
+    REPOSITORY / "light" / source: target
+    for source, target in LIGHT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].items()
+}
+ELSEWHERE = {  # what the listed modules import when they are asked for what needs PyTorch, and for types
+    *("networks", "networks.blending", "networks.weights", "upscale.engines", "export.task"),
+    *("networks.Generator", "networks.load_network"),
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Return what a module of ours imports of ours, without the package's name."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    froms = [(node.module or "", node.names) for node in nodes if isinstance(node, ast.ImportFrom)]
+    ours = {module for module, _ in froms if module.startswith("prosr_lightning.")}
+    ours |= {f"{module}.{name.name}" for module, names in froms if module == "prosr_lightning" for name in names}
+    return {name.removeprefix("prosr_lightning.") for name in ours}
+
+
+def test_the_distribution_has_the_modules_that_it_imports_and_every_released_network() -> None:
+    listed = {target.removeprefix("prosr_lightning/") for target in FILES.values()}
+    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in listed}
+    sources = [source for source in FILES if source.suffix == ".py"]
+    names = {name for source in sources for name in imported(source)} - {"AUTO_MODEL", "DEFAULT_MODEL"}
+    assert names - modules <= ELSEWHERE
+    assert modules >= {"upscale", "upscale.upscaler", "pictures.recoloring"} <= names | {"upscale"}
+    assert {Path(name).stem for name in listed if name.endswith(".onnx")} == set(released_names())
+
+
+def test_its_dependencies_are_those_of_the_package() -> None:
+    package = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = package["optional-dependencies"]
+    known = {*package["dependencies"], *extras["onnxruntime"]}
+    assert set(LIGHT["project"]["dependencies"]) <= known
+    assert LIGHT["project"]["optional-dependencies"]["formats"] == extras["formats"]
+    assert LIGHT["project"]["requires-python"] == package["requires-python"]
+
+
+def test_its_files_alone_enlarge(tmp_path: Path) -> None:
+    for source, target in FILES.items():
+        if source.suffix != ".onnx":
+            (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, tmp_path / target)
+    script = f"""{REPEATING}
+import prosr_lightning
+assert prosr_lightning.__file__.startswith(sys.argv[1])
+print(Upscaler(Repeating()).upscale(np.full((6, 7, 4), 9, np.uint8), 3).shape)
+"""
+    done = process(script, str(tmp_path), package=tmp_path)
+    assert (done.stdout, done.stderr) == ("(18, 21, 4)\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
+@pytest.mark.timeout(900)
+def test_the_installed_wheel_enlarges_as_the_package_does(tmp_path: Path) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    for folder in ("light", "src"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "LICENSE", tmp_path)
+    for name in released_names():
+        export_network(name, tmp_path / "build" / "light", graphs=["step"])
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist")]
+    subprocess.run([*build, str(tmp_path / "light")], check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("prosr_upscale-*.whl")
+
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    binaries = tmp_path / "venv" / "bin"
+    install = [str(binaries / "python"), "-m", "pip", "install", "--quiet", "-c", str(REPOSITORY / "constraints.txt")]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    installed = subprocess.run([*install, str(wheel)], capture_output=True, text=True, check=False, env=environment)
+    if installed.returncode:
+        pytest.skip(f"what the wheel needs could not be fetched: {installed.stderr[-200:]}")
+    photograph = astronaut()[:120, :150]
+    Image.fromarray(photograph).save(tmp_path / "clean.png")
+    Image.fromarray(photograph).save(tmp_path / "strong.jpg", quality=60)
+
+    def enlarged(*words: str) -> str:
+        command = [str(binaries / "prosr-upscale"), *words, "-o", str(tmp_path / "out")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "torch" not in {path.name for path in (tmp_path / "venv").glob("lib/*/site-packages/*")}
+    assert "by prosrn_large, " in enlarged("-i", str(tmp_path / "clean.png"), "-s", "3")
+    assert "by prosrn_jpeg, a JPEG of quality 60" in enlarged("-i", str(tmp_path / "strong.jpg"), "-s", "3")
+    for name, model in (("clean.png", "prosrn_large"), ("strong.jpg", "prosrn_jpeg")):
+        expected = Upscaler.from_pretrained(model, device="cpu").upscale(np.asarray(Image.open(tmp_path / name)), 3)
+        result = np.asarray(Image.open(tmp_path / "out" / f"{Path(name).stem}_x3.png"))
+        assert np.abs(result.astype(int) - expected).max() <= 1

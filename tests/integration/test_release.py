@@ -68,10 +68,22 @@ def test_released_weights_carry_their_story_and_no_paths(tmp_path, checkpoint, s
         assert "somebody" not in text
 
 
-def test_what_else_the_network_undoes_is_in_the_header_and_on_the_card(tmp_path, checkpoint):
+@pytest.mark.parametrize(
+    ("node", "line"),
+    [
+        (
+            {"_target_": "prosr_lightning.imaging.degradation.Jpeg", "quality": [30, 95], "clean": 0.2},
+            "- Degradation: Jpeg(clean=0.2, quality=[30, 95]), after bicubic shrinking\n",
+        ),
+        (  # it shrinks by itself
+            {"_target_": "prosr_lightning.imaging.blind.Blind", "interpolations": ["area"], "sigma": [0, 25]},
+            "- Degradation: Blind(interpolations=['area'], sigma=[0, 25])\n",
+        ),
+    ],
+)
+def test_what_else_the_network_undoes_is_in_the_header_and_on_the_card(tmp_path, checkpoint, node, line):
     path, _ = checkpoint
     content = torch.load(path, weights_only=True)
-    node = {"_target_": "prosr_lightning.imaging.degradation.Jpeg", "quality": [30, 95], "clean": 0.2}
     content["prosr"]["config"]["degradation"] = node
     torch.save(content, path)
     score = ImageScore(dataset="Kodak24", scale=2, image="a", psnr_db=30.1, ssim=0.8)
@@ -82,7 +94,7 @@ def test_what_else_the_network_undoes_is_in_the_header_and_on_the_card(tmp_path,
 
     assert load_network(released).degradation == node
     card = (folder / "MODEL_CARD.md").read_text()
-    assert "- Degradation: Jpeg(clean=0.2, quality=[30, 95]), after bicubic shrinking" in card
+    assert line in card
     assert "- Protocol of the scores: paper, LR images by JPEG q50" in card
 
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"task": ["export_network"]})
 
-FORMATS = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml", "web": ".onnx"}
+FORMATS = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml", "web": ".onnx", "ncnn": ".param"}
 GRAPHS = ("step", "rgb")
+STEP_ALONE = {"web": "which a page repeats", "ncnn": "which an engine repeats"}  # formats that have no rgb graph
 # facts in a file: what engines need of the step, and what released weights were trained for
 RADIUS_KEY, WIDEST_KEY = "prosr_receptive_radius", "prosr_widest"
 ADVERSARIAL_KEY, RESTORES_KEY = "prosr_adversarial", "prosr_restores"
@@ -35,9 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("-s", "--scale", type=int, default=4, choices=(2, 4, 8, 16), help="of the rgb graph; default: 4")
     add("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: the current folder")
     options = parser.parse_args(arguments)
-    if options.format == "web" and options.graph == "rgb":
-        parser.error("--format web has the step graph alone, which a page repeats; leave --graph out")
-    both = GRAPHS if options.format != "web" else ("step",)
+    if options.format in STEP_ALONE and options.graph == "rgb":
+        reason = STEP_ALONE[options.format]
+        parser.error(f"--format {options.format} has the step graph alone, {reason}; leave --graph out")
+    both = ("step",) if options.format in STEP_ALONE else GRAPHS
     graphs = both if options.graph == "both" else (options.graph,)
 
     def command() -> None:

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from prosr_lightning.errors import MissingDependencyError, ProSRError
-from prosr_lightning.export import ADVERSARIAL_KEY, FORMATS, GRAPHS, RADIUS_KEY, RESTORES_KEY, WIDEST_KEY
+from prosr_lightning.export import ADVERSARIAL_KEY, FORMATS, GRAPHS, RADIUS_KEY, RESTORES_KEY, STEP_ALONE, WIDEST_KEY
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
+from prosr_lightning.export.ncnn import open_ncnn, write_ncnn
 from prosr_lightning.imaging.io import atomic_path, write_file
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.contract import most_channels
@@ -57,7 +58,8 @@ def export_network(
         name_or_path: As `weights.load_network`.
         folder: Where the files go: `<name>_step_x2.onnx`, `<name>_rgb_x4.onnx`, ...
         target: "onnx", "torch" (a `.pt2` of torch.export), "openvino" (`.xml` and `.bin`) or "web" (`.onnx` and the
-            `.json` that docs/demo reads: how to tile, and values to check a browser's arithmetic by).
+            `.json` that docs/demo reads: how to tile, and values to check a browser's arithmetic by) or "ncnn" (its
+            `.param` and `.bin`, and our facts in `.json`).
         graphs: Some of "step" and "rgb"; see `graphs`.
         scale: Total factor of the rgb graph.
         trust: As `weights.load_network`.
@@ -77,6 +79,8 @@ def export_network(
         module = LuminanceStep(network, factor=factor) if step else RgbChain(network, scale=scale)
         total, channels = (factor, 1) if step else (scale, 3)
         path = folder / f"{Path(name_or_path).stem}_{graph}_x{total}{FORMATS[target]}"
+        if target in STEP_ALONE and not (step and total == 2):
+            raise ProSRError(f"{path.name} needs a network that repeats one 2x step, got one of x{total}.")
         run = _WRITERS[target](module.eval(), channels, path, _facts(loaded, graph, total))
         difference = _largest_difference(module, run, channels)
         if not difference <= TOLERANCE:
@@ -85,12 +89,13 @@ def export_network(
     return written
 
 
-def cached_step(name_or_path: str | Path, *, trust: Trust = ()) -> Path:
-    """Return the step of a network as an ONNX file in the user's cache, exported when it is first asked for.
+def cached_step(name_or_path: str | Path, *, target: str = "onnx", trust: Trust = ()) -> Path:
+    """Return the step of a network as a file in the user's cache, exported when it is first asked for.
 
     Args:
         name_or_path: As `weights.load_network`.
-        trust: Likewise.
+        target: See `export_network`.
+        trust: As `weights.load_network`.
 
     Raises:
         CheckpointError, MissingDependencyError, ProSRError, StorageError: As `export_network`.
@@ -100,10 +105,10 @@ def cached_step(name_or_path: str | Path, *, trust: Trust = ()) -> Path:
     for key, value in sorted(loaded.network.state_dict().items()):
         digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
     folder = Path(pooch.os_cache("prosr_lightning")) / "exported" / digest.hexdigest()[:20]
-    exported = next(folder.glob("*.onnx"), None)
+    exported = next(folder.glob(f"*{FORMATS[target]}"), None)
     if exported is None:
         log.warning("Exporting %s into %s, once.", name_or_path, folder)
-        exported = export_network(str(name_or_path), folder, graphs=["step"], trust=trust)[0].path
+        exported = export_network(str(name_or_path), folder, target=target, graphs=["step"], trust=trust)[0].path
     return exported
 
 
@@ -173,8 +178,6 @@ def _write_openvino(module: nn.Module, channels: int, path: Path, facts: dict[st
 
 
 def _write_web(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> Run:
-    if RADIUS_KEY not in facts:
-        raise ProSRError(f"{path.name} needs a network that repeats one 2x step, got one of x{facts['prosr_scale']}.")
     run = _write_onnx(module, channels, path, facts)
     image = torch.rand(1, 1, 12, 10, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -188,7 +191,21 @@ def _write_web(module: nn.Module, channels: int, path: Path, facts: dict[str, st
     return run
 
 
-_WRITERS = {"torch": _write_torch, "onnx": _write_onnx, "openvino": _write_openvino, "web": _write_web}
+def _write_ncnn(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> Run:
+    with _translating(path):
+        traced = torch.jit.trace(module, torch.rand(1, channels, 24, 20), check_trace=False)  # type: ignore[no-untyped-call]  # torch's own
+        write_ncnn(traced, path, facts)
+    run, _ = open_ncnn(path)
+    return lambda image: torch.from_numpy(run(image.numpy()))
+
+
+_WRITERS = {
+    "torch": _write_torch,
+    "onnx": _write_onnx,
+    "openvino": _write_openvino,
+    "web": _write_web,
+    "ncnn": _write_ncnn,
+}
 
 
 def _onnx(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from prosr_lightning import __version__
 from prosr_lightning.errors import CheckpointError, DataError
 from prosr_lightning.imaging.io import write_json
+from prosr_lightning.runs.processor import cpu_name
 
 if TYPE_CHECKING:  # they import torch, and a record is read by commands that need none
     import torch
@@ -198,7 +198,7 @@ def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:
 
     device = torch.device(device)
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "threads": str(torch.get_num_threads()),
         "memory": _memory(),
@@ -226,15 +226,6 @@ def git_commit() -> str:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except OSError:  # no git
         return ""
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _memory() -> str:

@@ -17,7 +17,8 @@ from prosr_lightning.upscale.batch import Naming
 from prosr_lightning.upscale.contract import default_engine
 from prosr_lightning.upscale.sizes import LONGEST_SIDE, Enlarged
 
-ENGINES = ("torch", "onnxruntime", "openvino")
+ENGINES = ("torch", "onnxruntime", "openvino", "ncnn")  # which are the names of their packages too
+FASTEST = "auto"  # of them
 _MOST_DIGITS = 18  # far more than any number here; thousands cannot be read
 _MOST_THREADS = 1024  # far more, and torch ends the process without a word
 
@@ -126,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     how_large.add_argument("--megapixels", type=float, metavar="N", help="millions of pixels of the result")
     model = f"released weights or a file; default: auto, {DEFAULT_MODEL}, or prosrn_jpeg for JPEGs below quality 90"
     add("-n", "--model", default=AUTO_MODEL, metavar="NAME", help=model)
-    denoise = "from every picture, how much of blocks and grain prosrn_jpeg removes: 0 keeps them, 1 is its own"
+    denoise = "from every picture, how much of blocks and grain prosrn_jpeg, or -n prosrn_blind, removes: 0 to 1"
     add("--denoise", type=_share, metavar="0-1", help=denoise)
     add_trust(options)
     add("-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="auto (default), 0 for none, or a side")
@@ -148,7 +149,8 @@ def parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps; cuda:0,cuda:1 shares out")
     add("--threads", type=_whole(_MOST_THREADS), metavar="N", help="of the processor; default: as many as it has cores")
     add("--shard", type=_shard, default=(1, 1), metavar="K/N", help="every Nth picture alone, from the Kth: 3/16")
-    add("--engine", choices=ENGINES, help=f"what runs the network; default here: {default_engine()}")
+    engine = f"what runs the network, auto: the fastest that is installed; default here: {default_engine()}"
+    add("--engine", choices=(FASTEST, *ENGINES), help=engine)
     add("--allow-huge", action="store_true", help="open pictures above 89 megapixels, if you trust them")
     add("-v", "--verbose", action="store_true", help="say more, with tracebacks of unexpected errors")
     return options

@@ -1,4 +1,4 @@
-"""Engines for exported networks: ONNX Runtime and OpenVINO, each an extra, both on the CPU."""
+"""Engines for exported networks: ONNX Runtime, OpenVINO and ncnn, each an extra, all on the CPU."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from prosr_lightning.errors import CheckpointError, MissingDependencyError
 from prosr_lightning.export import ADVERSARIAL_KEY, RADIUS_KEY, RESTORES_KEY, WIDEST_KEY
+from prosr_lightning.export.ncnn import open_ncnn
 from prosr_lightning.upscale.contract import bytes_per_pixel
 
 Planes = npt.NDArray[np.float32]
@@ -20,8 +21,9 @@ class ExportedEngine:
     """Run an exported 2x step; follows `contract.Engine`.
 
     Args:
-        path: The `.onnx` (for openvino also `.xml`) that `prosr_lightning.export` wrote with `--graph step`.
-        runtime: "onnxruntime" or "openvino".
+        path: The `.onnx` (for openvino also `.xml`, for ncnn the `.param`) that `prosr_lightning.export` wrote with
+            `--graph step`.
+        runtime: "onnxruntime", "openvino" or "ncnn".
         threads: Of the processor; None for as many as the runtime likes.
 
     Attributes:
@@ -34,7 +36,7 @@ class ExportedEngine:
 
     def __init__(self, path: Path, *, runtime: str, threads: int | None = None) -> None:
         self.device, self.arrays = "cpu", np
-        self._run, metadata = (_open_onnxruntime if runtime == "onnxruntime" else _open_openvino)(path, threads)
+        self._run, metadata = _OPENERS[runtime](path, threads)
         self.adversarial = metadata.get(ADVERSARIAL_KEY) == str(True)
         try:
             self._radius, self._widest = int(metadata[RADIUS_KEY]), int(metadata[WIDEST_KEY])
@@ -107,6 +109,9 @@ def _open_openvino(path: Path, threads: int | None) -> tuple[Run, Mapping[str, s
         return compiled(window)[0].copy()  # type: ignore[no-any-return,unused-ignore]  # no usable types
 
     return run, metadata
+
+
+_OPENERS = {"onnxruntime": _open_onnxruntime, "openvino": _open_openvino, "ncnn": open_ncnn}
 
 
 def _missing(package: str) -> MissingDependencyError:

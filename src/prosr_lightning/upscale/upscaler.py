@@ -22,7 +22,7 @@ from prosr_lightning.pictures.rows import PixelRows, WholePicture
 from prosr_lightning.released import find_weights
 from prosr_lightning.upscale.chain import Chain, require_tile
 from prosr_lightning.upscale.contract import Engine, default_engine
-from prosr_lightning.upscale.options import ENGINES
+from prosr_lightning.upscale.options import ENGINES, FASTEST
 from prosr_lightning.upscale.runtimes import ExportedEngine
 from prosr_lightning.upscale.sizes import Enlarged
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float], None]
 
-_EXPORTED = (".onnx", ".xml")
+_EXPORTED = (".onnx", ".xml", ".param")
 _FULL = "prosr-lightning"  # the distribution that brings PyTorch
 
 
@@ -90,7 +90,8 @@ class Upscaler:
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.
             chroma: See the class.
-            engine: "torch", "onnxruntime" or "openvino"; None takes PyTorch where it is installed, else ONNX Runtime.
+            engine: "torch", "onnxruntime", "openvino" or "ncnn"; None takes PyTorch where it is installed, else ONNX
+                Runtime; "auto" the fastest of those that are installed, see `fastest.fastest_engine`.
             threads: Of the processor; those of PyTorch are the whole process's.
             trust: Networks that the file may ask for besides ours, see `weights.load_network`.
 
@@ -100,8 +101,12 @@ class Upscaler:
             MissingDependencyError: If the engine is not installed.
         """
         engine = default_engine() if engine is None else engine
-        if engine not in ENGINES:
-            raise ConfigError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}; choose one of them.")
+        if engine not in (FASTEST, *ENGINES):
+            options = ", ".join((FASTEST, *ENGINES))
+            raise ConfigError(f"`engine` must be one of {options}, got {engine!r}; choose one of them.")
+        if engine == FASTEST:
+            special = _special(denoise=denoise, device=str(device), precision=precision)
+            engine = default_engine() if special else _fastest(name_or_path, threads, trust)
         runs: Engine[Any]
         if engine == "torch":
             with _needing_pytorch("The engine torch"):
@@ -119,7 +124,7 @@ class Upscaler:
             runs, adversarial = TorchEngine(loaded.network, device=device, precision=precision), loaded.adversarial
         else:
             _require_plain(engine, denoise=denoise, device=str(device), precision=precision)
-            runs = ExportedEngine(_exported(name_or_path, trust), runtime=engine, threads=threads)
+            runs = ExportedEngine(_exported(name_or_path, engine, trust), runtime=engine, threads=threads)
             adversarial = runs.adversarial
         if adversarial:
             log.warning(
@@ -280,23 +285,37 @@ class Upscaler:
         return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)}, chroma=self.chroma, alpha=self.alpha)
 
 
-def _exported(name_or_path: str | Path, trust: Trust) -> Path:
+def _fastest(name_or_path: str | Path, threads: int | None, trust: Trust) -> str:
+    from prosr_lightning.upscale.fastest import fastest_engine  # noqa: PLC0415  # for this alone
+
+    def make(engine: str) -> Engine[Any]:
+        return Upscaler.from_pretrained(name_or_path, engine=engine, threads=threads, trust=trust).engine
+
+    return fastest_engine(make, find_weights(name_or_path), threads=threads)
+
+
+def _exported(name_or_path: str | Path, engine: str, trust: Trust) -> Path:
     """Return the file that an engine for exported networks runs."""
     file = find_weights(name_or_path)
-    if file.suffix in _EXPORTED:
+    if file.suffix in _EXPORTED and (engine != "ncnn" or file.suffix == ".param"):
         return file
     with _needing_pytorch(f"{name_or_path}, which is not exported yet,"):
         from prosr_lightning.export.task import cached_step  # noqa: PLC0415  # imports torch
-    return cached_step(name_or_path, trust=trust)
+    return cached_step(name_or_path, target="ncnn" if engine == "ncnn" else "onnx", trust=trust)
 
 
 def _require_plain(engine: str, *, denoise: float | None, device: str, precision: str) -> None:
     """Raise ConfigError if something is asked for that PyTorch alone can do."""
-    plain = {"denoise": (None,), "device": ("auto", "cpu"), "precision": ("auto", "float32")}
-    for name, value in (("denoise", denoise), ("device", device), ("precision", precision)):
-        if value not in plain[name]:
-            where = "" if default_engine() == "torch" else f", which comes with {_FULL}"
-            raise ConfigError(f"`{name}` needs the engine torch{where}, got {engine!r}; leave one of them out.")
+    for name in _special(denoise=denoise, device=device, precision=precision):
+        where = "" if default_engine() == "torch" else f", which comes with {_FULL}"
+        raise ConfigError(f"`{name}` needs the engine torch{where}, got {engine!r}; leave one of them out.")
+
+
+def _special(*, denoise: float | None, device: str, precision: str) -> list[str]:
+    """Return the names of the settings that PyTorch alone can do."""
+    fitting = {"denoise": denoise is None, "device": device in ("auto", "cpu")}
+    fitting["precision"] = precision in ("auto", "float32")
+    return [name for name, fits in fitting.items() if not fits]
 
 
 @contextmanager

@@ -94,14 +94,15 @@ def test_without_released_weights_for_it_auto_falls_back_and_says_so(picture, mo
     assert choice.caution.endswith("it sharpens blocks and ringing.")
 
 
-def test_the_strength_leads_from_the_clean_network_to_the_restoring_one():
+@pytest.mark.parametrize("restoring", [RESTORING, "prosrn_blind"])
+def test_the_strength_leads_from_the_clean_network_to_the_restoring_one(restoring):
     lr = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    ends = [load_network(name).network for name in (DEFAULT_MODEL, RESTORING)]
+    ends = [load_network(name).network for name in (DEFAULT_MODEL, restoring)]
     with torch.inference_mode():
         clean, restored = (network.enlarge(lr, 2) for network in ends)
-        assert torch.equal(blended(RESTORING, 0).enlarge(lr, 2), clean)
-        assert torch.equal(blended(RESTORING, 1).enlarge(lr, 2), restored)
-        half = blended(RESTORING, 0.5)
+        assert torch.equal(blended(restoring, 0).enlarge(lr, 2), clean)
+        assert torch.equal(blended(restoring, 1).enlarge(lr, 2), restored)
+        half = blended(restoring, 0.5)
         between = half.enlarge(lr, 2)
     for key, value in half.state_dict().items():
         torch.testing.assert_close(value, (ends[0].state_dict()[key] + ends[1].state_dict()[key]) / 2)
