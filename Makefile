@@ -7,7 +7,7 @@ WORKERS ?= 2
 # a file stays on one worker, for what its tests share; a thread each, or workers wait for one another
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-EXPORTED := $(patsubst src/prosr_lightning/released/%.safetensors,build/light/%_step_x2.onnx,$(wildcard src/prosr_lightning/released/*.safetensors))
+EXPORTED := $(patsubst src/prosr_lightning/released/%.safetensors,build/light/released/%.onnx,$(wildcard src/prosr_lightning/released/*.safetensors))
 NOTEBOOKS := $(patsubst notebooks/%.ipynb,docs/notebooks/%.md,$(wildcard notebooks/*.ipynb))
 
 .PHONY: help setup benchmark demo reproduce docs site demo-speed light measure-light test test-all check format web clean
@@ -67,8 +67,9 @@ measure-light: light  ## Megabytes, seconds to install and to the first picture,
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 	$(BIN)/python light/measure.py -c constraints.txt dist/prosr_lightning-*.whl dist/prosr_upscale-*.whl
 
-build/light/%_step_x2.onnx: src/prosr_lightning/released/%.safetensors $(VENV)/installed-export
+build/light/released/%.onnx: src/prosr_lightning/released/%.safetensors $(VENV)/installed-export
 	$(RUN).export -n $* --graph step -o build/light
+	@mkdir -p $(@D) && mv build/light/$*_step_x2.onnx $@
 
 $(VENV)/installed-export: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export]'

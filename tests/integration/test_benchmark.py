@@ -141,7 +141,10 @@ def test_files_are_measured_from_disk_to_disk(measured, monkeypatch):
         (["upscale", "-n", "prosrm"], "prosrm"),
         (["upscale", "--megapixels", "0"], "must have more than 0.1 megapixels, got 0.0"),
         (["upscale", "--device", "toaster"], "toaster"),
-        (["upscale", "--beside", "prosrn_light"], "--beside must name networks to compare with prosrn"),
+        (
+            ["upscale", "--beside", "prosrn_light"],
+            "--beside must name networks, or --engines engines, to compare with prosrn",
+        ),
         (["networks"], "got none in networks"),
     ],
 )

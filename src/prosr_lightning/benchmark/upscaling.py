@@ -34,6 +34,7 @@ from prosr_lightning.upscale.engines import TorchEngine, choose_device
 from prosr_lightning.upscale.runtimes import ExportedEngine
 
 TOLERANCE = 1e-4  # between engines; as for exported graphs
+_LEAST_WORK = 60_000  # LR pixels of a turn: small pictures are repeated until they make up as many
 _NARROW = "eager, bfloat16"
 _GOALS = {"eager": 0.75, "openvino": 0.88}  # on CPU, of the matrix product: the default, and the fastest in float32
 Enlarge = Callable[[Tensor], Tensor]
@@ -128,8 +129,8 @@ def measure_networks(
         for network in (FSRCNN(scale=2), LapSRN(scale=2)):
             with _skipping(section, f"{network.title} by {OPENCV}"):
                 enlarged[f"{network.title}'s layers by {OPENCV}"] = "", _by(OPENCV, network, window)
-    megapixels = 4 * window.numel() / 1e6
-    tasks = {name: repeated(enlarge, place, amount=megapixels, times=1) for name, (_, enlarge) in enlarged.items()}
+    megapixels, times = 4 * window.numel() / 1e6, max(1, round(_LEAST_WORK / window.numel()))
+    tasks = {name: repeated(enlarge, place, amount=megapixels, times=times) for name, (_, enlarge) in enlarged.items()}
     widths = {most_channels(network) for network in networks.values()}
     tasks |= {str(width): convolution(place, torch.float32, channels=width) for width in widths}
     rates = compare(tasks, rounds=rounds)

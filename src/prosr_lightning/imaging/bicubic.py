@@ -115,5 +115,5 @@ def keys(distance: Array) -> Array:
 
 def mirrored(position: Array, length: int) -> Array:
     """Return the indices that read whole-number positions on a line of `length` which is mirrored without end."""
-    position = position % (2 * length)
-    return namespace(position).where(position < length, position, 2 * length - 1 - position)
+    last = 2 * length - 1
+    return (last - abs(2 * (position % (last + 1)) - last)) // 2  # in operators alone, which torch.compile follows
