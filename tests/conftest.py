@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-torch.set_num_threads(1)  # the networks of the tests are tiny, and machines that run tests are busy
+# before torch is imported: the networks of the tests are tiny, and machines that run tests are busy
+os.environ["OMP_NUM_THREADS"] = "1"
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -84,7 +84,7 @@ class Table:
         title: str = "",
         caption: str = "",
     ) -> Table:
-        """Return a table of plain text.
+        """Return a table of plain text, and the same as records, of numbers without the commas between thousands.
 
         Args:
             columns: The headings.
@@ -98,6 +98,10 @@ class Table:
             caption=caption,
             columns=tuple(Column(title=name, numeric=at >= words) for at, name in enumerate(columns)),
             blocks=tuple(tuple(tuple(map(text_cell, row)) for row in block) for block in blocks),
+            records=[
+                {name: text if at < words else text.replace(",", "") for at, (name, text) in enumerate(cells)}
+                for cells in (zip(columns, row, strict=True) for block in blocks for row in block)
+            ],
         )
 
 

@@ -59,6 +59,12 @@ class WordParser(argparse.ArgumentParser):
         raise ConfigError(f"`{key}`: {reason}; -h explains the words.")
 
 
+def quoted(value: object) -> str:
+    """Return a value of a word as Hydra reads it, whatever signs are in it."""
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def split_list(text: str) -> tuple[str, ...]:
     """Split `[a, b]` at commas outside of round brackets and quotes; text without square brackets is one item.
 

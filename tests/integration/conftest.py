@@ -33,7 +33,8 @@ def main(tmp_path, monkeypatch, capsys):
     smoke = ["debug=smoke", "data=sample", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
 
     def run(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["train", *smoke, *words])
+        narrow = () if any(word.startswith("method=") for word in words) else ("model.generator.channels=8",)
+        monkeypatch.setattr(sys, "argv", ["train", *smoke, *narrow, *words])
         with pytest.raises(SystemExit) as ended:
             train.main()
         return int(ended.value.code or 0), capsys.readouterr().err

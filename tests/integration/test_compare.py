@@ -17,9 +17,9 @@ from PIL import Image
 from prosr_lightning import Upscaler
 from prosr_lightning.config import conf_dir, user_message, validate
 from prosr_lightning.data.benchmarks import find_dataset
-from prosr_lightning.evaluate import EvaluateOptions
-from prosr_lightning.evaluate import run as evaluate
 from prosr_lightning.evaluate.running import evaluate_network
+from prosr_lightning.evaluate.task import EvaluateOptions
+from prosr_lightning.evaluate.task import run as evaluate
 from prosr_lightning.export import export_network
 from prosr_lightning.metrics.protocol import get_protocol
 from prosr_lightning.networks.weights import load_network

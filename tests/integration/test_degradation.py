@@ -17,9 +17,10 @@ from soft import Soft, brightness
 from prosr_lightning.data.benchmarks import Benchmark
 from prosr_lightning.data.photographs import FolderDataModule
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate import EvaluateOptions, after_training, results_table, run
+from prosr_lightning.evaluate import after_training
 from prosr_lightning.evaluate.methods import make_sample, read_ycbcr
 from prosr_lightning.evaluate.running import evaluate_network
+from prosr_lightning.evaluate.task import EvaluateOptions, results_table, run
 from prosr_lightning.imaging.blind import Blind
 from prosr_lightning.imaging.color import ycbcr_to_rgb
 from prosr_lightning.imaging.degradation import Bicubic, Degradation, Jpeg, Noise

@@ -21,7 +21,8 @@ from golden.independent import crop, imresize, imresize_to, luminance, picture, 
 from processes import started
 from prosr_lightning.config import conf_dir
 from prosr_lightning.errors import CheckpointError, ConfigError, DataError
-from prosr_lightning.evaluate import EvaluateOptions, main, results_table, run
+from prosr_lightning.evaluate import main
+from prosr_lightning.evaluate.task import EvaluateOptions, results_table, run
 from prosr_lightning.imaging.degradation import Bicubic
 from prosr_lightning.networks import Generator, multiply_adds_per_output_pixel
 from prosr_lightning.networks.weights import load_network, save_network

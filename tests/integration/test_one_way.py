@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from prosr_lightning import upscale
-from prosr_lightning.evaluate import EvaluateOptions, run
 from prosr_lightning.evaluate.methods import NetworkMethod, Sample, read_ycbcr
+from prosr_lightning.evaluate.task import EvaluateOptions, run
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network

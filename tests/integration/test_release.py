@@ -9,7 +9,8 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.metrics.protocol import PAPER
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import load_network
-from prosr_lightning.release import main, release
+from prosr_lightning.release import main
+from prosr_lightning.release.task import release
 from prosr_lightning.released import released_names
 from prosr_lightning.runs.scores import ImageScore, RunInfo, write_results
 

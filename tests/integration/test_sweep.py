@@ -28,7 +28,8 @@ def sweep(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
     def run(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["train", *WORDS, *words])
+        narrow = () if any(word.startswith("method=") for word in words) else ("model.generator.channels=8",)
+        monkeypatch.setattr(sys, "argv", ["train", *WORDS, *narrow, *words])
         with pytest.raises(SystemExit) as ended:
             command.main()
         captured = capsys.readouterr()
@@ -180,7 +181,6 @@ def test_jobs_side_by_side_get_a_gpu_each(tmp_path, monkeypatch):
 
 LONG = [
     "depth=2,3,4",
-    "model.generator.channels=8",
     "trainer.max_epochs=2",
     "data.patches_per_epoch=40",
     "callbacks.last.every_minutes=0.001",
@@ -190,7 +190,9 @@ LONG = [
 def start_and_stop(where: Path, number: signal.Signals) -> tuple[int, str]:
     """Send a signal to a sweep when its second job has made a checkpoint."""
     environment = {"PROSR_CACHE_DIR": str(where / "cache")}
-    with started("train", *WORDS, *LONG, folder=where, environment=environment) as running:
+    with started(
+        "train", *WORDS, "model.generator.channels=8", *LONG, folder=where, environment=environment
+    ) as running:
         deadline = time.monotonic() + 120
         while not list(where.glob("logs/smoke/multiruns/*/1/checkpoints/last.ckpt")):
             assert time.monotonic() < deadline

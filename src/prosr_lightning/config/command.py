@@ -19,11 +19,12 @@ from prosr_lightning.config.helping import help_text
 from prosr_lightning.config.location import conf_dir, conf_dirs
 from prosr_lightning.config.messages import user_message
 from prosr_lightning.config.ranks import is_first
-from prosr_lightning.config.schema import make_lists, validate
+from prosr_lightning.config.schema import make_lists, primary, validate
 from prosr_lightning.config.tree import TREE, TreePart
 from prosr_lightning.console import answer, run_reporting
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.runs.folder import remove_if_unused
+from prosr_lightning.words import quoted
 
 
 def hydra_main(
@@ -99,12 +100,11 @@ def _wrap(word: str, config_name: str) -> str:
     plain = key.lstrip("+")
     if not (equals and plain.isidentifier() and (conf_dir() / plain).is_dir()):
         return word
-    primary = OmegaConf.load(conf_dir() / f"{config_name}.yaml")
-    assert isinstance(primary, DictConfig)
-    if plain not in primary or OmegaConf.is_dict(primary[plain]):
+    own = primary(config_name)
+    if plain not in own or OmegaConf.is_dict(own[plain]):
         return word
     if value[:1] not in "'\"" and value not in ("null", "~"):  # a name, whatever signs are in it
-        value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        value = quoted(value)
     return f"{key}={{{_VALUE}: {value or _NOTHING}}}"
 
 

@@ -7,7 +7,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -21,6 +21,17 @@ from prosr_lightning.errors import ConfigError
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_recursive_", "_convert_", "_args_"})
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_KINDS: Mapping[str, Callable[[Any], bool]] = {  # of values, the narrower before the wider
+    "true or false": lambda value: isinstance(value, bool),
+    "a whole number": _is_whole,
+    "a number": lambda value: _is_whole(value) or (isinstance(value, float) and not math.isnan(value)),
+}
+
+
 def validate(cfg: DictConfig, config_name: str) -> None:
     """Check every key of a composed configuration, also below `_target_` and `_partial_` nodes and in experiment files.
 
@@ -30,8 +41,8 @@ def validate(cfg: DictConfig, config_name: str) -> None:
     Raises:
         ConfigError: With the path of the wrong key and the nearest valid one.
     """
-    primary = _primary(config_name)
-    allowed = _primary_keys(primary)
+    own = primary(config_name)
+    allowed = _primary_keys(own)
     plain = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
     for key, node in plain.items():
         if key in TREE and TREE[key].package and isinstance(node, Mapping):  # `method` of evaluate is a word
@@ -42,7 +53,7 @@ def validate(cfg: DictConfig, config_name: str) -> None:
         if key not in allowed:
             raise ConfigError(_unknown(key, "the top level", allowed))
     paths = known_paths()
-    _require_parts(plain, primary, paths)
+    _require_parts(plain, own, paths)
     for key, node in plain.items():
         _validate_node(node, key, paths)
     known = known_values()
@@ -50,11 +61,11 @@ def validate(cfg: DictConfig, config_name: str) -> None:
         _validate_value(path, value, known.get(path, []))
 
 
-def _require_parts(plain: Mapping[str, Any], primary: DictConfig, paths: Collection[str]) -> None:
+def _require_parts(plain: Mapping[str, Any], own: DictConfig, paths: Collection[str]) -> None:
     """Refuse a part that was taken out, or replaced by a word."""
     targets = known_values()
     for key, part in TREE.items():
-        if part.package or key not in _primary_keys(primary) or key == "hydra":
+        if part.package or key not in _primary_keys(own) or key == "hydra":
             continue
         remedy = f"leave it as it is; {part.instead}" if part.instead else "leave it as it is"
         node = any(path.startswith(f"{key}.") for path in paths)
@@ -134,16 +145,11 @@ def _validate_value(path: str, value: Any, known: list[Any]) -> None:  # noqa: A
     """Refuse a word where the configuration has numbers or switches, and a fraction where it has whole numbers."""
     if path in FREE or value is None or not known or (isinstance(value, str) and value.startswith("${")):
         return
-    if all(isinstance(example, bool) for example in known):
-        if not isinstance(value, bool):
-            raise ConfigError(f"{path} must be true or false, got {value!r}; the default is {known[0]!r}.")
-    elif all(isinstance(example, int) and not isinstance(example, bool) for example in known):
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ConfigError(f"{path} must be a whole number, got {value!r}; the default is {known[0]!r}.")
-    elif all(isinstance(example, (int, float)) and not isinstance(example, bool) for example in known) and (
-        isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)
-    ):
-        raise ConfigError(f"{path} must be a number, got {value!r}; the default is {known[0]!r}.")
+    for words, fits in _KINDS.items():
+        if all(map(fits, known)):
+            if not fits(value):
+                raise ConfigError(f"{path} must be {words}, got {value!r}; the default is {known[0]!r}.")
+            return
 
 
 def parameters(target: str, path: str) -> Mapping[str, inspect.Parameter] | None:
@@ -164,16 +170,17 @@ def parameters(target: str, path: str) -> Mapping[str, inspect.Parameter] | None
     return signature
 
 
-def _primary(config_name: str) -> DictConfig:
-    primary = OmegaConf.load(conf_dir() / f"{config_name}.yaml")
-    assert isinstance(primary, DictConfig)
-    return primary
+def primary(config_name: str) -> DictConfig:
+    """Return the primary configuration of a command, as it stands in its file."""
+    config = OmegaConf.load(conf_dir() / f"{config_name}.yaml")
+    assert isinstance(config, DictConfig)
+    return config
 
 
-def _primary_keys(primary: DictConfig) -> frozenset[str]:
+def _primary_keys(own: DictConfig) -> frozenset[str]:
     """Return the keys of the primary file and the groups of its defaults list."""
-    keys = {str(key) for key in primary if key != "defaults"}
-    for entry in primary.get("defaults", []):
+    keys = {str(key) for key in own if key != "defaults"}
+    for entry in own.get("defaults", []):
         if isinstance(entry, DictConfig):
             keys |= {str(key).removeprefix("optional ").removeprefix("override ").strip("/") for key in entry}
     return frozenset(keys)

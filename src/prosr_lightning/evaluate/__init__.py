@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import lazy_loader
 from omegaconf import DictConfig
 
 from prosr_lightning.config import hydra_main
-
-if TYPE_CHECKING:
-    from prosr_lightning.evaluate.task import EvaluateOptions as EvaluateOptions
-    from prosr_lightning.evaluate.task import results_table as results_table
-    from prosr_lightning.evaluate.task import run as run
-
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"task": ["EvaluateOptions", "results_table", "run"]}
-)
 
 
 @hydra_main("evaluate")

@@ -99,9 +99,6 @@ def score_run(
 
 
 def _table(scores: Mapping[str, list[ImageScore]], protocol: ScoringProtocol, lr_images: str) -> Table:
-    bicubic = ""
-    if protocol.bicubic_rounding != protocol.rounding:
-        bicubic = "; bicubic is " + ("not rounded" if protocol.bicubic_rounding == "none" else "rounded otherwise")
     lines = [
         (
             *(rows[0].dataset, f"{rows[0].scale}x"),
@@ -110,7 +107,7 @@ def _table(scores: Mapping[str, list[ImageScore]], protocol: ScoringProtocol, lr
         )
         for rows in _by_place(scores)
     ]
-    caption = f"PSNR in dB / SSIM; {protocol.describe()}{bicubic}{lr_images and '; ' + lr_images}"
+    caption = f"PSNR in dB / SSIM; {protocol.describe_both(lr_images)}"
     return Table.of_text(("set", "scale", *scores, "gain"), lines, caption=caption)
 
 

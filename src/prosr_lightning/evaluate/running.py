@@ -151,9 +151,7 @@ def evaluate_folder(
     _check(scales, measures)
     files: dict[tuple[Path, int], Path] = {}
     for benchmark in benchmarks:
-        for scale in scales:
-            results = match_images(benchmark, folder, scale, several=len(scales) > 1, what="result")
-            files.update({(image, scale): path for image, path in zip(benchmark.images, results, strict=True)})
+        files |= _files(benchmark, folder, scales, "result")
     if len(set(files.values())) != len(files):
         raise DataError(
             f"{folder} must have a folder for each benchmark (such as {benchmarks[0].name}/x{scales[0]}), got one file "
@@ -182,7 +180,10 @@ def _run(
     degradation: Degradation | None = None,
 ) -> list[ImageScore]:
     total = len(scales) * sum(len(benchmark.images) for benchmark in benchmarks)
-    lr_files_of = [_given_lr(benchmark, scales) for benchmark in benchmarks]  # all found before any work
+    lr_files_of = [  # all found before any work
+        {} if benchmark.lr_dir is None else _files(benchmark, benchmark.lr_dir, scales, "LR image")
+        for benchmark in benchmarks
+    ]
     scores: list[ImageScore] = []
     done = 0
     for benchmark, lr_files in zip(benchmarks, lr_files_of, strict=True):
@@ -221,14 +222,17 @@ def _samples(
                 raise ImageError(f"{path} cannot be scored at {scale}x: {error}") from error
 
 
-def _given_lr(benchmark: Benchmark, scales: Sequence[int]) -> dict[tuple[Path, int], Path]:
-    if benchmark.lr_dir is None:
-        return {}
-    lr_files: dict[tuple[Path, int], Path] = {}
-    for scale in scales:
-        paths = match_images(benchmark, benchmark.lr_dir, scale, several=len(scales) > 1, what="LR image")
-        lr_files.update({(image, scale): path for image, path in zip(benchmark.images, paths, strict=True)})
-    return lr_files
+def _files(benchmark: Benchmark, folder: Path | str, scales: Sequence[int], what: str) -> dict[tuple[Path, int], Path]:
+    """Return the file that belongs to each image at each scale, see `match_images`."""
+    return {
+        (image, scale): path
+        for scale in scales
+        for image, path in zip(
+            benchmark.images,
+            match_images(benchmark, folder, scale, several=len(scales) > 1, what=what),
+            strict=True,
+        )
+    }
 
 
 def _check(scales: Sequence[int], measures: Sequence[str]) -> None:

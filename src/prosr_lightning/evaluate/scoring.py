@@ -22,13 +22,6 @@ from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol, round_re
 from prosr_lightning.networks.architecture import import_by_path
 from prosr_lightning.runs.scores import ImageScore
 
-PERCEPTUAL = {
-    "gmsd": "gradient magnitude similarity deviation, lower is better",
-    "high_frequency": "energy above half of Nyquist as a share of the original's, 1 is best",
-    "lpips": "learned perceptual distance, lower is better",
-    "dists": "structure and texture distance, lower is better",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
@@ -45,6 +38,29 @@ class Measure:
     compute: Callable[[Tensor, Tensor, Sample], Tensor]
 
 
+def _by_luminance(function: Callable[..., Tensor]) -> Callable[[Tensor, Tensor, Sample], Tensor]:
+    return lambda _, luminance, sample: function(luminance, sample.hr[:, :1], border=sample.scale)
+
+
+def _by_colour(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor, Sample], Tensor]:
+    return lambda sr, _, sample: function(quantize_8bit(ycbcr_to_rgb(sr)), ycbcr_to_rgb(sample.hr))
+
+
+PERCEPTUAL = {
+    name: Measure(name=name, meaning=meaning, compute=compute)
+    for name, meaning, compute in (
+        ("gmsd", "gradient magnitude similarity deviation, lower is better", _by_luminance(perceptual.gmsd)),
+        (
+            "high_frequency",
+            "energy above half of Nyquist as a share of the original's, 1 is best",
+            _by_luminance(perceptual.high_frequency_energy_ratio),
+        ),
+        ("lpips", "learned perceptual distance, lower is better", _by_colour(perceptual.lpips)),
+        ("dists", "structure and texture distance, lower is better", _by_colour(perceptual.dists)),
+    )
+}
+
+
 def find_measure(key: str) -> Measure:
     """Return one of ours, or a function of the user's.
 
@@ -56,7 +72,7 @@ def find_measure(key: str) -> Measure:
         ConfigError: If there is no such measure.
     """
     if key in PERCEPTUAL:
-        return Measure(name=key, meaning=PERCEPTUAL[key], compute=_COMPUTE[key])
+        return PERCEPTUAL[key]
     try:
         function = import_by_path(key)
     except ImportError as error:
@@ -148,22 +164,3 @@ def _with_chroma(sr: Tensor, sample: Sample) -> Tensor:
     if sr.shape[1] == 3:
         return sr
     return torch.cat([sr, bicubic_upscale(sample.lr[:, 1:], sample.scale)], dim=1)
-
-
-def _gmsd(_: Tensor, luminance: Tensor, sample: Sample) -> Tensor:
-    return perceptual.gmsd(luminance, sample.hr[:, :1], border=sample.scale)
-
-
-def _high_frequency(_: Tensor, luminance: Tensor, sample: Sample) -> Tensor:
-    return perceptual.high_frequency_energy_ratio(luminance, sample.hr[:, :1], border=sample.scale)
-
-
-def _lpips(sr: Tensor, _: Tensor, sample: Sample) -> Tensor:
-    return perceptual.lpips(quantize_8bit(ycbcr_to_rgb(sr)), ycbcr_to_rgb(sample.hr))
-
-
-def _dists(sr: Tensor, _: Tensor, sample: Sample) -> Tensor:
-    return perceptual.dists(quantize_8bit(ycbcr_to_rgb(sr)), ycbcr_to_rgb(sample.hr))
-
-
-_COMPUTE = {"gmsd": _gmsd, "high_frequency": _high_frequency, "lpips": _lpips, "dists": _dists}

@@ -82,7 +82,7 @@ def lpips(sr: Tensor, hr: Tensor) -> Tensor:
     Raises:
         MissingDependencyError: If torchvision is absent.
     """
-    _need_torchvision("LPIPS")
+    require_measure("lpips")
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as score  # noqa: PLC0415
 
     pairs = zip(sr.float().clamp(0, 1).split(1), hr.float().clamp(0, 1).split(1), strict=True)  # type: ignore[no-untyped-call]  # torch
@@ -102,7 +102,7 @@ def dists(sr: Tensor, hr: Tensor) -> Tensor:
     Raises:
         MissingDependencyError: If torchvision is absent.
     """
-    _need_torchvision("DISTS")
+    require_measure("dists")
     from torchmetrics.functional.image.dists import (  # noqa: PLC0415
         deep_image_structure_and_texture_similarity as score,
     )
@@ -148,13 +148,8 @@ def require_measure(name: str) -> None:
     Raises:
         MissingDependencyError: If it is absent.
     """
-    if name in ("lpips", "dists"):
-        _need_torchvision(name.upper())
-
-
-def _need_torchvision(name: str) -> None:
-    if importlib.util.find_spec("torchvision") is None:
+    if name in ("lpips", "dists") and importlib.util.find_spec("torchvision") is None:
         raise MissingDependencyError(
-            f"{name} needs torchvision, which is not installed; install it with "
+            f"{name.upper()} needs torchvision, which is not installed; install it with "
             "pip install 'prosr-lightning[perceptual]', or use gmsd and high_frequency, which need nothing."
         )

@@ -55,6 +55,12 @@ class ScoringProtocol:
             f"of border left out, {_SSIM_WORDS[self.ssim]}, mean of per-image values"
         )
 
+    def describe_both(self, lr_images: str) -> str:
+        """Return the caption of a table that bicubic stands in too, and what it says of the LR images, if anything."""
+        other = "not rounded" if self.bicubic_rounding == "none" else "rounded otherwise"
+        parts = [self.describe(), "" if self.bicubic_rounding == self.rounding else f"bicubic {other}", lr_images]
+        return "; ".join(filter(None, parts))
+
 
 # The paper's Tables 2 to 6: their bicubic rows are unrounded, their network rows come from 8-bit RGB files.
 PAPER = ScoringProtocol(name="paper", rounding="rgb8", bicubic_rounding="none", ssim="skimage")

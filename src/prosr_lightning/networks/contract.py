@@ -68,13 +68,7 @@ class SRNetwork(Rebuildable, ABC):
         """
 
     def supervised(self, lr: Tensor, scale: int, *, detach_between_levels: bool = False) -> dict[int, list[Tensor]]:
-        """Return, by factor, all images that the ground truth of a level supervises: the level's own comes first.
-
-        Args:
-            lr: As in `progressive`.
-            scale: As in `progressive`.
-            detach_between_levels: As in `progressive`.
-        """
+        """Return, by factor, all images that the ground truth of a level supervises: that of `progressive` first."""
         images = self.progressive(lr, scale, detach_between_levels=detach_between_levels)
         return {factor: [image] for factor, image in images.items()}
 
@@ -109,11 +103,7 @@ class SRNetwork(Rebuildable, ABC):
 
     @classmethod
     def short_name(cls, arguments: Mapping[str, Any]) -> str:
-        """Return what names of runs begin with.
-
-        Args:
-            arguments: Of the constructor, as the configuration has them.
-        """
+        """Return what names of runs begin with, from the arguments that the configuration has for the constructor."""
         return cls.title.lower()
 
 

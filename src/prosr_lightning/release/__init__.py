@@ -5,17 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import lazy_loader
 
 from prosr_lightning.console import add_trust, answer, run_reporting
-
-if TYPE_CHECKING:
-    from prosr_lightning.release.task import release as release
-    from prosr_lightning.release.task import write_card as write_card
-
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"task": ["release", "write_card"]})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -149,9 +149,7 @@ def convergence_chart(
 def loss_chart(curves: Iterable[tuple[int, str, str, Progress]], key: str = "") -> Chart | None:
     """Return what the trainings minimised over updates, each of at most `_MOST_LOSSES` means; None without.
 
-    Args:
-        curves: As for `convergence_chart`.
-        key: Names the file.
+    The arguments are those of `convergence_chart`.
     """
     series = []
     for number, label, run, progress in curves:

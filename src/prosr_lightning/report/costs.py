@@ -20,8 +20,11 @@ def network_of(method: str, scale: int) -> SRNetwork | None:
         scale: Total factor.
     """
     kind = _NETWORKS.get(method.partition(" (")[0])
-    if kind is None:
-        return None
+    return None if kind is None else fresh_network(kind, scale)
+
+
+def fresh_network(kind: type[SRNetwork], scale: int) -> SRNetwork:
+    """Return a network of a class with fresh weights, built for the scale where it is built for one."""
     return kind(scale=scale) if "scale" in signature(kind).parameters else kind()
 
 

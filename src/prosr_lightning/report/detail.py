@@ -44,7 +44,7 @@ def detail_table(runs: Sequence[Run]) -> Table:
             measures = [f"{values[name]:.4f}" if name in values else "not run" for name in names]
             rows.append((place[0], str(place[1]), run.label, *measures))
         blocks.append(rows)
-    explained = "; ".join(f"{name}: {PERCEPTUAL[name]}" for name in names if name in PERCEPTUAL)
+    explained = "; ".join(f"{name}: {PERCEPTUAL[name].meaning}" for name in names if name in PERCEPTUAL)
     return replace(
         Table.of_text(
             ("Dataset", "Scale", "Method", *names),

@@ -9,8 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 from statistics import median
 
@@ -18,6 +16,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from prosr_lightning.networks import NETWORKS, SRNetwork, count_layers, count_parameters, multiply_adds_per_output_pixel
+from prosr_lightning.report.costs import fresh_network
 from prosr_lightning.runs.record import describe_hardware
 from prosr_lightning.tables import Table
 from prosr_lightning.upscale.engines import choose_device
@@ -45,8 +44,7 @@ def cost_table(scale: int = 4, *, device: str = "auto", side: int = _SIDE) -> Ta
     place = choose_device(device)
     rows = []
     for kind in NETWORKS:
-        network = kind(scale=scale) if "scale" in signature(kind).parameters else kind()
-        network = network.folded().eval().requires_grad_(False).to(place)
+        network = fresh_network(kind, scale).folded().eval().requires_grad_(False).to(place)
         image = torch.rand(1, 1, side // scale, side // scale, generator=torch.Generator().manual_seed(0)).to(place)
         rows.append(
             (
@@ -62,8 +60,7 @@ def cost_table(scale: int = 4, *, device: str = "auto", side: int = _SIDE) -> Ta
     hardware = describe_hardware(place)
     where = f"{hardware['device']}, {hardware['cpu']}, {hardware['threads']} threads, PyTorch {hardware['torch']}"
     titles = ("Method", "Scale", "Parameters", "Layers", "GFLOPs at 720p", "ms", "Peak MiB")
-    records = [{key: value.replace(",", "") for key, value in zip(titles, row, strict=True)} for row in rows]
-    table = Table.of_text(
+    return Table.of_text(
         titles,
         rows,
         words=2,
@@ -74,7 +71,6 @@ def cost_table(scale: int = 4, *, device: str = "auto", side: int = _SIDE) -> Ta
             f"{side} in float32, not in bands or tiles, on {where}."
         ),
     )
-    return replace(table, records=records)
 
 
 def _seconds(network: SRNetwork, image: torch.Tensor, scale: int) -> float:

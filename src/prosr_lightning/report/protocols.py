@@ -33,10 +33,5 @@ def describe_protocol(runs: Sequence[Run]) -> str:
     """Return what a caption says of how our numbers came about."""
     if not runs:
         return "No run of ours was given"
-    protocol = common_protocol(runs)
-    text = protocol.describe()
-    if protocol.bicubic_rounding != protocol.rounding:
-        text += "; bicubic not rounded" if protocol.bicubic_rounding == "none" else "; bicubic rounded otherwise"
-    if runs[0].info.lr_images:
-        text += f"; {runs[0].info.lr_images}"
+    text = common_protocol(runs).describe_both(runs[0].info.lr_images)
     return text[0].upper() + text[1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from prosr_lightning.errors import ConfigError, require_choice
 from prosr_lightning.networks import count_layers, longest_path
@@ -66,7 +65,7 @@ def structure_table() -> Table:
         words = [printed[key] for key in ("method", "input", "mode", "layers_at_4x")]
         rows.append((*words, *computed))
     titles = ("Method", "Input", "Mode", "Layers (paper)", "Layers", "Longest path", "Parameters")
-    table = Table.of_text(
+    return Table.of_text(
         titles,
         rows,
         words=3,
@@ -77,5 +76,3 @@ def structure_table() -> Table:
             "which are more where weights are shared (of ProSRN, one 2x level). Parameters: all learned values."
         ),
     )
-    records = [{key: value.replace(",", "") for key, value in zip(titles, row, strict=True)} for row in rows]
-    return replace(table, records=records)

@@ -143,6 +143,8 @@ def set_log_aside(folder: Path) -> None:
     join_logs(folder)
     if (folder / LOG).is_file():
         (folder / LOG).parent.replace((folder / _EARLIER_LOG).parent)
+    else:  # what a process has left that was killed before its first line, of which Lightning warns
+        shutil.rmtree((folder / LOG).parent, ignore_errors=True)
 
 
 def join_logs(folder: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib import metadata
@@ -177,6 +178,13 @@ def read_record(folder: Path) -> RunRecord | None:
         return RunRecord(**kept)
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path} must hold the record of a run, but: {error!r}; train again or remove it.") from error
+
+
+def readable_record(folder: Path) -> RunRecord | None:
+    """Read `record.json`; one that is damaged counts as none."""
+    with suppress(DataError):
+        return read_record(folder)
+    return None
 
 
 def describe_hardware(device: str | torch.device = "cpu") -> dict[str, str]:

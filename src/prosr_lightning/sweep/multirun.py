@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from omegaconf import DictConfig, flag_override
 
 from prosr_lightning.config.messages import user_message
 from prosr_lightning.console import answer, exit_code_of_stop, run_reporting, say
-from prosr_lightning.errors import ConfigError, DataError
+from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.io import write_json
 from prosr_lightning.runs import sweeps
 from prosr_lightning.runs.folder import LAST, clear_attempt
-from prosr_lightning.runs.record import RunRecord, read_record, write_record
+from prosr_lightning.runs.record import RunRecord, read_record, readable_record, write_record
 from prosr_lightning.sweep import planning, resuming
 from prosr_lightning.sweep.devices import own_gpu, require_one_device
+from prosr_lightning.words import quoted
 
 REFUSED = 2  # exit code of a sweep of which no job was begun
 
@@ -73,7 +73,7 @@ def run_sweep_job(cfg: DictConfig, task: Callable[[], Any]) -> Any:  # noqa: ANN
     """
     here = _here(cfg)
     try:
-        earlier, record = sweeps.read_job(here.folder), _readable_record(here.folder)
+        earlier, record = sweeps.read_job(here.folder), readable_record(here.folder)
         if earlier is not None and record is not None and record.status == "finished":
             _refuse_another(earlier, here)
             say(f"{here.title}: finished earlier, skipped")
@@ -132,10 +132,9 @@ def _resumed(config: DictConfig, sweep: Path, *, fixed: bool) -> Path:
         return sweep
     else:
         sweep = earlier
-        quoted = str(sweep).replace("\\", "\\\\").replace("'", "\\'")
         with flag_override(config, ["struct", "readonly"], [False, False]):
             config.hydra.sweep.dir = str(sweep)
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(sweep)}")
     resuming.require_same_jobs(config, sweep)
     say(f"sweep.resume: going on in {sweep}")
     return sweep
@@ -151,14 +150,6 @@ def _here(cfg: DictConfig) -> _Here:
         title=resuming.title(hydra.job.num, overrides, sweeps.read_command(sweep) or []),
         stops_others=str(hydra.launcher._target_).endswith(".BasicLauncher"),
     )
-
-
-def _readable_record(folder: Path) -> RunRecord | None:
-    """Return the record of a job; one that is damaged counts as none, and the job as not done."""
-    try:
-        return read_record(folder)
-    except DataError:
-        return None
 
 
 def _refuse_another(earlier: sweeps.SweepJob, here: _Here) -> None:
@@ -194,10 +185,7 @@ def _after_error(cfg: DictConfig, here: _Here, error: BaseException, stopped: in
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
     say(f"error: {here.title}: {message}")
-    record = None
-    with suppress(DataError):  # which may be the error itself
-        record = read_record(here.folder)
-    if record is None:
+    if readable_record(here.folder) is None:  # it may be damaged, which may be the error itself
         _write(cfg, here, "failed" if stopped is None else "stopped", error=message)
     if stopped is not None and here.stops_others:
         say("error: The sweep was stopped; the same command with sweep.resume=true goes on with it.")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.schema import make_lists, validate
-from prosr_lightning.errors import ConfigError, DataError, ProSRError
+from prosr_lightning.errors import ConfigError, ProSRError
 from prosr_lightning.runs.folder import LAST
-from prosr_lightning.runs.record import read_record
+from prosr_lightning.runs.record import readable_record
 from prosr_lightning.runs.sweeps import SweepJob, read_job
 from prosr_lightning.sweep import resuming
 
@@ -51,9 +50,7 @@ def _outlook(config: DictConfig, overrides: Sequence[str], folder: Path) -> str:
         validate(cfg, "train")
     except ProSRError as error:
         return f"is refused: {error}"
-    record = None
-    with suppress(DataError):  # a damaged record is none
-        record = read_record(folder)
+    record = readable_record(folder)
     if record is not None and record.status == "finished":
         return "finished earlier, is skipped"
     last = folder / LAST

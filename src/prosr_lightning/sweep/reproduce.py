@@ -32,7 +32,7 @@ from prosr_lightning.console import run_reporting, say
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.runs.sweeps import TABLE
 from prosr_lightning.sweep.multirun import REFUSED
-from prosr_lightning.words import WordParser
+from prosr_lightning.words import WordParser, quoted
 
 # Each sweep by the name of its folder. The rival of Table 2 is trained by the experiment of the race.
 SWEEPS: Mapping[str, tuple[str, ...]] = {
@@ -103,7 +103,7 @@ def make_plan(words: Sequence[str]) -> Reproduction:
                 f"seed={options.seeds}",  # first: seeds added at its end are jobs added at the end
                 *sweep,
                 *common,
-                f"hydra.sweep.dir={_quoted(out / name)}",
+                f"hydra.sweep.dir={quoted(out / name)}",
                 "sweep.resume=true",
             ]
             for name, sweep in SWEEPS.items()
@@ -168,11 +168,11 @@ def _common(options: argparse.Namespace) -> list[str]:
     on_cpu = options.budget == "cpu"
     words = [f"budget={options.budget}", *(["trainer=cpu"] if on_cpu else [])]
     if options.train:
-        words += ["data=folder", f"data.train_dir={_quoted(options.train)}"]
+        words += ["data=folder", f"data.train_dir={quoted(options.train)}"]
     elif on_cpu:
         words += ["data=sample", *([] if options.data else ["test.benchmarks=validation"])]
     if options.data:
-        words.append(f"paths.data_dir={_quoted(options.data)}")
+        words.append(f"paths.data_dir={quoted(options.data)}")
     if options.minutes:
         hours, minutes = divmod(options.minutes, 60)
         days, hours = divmod(hours, 24)
@@ -182,12 +182,6 @@ def _common(options: argparse.Namespace) -> list[str]:
         if on_cpu:  # five validations, however few the steps
             words.append(f"data.patches_per_epoch={_CPU_BATCH * max(1, options.steps // 5)}")
     return words
-
-
-def _quoted(path: Path) -> str:
-    """Return a path as Hydra reads it, whatever signs are in it."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _run(words: Sequence[str]) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,9 +24,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.schema import leaves
 from prosr_lightning.config.tree import REPEATED
-from prosr_lightning.errors import CheckpointError, ConfigError, DataError
+from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.runs.folder import LAST
-from prosr_lightning.runs.record import read_record
+from prosr_lightning.runs.record import readable_record
 from prosr_lightning.runs.sweeps import JOB, SweepJob, job_folders, read_command, read_job
 
 
@@ -143,9 +142,7 @@ def require_same_jobs(config: DictConfig, sweep: Path) -> None:
 
 def _status(folder: Path) -> str | None:
     """Return "finished" or "stopped" of a job whose work would be lost; None of one that is run again anyway."""
-    record = None
-    with suppress(DataError):  # a damaged record is none
-        record = read_record(folder)
+    record = readable_record(folder)
     if record is not None and record.status == "finished":
         return record.status
     stopped = record is None or record.status == "stopped"

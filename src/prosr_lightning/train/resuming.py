@@ -38,6 +38,7 @@ from prosr_lightning.sweep.resuming import comparable
 from prosr_lightning.train.checking import derive, trusted
 from prosr_lightning.train.checkpoints import forget_best, read_state, relocate_best
 from prosr_lightning.train.rates import NewRates
+from prosr_lightning.words import quoted
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def _choose_folder(config: DictConfig) -> None:
         if home is not None and not fixed and checkpoint == home / LAST and not (home / JOB).is_file():
             config.hydra.run.dir = str(home)
     # what the processes of other devices are started with: they must not search again
-    path = "null" if checkpoint is None else "'" + str(checkpoint).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    path = "null" if checkpoint is None else quoted(checkpoint)
     sys.argv[1:] = [f"ckpt_path={path}" if word.startswith("ckpt_path=") else word for word in sys.argv[1:]]
 
 

@@ -265,14 +265,7 @@ def quiet() -> None:
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Train as a command that is on its own, or one job of a sweep: say where, and leave no tracker open.
-
-    Args:
-        cfg: As `train`.
-
-    Returns:
-        As `train`.
-    """
+    """Do as `train`, as a command on its own or one job of a sweep: say where, and leave no tracker open."""
     quiet()
     rank_zero_only(say)(f"Run folder: {cfg.paths.output_dir}")
     torch.set_float32_matmul_precision("high")

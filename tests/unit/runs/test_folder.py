@@ -6,7 +6,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.runs.folder import lock_folder, take_lock
+from prosr_lightning.runs.folder import lock_folder, set_log_aside, take_lock
 
 
 def test_a_lock_keeps_others_out_until_it_is_released(tmp_path):
@@ -43,3 +43,11 @@ def test_a_folder_that_is_in_use_is_named(tmp_path):
     with pytest.raises(ConfigError, match="The run in .*run must not run twice, but it is running"):
         lock_folder(tmp_path / "run", "The run in")
     lock.release()
+
+
+def test_a_log_without_a_line_does_not_stay(tmp_path):
+    """A process that is killed at its first update leaves the logger's settings alone."""
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "hparams.yaml").write_text("depth: 4")
+    set_log_aside(tmp_path)
+    assert list(tmp_path.iterdir()) == []
