@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import statistics
 import sys
@@ -171,13 +172,14 @@ def test_cost_per_pixel_of_large_pictures_is_compared_with_that_of_small_ones(cl
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is that of the whole process")
 def test_the_peak_of_memory_is_that_since_it_was_forgotten():
+    gc.collect()  # or what earlier tests left goes while this one looks
     forget_peak(CPU)
     before = peak_bytes(CPU)
     held = np.ones(1 << 26, np.uint8)
-    assert peak_bytes(CPU) - before > held.size * 0.9
+    assert peak_bytes(CPU) - before > held.size * 0.75
     del held
     forget_peak(CPU)
-    assert peak_bytes(CPU) - before < (1 << 26) * 0.5
+    assert peak_bytes(CPU) - before < (1 << 26) * 0.25
 
 
 def test_batches_that_were_loaded_ahead_do_not_count():
