@@ -63,7 +63,7 @@ def _benchmark(*trust):
 def test_a_network_of_ones_own_is_used_only_if_it_is_named(own, monkeypatch, tmp_path, capsys, command):
     monkeypatch.setattr(web, "_serve", lambda page, **place: None)
     monkeypatch.setattr(web, "build_page", lambda models, load: load(next(iter(models.values()))))
-    release = importlib.import_module("prosr_lightning.release")
+    release = importlib.import_module("prosr_lightning.release.task")
     monkeypatch.setattr(
         release.release, "__kwdefaults__", release.release.__kwdefaults__ | {"folder": tmp_path / "new"}
     )
