@@ -73,5 +73,5 @@ def test_a_network_of_ones_own_is_used_only_if_it_is_named(own, monkeypatch, tmp
     assert set(tmp_path.iterdir()) == before
     assert command("--trust", "own_tiny.Tiny") == 0, capsys.readouterr().err
     if command is _benchmark:
-        (comparison,) = json.loads((tmp_path / "speed.json").read_text())["networks"]["comparisons"]
+        comparison, *_ = json.loads((tmp_path / "speed.json").read_text())["networks"]["comparisons"]
         assert comparison["name"] == "time of own.ckpt, that of own.safetensors being 1"
