@@ -70,7 +70,7 @@ def test_an_engine_exports_a_network_by_itself_once(
 ) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
-    monkeypatch.setattr(task.pooch, "os_cache", lambda name: tmp_path / name)
+    monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "prosr_lightning"))
     image = np.random.default_rng(0).integers(0, 256, (20, 33, 3), dtype=np.uint8)
     expected = Upscaler.from_pretrained(weights, device="cpu").upscale(image, 4)
     for times in (1, 1):
@@ -93,7 +93,7 @@ def test_ncnn_gives_the_result_of_pytorch(tmp_path: Path, monkeypatch: pytest.Mo
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     save_network(tmp_path / "lively.safetensors", network)
-    monkeypatch.setattr(task.pooch, "os_cache", lambda name: tmp_path / name)
+    monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "prosr_lightning"))
     expected = Upscaler.from_pretrained(tmp_path / "lively.safetensors", device="cpu")
     ours = Upscaler.from_pretrained(tmp_path / "lively.safetensors", engine="ncnn", threads=1, tile=32)
     for size in ((1, 1), (1, 5), (50, 41)):

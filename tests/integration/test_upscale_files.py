@@ -248,7 +248,7 @@ def test_a_picture_through_pipes(weights: Path, tmp_path: Path) -> None:
         (b"nonsense", ["-o", "-"], "error: standard input must be an image"),
         (None, ["-o", "-", "-s", "17"], "above 1 and at most 16"),
         (None, ["-o", "-", "--width", "3"], "error: standard input: The result must be larger"),
-        (None, ["a.png", "-o", "-"], "--output must be a folder for 2 pictures, got the file standard output"),
+        (None, ["a.png", "-o", "-"], "Standard input must be the only picture, got 2 inputs"),
         (None, ["-o", "-", "--ext", "same"], "warning: Pictures without a suffix are not written as such"),
     ],
 )
@@ -312,6 +312,22 @@ def test_a_picture_from_a_pipe_needs_a_place(run: Run) -> None:
     code, _, errors = run("-i", "-")
     assert code == 1
     assert "--output must say where" in errors
+
+
+def test_a_picture_from_a_pipe_is_the_only_one(run: Run) -> None:
+    saved("a.png")()
+    code, _, errors = run("-i", "-", "-i", "a.png", "-o", "out")
+    assert code == 1
+    assert "Standard input must be the only picture, got 2 inputs" in errors
+    assert not Path("out").exists()
+
+
+def test_an_input_that_is_named_again_is_one_more(run: Run) -> None:
+    saved("a.png")()
+    saved("b.png")()
+    code, out, _ = run("-i", "a.png", "-i", "b.png", "-s", "2")
+    assert code == 0
+    assert "2 enlarged" in out
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,10 @@ def _quantise(path: Path, target: Path, images: Sequence[Planes]) -> None:
 
 def _pairs(folder: Path) -> list[tuple[torch.Tensor, Planes]]:
     """Return the luminance of photographs, `(1, 1, H, W)`, and that of their halves."""
-    files = (
-        sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES) if folder.is_dir() else []
-    )
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "nothing"
+        raise DataError(f"--int8 must name a folder of photographs, got {folder}, where {what} is; give its folder.")
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     pairs = []
     for file in files[: 4 * _MOST]:
         rgb = torch.from_numpy(read_rgb(file).copy()).permute(2, 0, 1)[None].double() / 255

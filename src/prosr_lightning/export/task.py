@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import pooch
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.export import ADVERSARIAL_KEY, FORMATS, GRAPHS, RADIUS_KEY, RESTORES_KEY, STEP_ALONE, WIDEST_KEY
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.export.ncnn import open_ncnn, write_ncnn
-from prosr_lightning.imaging.io import atomic_path, write_file
+from prosr_lightning.imaging.io import atomic_path, user_cache, write_file
 from prosr_lightning.networks import Trust
 from prosr_lightning.networks.contract import most_channels
 from prosr_lightning.networks.weights import LoadedNetwork, load_network
@@ -104,7 +103,7 @@ def cached_step(name_or_path: str | Path, *, target: str = "onnx", trust: Trust 
     digest = hashlib.sha256(f"{_OPSET} {json.dumps(_facts(loaded, 'step', 2))}".encode())
     for key, value in sorted(loaded.network.state_dict().items()):
         digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
-    folder = Path(pooch.os_cache("prosr_lightning")) / "exported" / digest.hexdigest()[:20]
+    folder = user_cache() / "exported" / digest.hexdigest()[:20]
     exported = next(folder.glob(f"*{FORMATS[target]}"), None)
     if exported is None:
         log.warning("Exporting %s into %s, once.", name_or_path, folder)

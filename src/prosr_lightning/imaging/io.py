@@ -194,3 +194,8 @@ def write_rgb(path: Path | str, rgb: RGB8) -> None:
     except KeyError:
         raise ImageError(f"{path} must end in the suffix of an image format, such as .png; choose one.") from None
     write_file(path, encoded.getvalue())
+
+
+def user_cache() -> Path:
+    """Return the folder for what can be made again: PROSR_CACHE_DIR, else that of `conf/paths`."""
+    return Path(os.environ.get("PROSR_CACHE_DIR") or "~/.cache/prosr_lightning").expanduser()

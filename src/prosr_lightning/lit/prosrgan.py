@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -311,9 +312,9 @@ def _check(weight: float, gradient_clip_val: float | None, accumulate_grad_batch
 
 
 def _check_r1(r1_weight: float, r1_every: int, norm: str) -> None:
-    if r1_weight < 0 or r1_every < 1:
+    if not 0 <= r1_weight < math.inf or r1_every < 1:
         raise ConfigError(
-            f"`r1_weight` must be at least 0 and `r1_every` at least 1, got {r1_weight} and {r1_every}; "
+            f"`r1_weight` must be a number of at least 0 and `r1_every` at least 1, got {r1_weight} and {r1_every}; "
             "0 leaves the penalty out, StyleGAN2 has it in every 16th update."
         )
     if r1_weight and norm == "batch":

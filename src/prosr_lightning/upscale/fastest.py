@@ -17,7 +17,7 @@ import numpy as np
 
 from prosr_lightning.errors import ProSRError
 from prosr_lightning.imaging.arrays import without_gradients
-from prosr_lightning.imaging.io import write_json
+from prosr_lightning.imaging.io import user_cache, write_json
 from prosr_lightning.runs.processor import cpu_name
 from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.contract import Engine, default_engine
@@ -47,7 +47,7 @@ def fastest_engine(make: Callable[[str], Engine[Any]], weights: Path, *, threads
         return first
     key = _key(names, weights, threads)
     file = _file()
-    kept = {} if file is None else _read(file)
+    kept = _read(file)
     if kept.get(key) in names:
         log.info("Taking the engine %s, which was the fastest before", kept[key])
         return str(kept[key])
@@ -66,12 +66,11 @@ def fastest_engine(make: Callable[[str], Engine[Any]], weights: Path, *, threads
         f"{name} {1000 * time:.0f} ms" for name, time in sorted(seconds.items(), key=lambda pair: pair[1])
     )
     log.warning("Measured the engines, once: %s; taking %s.", times, chosen)
-    if file is not None:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(file, {**_read(file), key: chosen})
-        except OSError as error:  # it is measured again
-            log.info("%s cannot be written: %s", file, error)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {**_read(file), key: chosen})
+    except OSError as error:  # it is measured again
+        log.info("%s cannot be written: %s", file, error)
     return chosen
 
 
@@ -108,12 +107,8 @@ def _key(names: list[str], weights: Path, threads: int | None) -> str:
     )
 
 
-def _file() -> Path | None:
-    try:
-        import pooch  # noqa: PLC0415  # as `export.task`; not in the light distribution, which measures again
-    except ModuleNotFoundError:
-        return None
-    return Path(pooch.os_cache("prosr_lightning")) / "engines.json"
+def _file() -> Path:
+    return user_cache() / "engines.json"
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -107,7 +107,15 @@ def parser() -> argparse.ArgumentParser:
     """Return what reads the words of the command line."""
     options = argparse.ArgumentParser(prog="prosr-upscale", description="Enlarge pictures with ProSRN or ProSRGAN.")
     add = options.add_argument
-    add("-i", "--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns; - is standard input")
+    add(
+        "-i",
+        "--input",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="PATH",
+        help="files, folders, patterns; - alone is standard input",
+    )
     add(
         "-o",
         "--output",

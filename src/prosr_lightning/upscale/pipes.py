@@ -31,13 +31,15 @@ def piped(
         Inputs and output as files, and what puts "standard input" and "standard output" for them in a message.
 
     Raises:
-        ConfigError: If a picture comes through a pipe and none says where it goes.
+        ConfigError: If a picture comes through a pipe and nothing says where it goes, or there are others beside it.
         StorageError: If the reader of standard output went away, or it is a file and the disk is full.
     """
     closed = [name for name, wanted in (("input", PIPE in inputs), ("output", output == Path(PIPE))) if wanted]
     closed = [name for name in closed if getattr(sys, f"std{name[:-3]}") is None]
     if closed:
         raise ConfigError(f"Standard {closed[0]} must be open for -, got a closed one; name a file instead.")
+    if PIPE in inputs and len(inputs) > 1:
+        raise ConfigError(f"Standard input must be the only picture, got {len(inputs)} inputs; run - alone.")
     if PIPE in inputs and output is None:
         raise ConfigError("--output must say where a picture from standard input goes, got none; -o - writes it out.")
     with tempfile.TemporaryDirectory(prefix="prosr-") as folder:

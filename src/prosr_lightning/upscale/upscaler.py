@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,12 @@ log = logging.getLogger(__name__)
 OnProgress = Callable[[float], None]
 
 _EXPORTED = (".onnx", ".xml", ".param")
+_ONNX = ("onnx", "onnxscript")
+_EXPORTING = {  # what an engine and the export for it need
+    "onnxruntime": (*_ONNX, "onnxruntime"),
+    "openvino": (*_ONNX, "openvino"),
+    "ncnn": ("pnnx", "ncnn"),
+}
 _FULL = "prosr-lightning"  # the distribution that brings PyTorch
 
 
@@ -301,6 +308,12 @@ def _exported(name_or_path: str | Path, engine: str, trust: Trust) -> Path:
         return file
     with _needing_pytorch(f"{name_or_path}, which is not exported yet,"):
         from prosr_lightning.export.task import cached_step  # noqa: PLC0415  # imports torch
+    missing = [name for name in _EXPORTING[engine] if not importlib.util.find_spec(name)]
+    if missing:
+        raise MissingDependencyError(
+            f"engine={engine} needs {', '.join(missing)} for {name_or_path}, not installed; pip install "
+            f"{' '.join(missing)}."
+        )
     return cached_step(name_or_path, target="ncnn" if engine == "ncnn" else "onnx", trust=trust)
 
 

@@ -251,8 +251,9 @@ def test_d_minimises_the_penalty_in_every_nth_update_and_g_never_sees_it(make_ga
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"r1_weight": -1.0}, "`r1_weight` must be at least 0 and `r1_every` at least 1, got -1.0 and 16"),
-        ({"r1_every": 0}, "`r1_weight` must be at least 0 and `r1_every` at least 1, got 0.0 and 0"),
+        ({"r1_weight": -1.0}, "`r1_weight` must be a number of at least 0 and `r1_every` at least 1, got -1.0 and 16"),
+        ({"r1_weight": float("inf")}, "`r1_weight` must be a number of at least 0 .*, got inf and 16"),
+        ({"r1_every": 0}, "`r1_weight` must be a number of at least 0 and `r1_every` at least 1, got 0.0 and 0"),
         ({"r1_weight": 0.01}, "`r1_weight` must be 0 with a discriminator of norm=batch, .*norm=spectral or none"),
     ],
 )

@@ -99,9 +99,21 @@ def test_engines_that_are_unknown_or_missing_are_named(tmp_path: Path, monkeypat
         Upscaler.from_pretrained("prosrn", engine="tpu")
     (tmp_path / "a.onnx").touch()
     for engine in ("onnxruntime", "openvino"):
-        monkeypatch.setitem(__import__("sys").modules, engine, None)
+        monkeypatch.setitem(sys.modules, engine, None)
         with pytest.raises(MissingDependencyError, match=f"pip install {engine}"):
             Upscaler.from_pretrained(tmp_path / "a.onnx", engine=engine)
+
+
+def test_all_that_an_engine_lacks_is_named_before_it_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime", "openvino", "ncnn", "pnnx"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for engine, packages in (
+        ("onnxruntime", "onnx onnxscript onnxruntime"),
+        ("openvino", "onnx onnxscript openvino"),
+        ("ncnn", "pnnx ncnn"),
+    ):
+        with pytest.raises(MissingDependencyError, match=f"engine={engine} needs .*; pip install {packages}"):
+            Upscaler.from_pretrained("prosrn_light", engine=engine)
 
 
 def test_the_automatic_device_is_there() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pooch
 import pytest
 
 from prosr_lightning.errors import MissingDependencyError
@@ -51,7 +50,7 @@ class Slow:
 def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choose:
     """Return a function that takes engines by name and returns the choice."""
     (tmp_path / "weights").write_bytes(b"a network")
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / name)
+    monkeypatch.setenv("PROSR_CACHE_DIR", str(tmp_path / "prosr_lightning"))
     monkeypatch.setattr(fastest, "version", lambda name: "1.0")
 
     def choose(engines: dict[str, Slow], *, threads: int | None = None, weights: str = "weights") -> str:
