@@ -162,9 +162,13 @@ def test_a_step_in_8_bits_loses_little(
 def test_8_bits_need_photographs(tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int) -> None:
     folder = photographs(tmp_path / "photographs", count)
     (folder / "notes.txt").write_text("no picture")
-    for place, number in ((folder, count), (tmp_path / "nowhere", 0)):
+    for place, reason in (
+        (folder, f"must hold at least four photographs of 256 pixels and more, found {count};"),
+        (tmp_path / "nowhere", "must name a folder of photographs, got"),
+        (folder / "notes.txt", "where a file is; give its folder"),
+    ):
         assert main(["--int8", str(place)]) == 1
-        assert f"must hold at least four photographs of 256 pixels and more, found {number};" in capsys.readouterr().err
+        assert reason in capsys.readouterr().err
     for words in (["--format", "ncnn"], ["--graph", "rgb"]):
         with pytest.raises(SystemExit):
             main(["--int8", str(folder), *words])
