@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from prosr_lightning.imaging.io import CACHE
+
 
 @dataclass(frozen=True, kw_only=True)
 class TreePart:
@@ -81,7 +83,7 @@ REPEATED = (
 PORTABLE: Mapping[str, str | None] = {  # keys that name a place, and what a portable checkpoint has there
     "train_dir": "data/train",
     "data_dir": "data",
-    "cache_dir": "~/.cache/prosr_lightning",
+    "cache_dir": CACHE,
     "log_dir": "logs",
     "output_dir": "run",
     "default_root_dir": "run",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError, ImageError
-from prosr_lightning.imaging.color import rgb_to_ycbcr, to_rgb8, ycbcr_to_rgb
+from prosr_lightning.imaging.color import from_rgb8, rgb_to_ycbcr, to_rgb8, ycbcr_to_rgb
 from prosr_lightning.imaging.degradation import Bicubic, Degradation
 from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import RGB8, read_rgb
@@ -68,12 +68,7 @@ Peer = Callable[[RGB8, int], RGB8]
 
 def read_ycbcr(path: Path) -> Tensor:
     """Read a picture as studio-range YCbCr / 255, `(1, 3, H, W)` float64; gray counts as R = G = B."""
-    return _as_ycbcr(read_rgb(path))
-
-
-def _as_ycbcr(rgb: RGB8) -> Tensor:
-    planes = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None]
-    return rgb_to_ycbcr(planes.double() / 255)
+    return rgb_to_ycbcr(from_rgb8(read_rgb(path)))
 
 
 def make_sample(
@@ -155,7 +150,7 @@ class PeerMethod:
         sr = self.peer(to_rgb8(ycbcr_to_rgb(sample.lr)), sample.scale)
         if sr.dtype != np.uint8 or sr.ndim != 3 or sr.shape[-1] != 3:
             raise ConfigError(f"`peer` must give 8-bit RGB, (H, W, 3), got {sr.dtype} {sr.shape}; convert it.")
-        return _as_ycbcr(sr)
+        return rgb_to_ycbcr(from_rgb8(sr))
 
 
 class FolderMethod:

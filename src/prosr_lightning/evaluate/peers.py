@@ -11,12 +11,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from prosr_lightning.errors import ConfigError, MissingDependencyError, require_choice
 from prosr_lightning.imaging.bicubic import bicubic_resize
-from prosr_lightning.imaging.color import to_rgb8
+from prosr_lightning.imaging.color import from_rgb8, to_rgb8
 from prosr_lightning.imaging.io import RGB8
 from prosr_lightning.imaging.resize import bicubic_upscale
 
@@ -70,7 +69,7 @@ class NonLocalMeans:
         """
         denoise = _imported("cv2", "opencv-python-headless").fastNlMeansDenoisingColored
         clean = denoise(np.ascontiguousarray(rgb[..., ::-1]), None, self.strength, self.strength, 7, 21)[..., ::-1]
-        return to_rgb8(bicubic_upscale(_planes(clean), scale))
+        return to_rgb8(bicubic_upscale(from_rgb8(clean), scale))
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -109,7 +108,7 @@ class RealEsrgan:
         large = np.asarray(self._network.process_pil(Image.fromarray(rgb)))
         if scale == factor:
             return large
-        return to_rgb8(bicubic_resize(_planes(large), (rgb.shape[0] * scale, rgb.shape[1] * scale)))
+        return to_rgb8(bicubic_resize(from_rgb8(large), (rgb.shape[0] * scale, rgb.shape[1] * scale)))
 
     @cached_property
     def _network(self) -> Any:  # noqa: ANN401  # the package has no types
@@ -120,11 +119,6 @@ class RealEsrgan:
 def peer_name(peer: object) -> str:
     """Return what tables call a program: its `name`, or its class's."""
     return str(getattr(peer, "name", type(peer).__name__))
-
-
-def _planes(rgb: RGB8) -> torch.Tensor:
-    """Return `(1, 3, H, W)` float64 in `[0, 1]`."""
-    return torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].double() / 255
 
 
 def _imported(module: str, package: str) -> Any:  # noqa: ANN401  # optional packages without types

@@ -47,15 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     graphs = both if options.graph == "both" else (options.graph,)
 
     def command() -> None:
-        from prosr_lightning.export.integers import export_in_8_bits  # noqa: PLC0415  # imports torch
-        from prosr_lightning.export.task import export_network  # noqa: PLC0415  # likewise
-
         if options.int8 is not None:
+            from prosr_lightning.export.integers import export_in_8_bits  # noqa: PLC0415  # imports torch
+
             path, *psnr = export_in_8_bits(options.model, options.output, options.int8, trust=options.trust)
             answer(
                 f"{path}: {psnr[1]:.2f} dB, in float32 {psnr[0]:.2f} dB, on pictures of {options.int8} shrunk to half"
             )
             return
+        from prosr_lightning.export.task import export_network  # noqa: PLC0415  # likewise
+
         settings = {"target": options.format, "graphs": graphs, "scale": options.scale, "trust": options.trust}
         for exported in export_network(options.model, options.output, **settings):
             answer(f"{exported.path}: largest difference to PyTorch {exported.difference:.1e}")

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from prosr_lightning.errors import DataError, ProSRError
-from prosr_lightning.export.task import export_network
-from prosr_lightning.imaging.arrays import Array
-from prosr_lightning.imaging.color import rgb_to_luminance
+from prosr_lightning.export.task import Run, export_network, run_onnx
+from prosr_lightning.imaging.arrays import Planes
+from prosr_lightning.imaging.color import from_rgb8, rgb_to_luminance
+from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.imaging.io import IMAGE_SUFFIXES, atomic_path, read_rgb
 from prosr_lightning.imaging.resize import bicubic_downscale
-from prosr_lightning.metrics.fidelity import psnr
+from prosr_lightning.metrics import psnr, quantize_8bit
 from prosr_lightning.networks import Trust
-
-Planes = npt.NDArray[np.float32]
-Run = Callable[[Planes], Planes]
 
 _FACTOR = 2
 _CROP = 128  # sides of the LR crops of calibration, which must be alike
@@ -61,7 +57,7 @@ def export_in_8_bits(
         with atomic_path(target) as temporary:
             with redirect_stdout(io.StringIO()):  # it tells of its own internals
                 _quantise(plain, temporary, [lr for _, lr in pairs[::2]])
-            before, after = (_mean_psnr(_session(file), pairs[1::2]) for file in (plain, temporary))
+            before, after = (_mean_psnr(run_onnx(file), pairs[1::2]) for file in (plain, temporary))
             if not before - after <= _LARGEST_LOSS:
                 raise ProSRError(
                     f"{target} must lose at most {_LARGEST_LOSS} dB in 8 bits, got {before:.2f} dB in float32 and "
@@ -70,13 +66,13 @@ def export_in_8_bits(
     return target, before, after
 
 
-def _quantise(path: Path, target: Path, images: Sequence[Planes]) -> None:
+def _quantise(path: Path, target: Path, images: Sequence[Tensor]) -> None:
     import onnx  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415  # an extra
     from onnxruntime import quantization  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415  # likewise
 
     graph = onnx.load(str(path))
     convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
-    crops = iter([{graph.graph.input[0].name: _centre(image, _CROP)} for image in images[:_MOST]])
+    crops = iter([{graph.graph.input[0].name: _centre(image, _CROP).numpy()} for image in images[:_MOST]])
 
     class Crops(quantization.CalibrationDataReader):  # type: ignore[misc,unused-ignore]  # no usable types
         def get_next(self) -> dict[str, Planes] | None:
@@ -101,7 +97,7 @@ def _quantise(path: Path, target: Path, images: Sequence[Planes]) -> None:
     onnx.save(written, str(target))
 
 
-def _pairs(folder: Path) -> list[tuple[torch.Tensor, Planes]]:
+def _pairs(folder: Path) -> list[tuple[Tensor, Tensor]]:
     """Return the luminance of photographs, `(1, 1, H, W)`, and that of their halves."""
     if not folder.is_dir():
         what = "a file" if folder.exists() else "nothing"
@@ -109,13 +105,12 @@ def _pairs(folder: Path) -> list[tuple[torch.Tensor, Planes]]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     pairs = []
     for file in files[: 4 * _MOST]:
-        rgb = torch.from_numpy(read_rgb(file).copy()).permute(2, 0, 1)[None].double() / 255
-        height, width = (side // _FACTOR * _FACTOR for side in rgb.shape[-2:])
-        if min(height, width) < _FACTOR * _CROP:
+        rgb = from_rgb8(read_rgb(file))
+        if min(rgb.shape[-2:]) < _FACTOR * _CROP:
             continue
-        rgb = _centre(rgb[..., :height, :width], 4 * _CROP)
-        lr = bicubic_downscale(rgb, _FACTOR).mul(255).round().clamp(0, 255).div(255)
-        pairs.append((rgb_to_luminance(rgb), rgb_to_luminance(lr).float().numpy()))
+        rgb = _centre(modcrop(rgb, _FACTOR), 4 * _CROP)
+        lr = quantize_8bit(bicubic_downscale(rgb, _FACTOR))
+        pairs.append((rgb_to_luminance(rgb), rgb_to_luminance(lr).float()))
     if len(pairs) < 4:
         raise DataError(
             f"{folder} must hold at least four photographs of {_FACTOR * _CROP} pixels and more, found {len(pairs)}; "
@@ -124,19 +119,11 @@ def _pairs(folder: Path) -> list[tuple[torch.Tensor, Planes]]:
     return pairs
 
 
-def _centre(image: Array, side: int) -> Array:
+def _centre(image: Tensor, side: int) -> Tensor:
     top, left = (max((length - side) // 2, 0) // 2 * 2 for length in image.shape[-2:])
-    return cast(Array, image[..., top : top + side, left : left + side])
+    return image[..., top : top + side, left : left + side]
 
 
-def _session(path: Path) -> Run:
-    import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415  # an extra
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda lr: session.run(None, {name: lr})[0]  # type: ignore[no-any-return,unused-ignore]  # no usable types
-
-
-def _mean_psnr(run: Run, pairs: Sequence[tuple[torch.Tensor, Planes]]) -> float:
-    values = [psnr(torch.from_numpy(run(lr)).double(), hr, border=_FACTOR) for hr, lr in pairs]
+def _mean_psnr(run: Run, pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
+    values = [psnr(run(lr).double(), hr, border=_FACTOR) for hr, lr in pairs]
     return float(torch.cat(values).mean())

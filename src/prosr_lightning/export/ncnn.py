@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from prosr_lightning.errors import CheckpointError, MissingDependencyError, ProSRError
+from prosr_lightning.imaging.arrays import Planes
 from prosr_lightning.imaging.io import write_file
 
 if TYPE_CHECKING:
     from torch.jit import ScriptModule
-
-Planes = npt.NDArray[np.float32]
 
 _SHAPES = ("[1,1,24,20]f32", "[1,1,17,26]f32")  # two of them, so that no size is taken for a constant
 

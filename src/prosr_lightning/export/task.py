@@ -155,6 +155,15 @@ def _write_torch(module: nn.Module, channels: int, path: Path, facts: dict[str, 
 def _write_onnx(module: nn.Module, channels: int, path: Path, facts: dict[str, str]) -> Run:
     with atomic_path(path) as temporary:
         _onnx(module, channels, temporary, facts)
+    return run_onnx(path)
+
+
+def run_onnx(path: Path) -> Run:
+    """Return what runs an ONNX file on tensors, by ONNX Runtime.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
     session = _package("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda image: torch.from_numpy(session.run(None, {name: image.numpy()})[0])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor
 
+Planes = npt.NDArray[np.float32]  # `(N, 1, H, W)`, what exported graphs take and give
 Array = TypeVar("Array", bound=Any)  # of numpy or of PyTorch; a choice of two is more than mypy follows into classes
 
 

@@ -121,6 +121,13 @@ def _mixed(matrix: npt.NDArray[np.floating], flat: Array) -> Array:
         return (like(matrix, working) @ working).to(flat.dtype)
 
 
+def from_rgb8(rgb: RGB8) -> Tensor:
+    """Return 8-bit RGB, `(H, W, 3)`, as `(1, 3, H, W)` float64 in `[0, 1]`."""
+    import torch  # noqa: PLC0415  # only where there are tensors
+
+    return torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].double() / 255
+
+
 def to_rgb8(image: Tensor) -> RGB8:
     """Round an image to what can be written.
 

@@ -24,6 +24,7 @@ RGB8 = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[Any]  # `(H, W, C)` of any depth, as users' pictures have it
 
 # Formats that a photograph is kept in; a file is judged by its content, this only finds candidates in a folder.
+CACHE = "~/.cache/prosr_lightning"
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
@@ -197,5 +198,5 @@ def write_rgb(path: Path | str, rgb: RGB8) -> None:
 
 
 def user_cache() -> Path:
-    """Return the folder for what can be made again: PROSR_CACHE_DIR, else that of `conf/paths`."""
-    return Path(os.environ.get("PROSR_CACHE_DIR") or "~/.cache/prosr_lightning").expanduser()
+    """Return the folder for what can be made again, as `conf/paths` has it: PROSR_CACHE_DIR, else `CACHE`."""
+    return Path(os.environ.get("PROSR_CACHE_DIR") or CACHE).expanduser()

@@ -23,6 +23,7 @@ BLOCK = 8
 _RGB_TO_YCC = np.array(  # JFIF 1.02: BT.601 in full range
     [(0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411)]
 )
+_YCC_TO_RGB = np.linalg.inv(_RGB_TO_YCC)
 
 
 @torch.no_grad()
@@ -79,7 +80,7 @@ def _color(rgb: Tensor, luma_table: Tensor, chroma_table: Tensor) -> Tensor:
     # libjpeg's "fancy upsampling": 3/4 of the nearest and 1/4 of the next
     chroma = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
     decoded = torch.cat([_plane(ycc[:, :1], luma_table), _rounded(chroma).reshape(len(rgb), 2, height, width)], 1)
-    return _rounded(mix_planes(np.linalg.inv(_RGB_TO_YCC), decoded - gray))
+    return _rounded(mix_planes(_YCC_TO_RGB, decoded - gray))
 
 
 def _plane(plane: Tensor, table: Tensor) -> Tensor:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prosr_lightning.errors import ConfigError, ImageError, ProSRError, StorageError
-from prosr_lightning.imaging.io import IMAGE_SUFFIXES
+from prosr_lightning.errors import ConfigError, ProSRError, StorageError
 from prosr_lightning.pictures.formats import FORMATS, check_fits, check_opaque, format_of
 from prosr_lightning.pictures.reading import Head, read_head, read_picture
+from prosr_lightning.upscale.finding import find_pictures, root_of
 from prosr_lightning.upscale.sizes import Enlarged
 
-# What we look for in a folder; a file that is named is opened whatever its suffix
-CANDIDATE_SUFFIXES = (
-    IMAGE_SUFFIXES
-    | FORMATS.keys()
-    | {".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpx", ".jfif", ".jpe", ".mpo", ".apng", ".tga", ".pnm", ".pbm"}
-)
 _DEFAULT_SUFFIX = re.compile(r"_(x[\d.]+|[wh]\d+|\d+x\d+|[\d.]+mp)(_prosr[a-z_]*)?$")  # see `Enlarged.suffix`
 
 
@@ -116,8 +109,8 @@ def plan_batch(inputs: Sequence[str], naming: Naming, *, recursive: bool) -> Bat
     plan, sources, spelt = BatchPlan(), dict[Path, Path](), dict[str, Path]()
     for text in inputs:
         try:
-            for source in _sources(text, naming, plan.passed_over, recursive=recursive):
-                sources[spelt.setdefault(os.path.abspath(source), source)] = _root(text)
+            for source in find_pictures(text, naming.output, plan.passed_over, recursive=recursive):
+                sources[spelt.setdefault(os.path.abspath(source), source)] = root_of(text)
         except ProSRError as error:
             plan.failures.append((text, error))
     output, relative = naming.output, _relative(sources)
@@ -256,65 +249,3 @@ def check_job(
     if not os.access(target.parent, os.W_OK):
         raise StorageError(f"{target.parent} must be a folder that can be written; choose another --output.")
     return head, result
-
-
-def _root(text: str) -> Path:
-    """Return the folder below which the pictures of an input lie."""
-    path = Path(os.path.expanduser(text))
-    if path.is_dir():
-        return path
-    while glob.has_magic(str(path)) and not os.path.lexists(path):
-        path = path.parent
-    return path if path.is_dir() else path.parent
-
-
-def _sources(text: str, naming: Naming, passed_over: Counter[str], *, recursive: bool) -> Iterator[Path]:
-    """Yield each picture of one input."""
-    if not text:
-        raise ImageError("--input must name files, folders or patterns, got an empty text; . is the folder you are in.")
-    path = Path(os.path.expanduser(text))
-    if os.path.isdir(path):
-        pictures = list(_in_folder(path, naming, passed_over, recursive=recursive))
-        if not pictures:
-            hint = "check the folder" if recursive else "look below it with -r"
-            raise ImageError(f"{path} must hold pictures, found none; {hint}.")
-        yield from pictures
-    elif os.path.lexists(path):
-        yield path
-    elif glob.has_magic(text):
-        matches = sorted(glob.glob(str(path), recursive=True))
-        if not matches:
-            raise ImageError(f"{text} must match pictures, found none; check the pattern.")
-        for match in matches:
-            if Path(match).is_dir():
-                yield from _sources(match, naming, passed_over, recursive=recursive) if recursive else ()
-            else:
-                yield Path(match)
-    else:
-        raise ImageError(f"{path} must be an image file or a folder, found nothing there; check the path.")
-
-
-def _in_folder(folder: Path, naming: Naming, passed_over: Counter[str], *, recursive: bool) -> Iterator[Path]:
-    """Yield the pictures of a folder in order, each real folder once, whatever links point to it."""
-    seen: set[str] = {os.path.realpath(naming.output)} if naming.output is not None else set()
-    waiting = [folder]
-    while waiting:
-        current = waiting.pop()
-        real = os.path.realpath(current)
-        if real in seen and current != folder:
-            continue
-        seen.add(real)
-        try:
-            entries = sorted(current.iterdir())
-        except OSError as error:
-            raise ImageError(f"{current} cannot be looked into: {error.strerror}; check its permissions.") from error
-        folders = [entry for entry in entries if entry.is_dir()]
-        for entry in entries:
-            if entry in folders or entry.name.startswith("."):
-                continue
-            if entry.suffix.lower() not in CANDIDATE_SUFFIXES:
-                passed_over[entry.suffix.lower() or "no suffix"] += 1
-            else:
-                yield entry
-        if recursive:
-            waiting.extend(reversed(folders))

@@ -12,6 +12,9 @@ from prosr_lightning.imaging.arrays import Array
 if TYPE_CHECKING:
     import torch
 
+ENGINES = ("torch", "onnxruntime", "openvino", "ncnn")  # which are the names of their modules too
+FASTEST = "auto"  # of them
+
 
 class RunRows(Protocol[Array]):
     """One pass on one image whose rows come in one band after the other."""

@@ -9,20 +9,19 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from prosr_lightning.errors import ProSRError
+from prosr_lightning.errors import ProSRError, StorageError
 from prosr_lightning.imaging.arrays import without_gradients
 from prosr_lightning.imaging.io import user_cache, write_json
 from prosr_lightning.runs.processor import cpu_name
 from prosr_lightning.upscale.chain import Chain
-from prosr_lightning.upscale.contract import Engine, default_engine
+from prosr_lightning.upscale.contract import ENGINES, Engine, default_engine
 from prosr_lightning.upscale.memory import automatic_tile, kind_of
-from prosr_lightning.upscale.options import ENGINES
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def fastest_engine(make: Callable[[str], Engine[Any]], weights: Path, *, threads
     if len(names) < 2:
         return first
     key = _key(names, weights, threads)
-    file = _file()
+    file = user_cache() / "engines.json"
     kept = _read(file)
     if kept.get(key) in names:
         log.info("Taking the engine %s, which was the fastest before", kept[key])
@@ -67,10 +66,9 @@ def fastest_engine(make: Callable[[str], Engine[Any]], weights: Path, *, threads
     )
     log.warning("Measured the engines, once: %s; taking %s.", times, chosen)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {**_read(file), key: chosen})
-    except OSError as error:  # it is measured again
-        log.info("%s cannot be written: %s", file, error)
+    except StorageError as error:  # it is measured again
+        log.info("%s", error)
     return chosen
 
 
@@ -102,13 +100,14 @@ def _borders(engine: Engine[Any]) -> float:
 
 def _key(names: list[str], weights: Path, threads: int | None) -> str:
     network = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-    return ", ".join(
-        [cpu_name(), *(f"{name} {version(name)}" for name in names), f"{threads or 'all'} threads", network]
-    )
+    return ", ".join([cpu_name(), *map(_with_version, names), f"{threads or 'all'} threads", network])
 
 
-def _file() -> Path:
-    return user_cache() / "engines.json"
+def _with_version(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:  # of a distribution of another name, such as onnxruntime-gpu
+        return name
 
 
 def _read(file: Path) -> dict[str, str]:

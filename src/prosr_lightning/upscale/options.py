@@ -14,11 +14,9 @@ from prosr_lightning.console import add_trust
 from prosr_lightning.pictures.formats import FORMATS
 from prosr_lightning.released import released_names
 from prosr_lightning.upscale.batch import Naming
-from prosr_lightning.upscale.contract import default_engine
+from prosr_lightning.upscale.contract import ENGINES, FASTEST, default_engine
 from prosr_lightning.upscale.sizes import LONGEST_SIDE, Enlarged
 
-ENGINES = ("torch", "onnxruntime", "openvino", "ncnn")  # which are the names of their packages too
-FASTEST = "auto"  # of them
 _MOST_DIGITS = 18  # far more than any number here; thousands cannot be read
 _MOST_THREADS = 1024  # far more, and torch ends the process without a word
 

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from prosr_lightning.errors import CheckpointError, MissingDependencyError
 from prosr_lightning.export import ADVERSARIAL_KEY, RADIUS_KEY, RESTORES_KEY, WIDEST_KEY
 from prosr_lightning.export.ncnn import open_ncnn
+from prosr_lightning.imaging.arrays import Planes
 from prosr_lightning.upscale.contract import bytes_per_pixel
 
-Planes = npt.NDArray[np.float32]
 Run = Callable[[Planes], Planes]
 
 

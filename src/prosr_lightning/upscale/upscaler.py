@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from prosr_lightning.errors import ConfigError, ImageError, MissingDependencyError, OutOfMemoryError
+from prosr_lightning.errors import ImageError, OutOfMemoryError
 from prosr_lightning.imaging.arrays import without_gradients
 from prosr_lightning.imaging.factors import power_of_two
 from prosr_lightning.imaging.io import Pixels
@@ -20,11 +18,9 @@ from prosr_lightning.pictures.kinds import ImageT, unpack
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.recoloring import Recoloring, require_ways
 from prosr_lightning.pictures.rows import PixelRows, WholePicture
-from prosr_lightning.released import find_weights
 from prosr_lightning.upscale.chain import Chain, require_tile
-from prosr_lightning.upscale.contract import Engine, default_engine
-from prosr_lightning.upscale.options import ENGINES, FASTEST
-from prosr_lightning.upscale.runtimes import ExportedEngine
+from prosr_lightning.upscale.contract import Engine
+from prosr_lightning.upscale.opening import open_engine
 from prosr_lightning.upscale.sizes import Enlarged
 
 if TYPE_CHECKING:
@@ -35,15 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float], None]
-
-_EXPORTED = (".onnx", ".xml", ".param")
-_ONNX = ("onnx", "onnxscript")
-_EXPORTING = {  # what an engine and the export for it need
-    "onnxruntime": (*_ONNX, "onnxruntime"),
-    "openvino": (*_ONNX, "openvino"),
-    "ncnn": ("pnnx", "ncnn"),
-}
-_FULL = "prosr-lightning"  # the distribution that brings PyTorch
 
 
 class Upscaler:
@@ -107,32 +94,9 @@ class Upscaler:
             ConfigError: If an argument is outside its range.
             MissingDependencyError: If the engine is not installed.
         """
-        engine = default_engine() if engine is None else engine
-        if engine not in (FASTEST, *ENGINES):
-            options = ", ".join((FASTEST, *ENGINES))
-            raise ConfigError(f"`engine` must be one of {options}, got {engine!r}; choose one of them.")
-        if engine == FASTEST:
-            special = _special(denoise=denoise, device=str(device), precision=precision)
-            engine = default_engine() if special else _fastest(name_or_path, threads, trust)
-        runs: Engine[Any]
-        if engine == "torch":
-            with _needing_pytorch("The engine torch"):
-                import torch  # noqa: PLC0415  # not everywhere
-
-                from prosr_lightning.networks.blending import blended  # noqa: PLC0415  # likewise
-                from prosr_lightning.networks.weights import load_network  # noqa: PLC0415  # likewise
-                from prosr_lightning.upscale.engines import TorchEngine  # noqa: PLC0415  # likewise
-            if threads is not None:
-                torch.set_num_threads(threads)
-            if denoise is not None:
-                network = blended(str(name_or_path), denoise)
-                return cls.from_network(network, device=device, precision=precision, tile=tile, chroma=chroma)
-            loaded = load_network(name_or_path, trust=trust)
-            runs, adversarial = TorchEngine(loaded.network, device=device, precision=precision), loaded.adversarial
-        else:
-            _require_plain(engine, denoise=denoise, device=str(device), precision=precision)
-            runs = ExportedEngine(_exported(name_or_path, engine, trust), runtime=engine, threads=threads)
-            adversarial = runs.adversarial
+        runs, adversarial = open_engine(
+            name_or_path, engine, denoise=denoise, device=device, precision=precision, threads=threads, trust=trust
+        )
         if adversarial:
             log.warning(
                 "%s is experimental: it draws detail that was not there, with dark rims on edges; look at the result.",
@@ -290,55 +254,6 @@ class Upscaler:
         )
         sizes = {scale: (height * scale, width * scale) for scale in chain.scales[:-1]} if levels else {}
         return _Rows(chain, picture, {**sizes, chain.scales[-1]: (bottom, right)}, chroma=self.chroma, alpha=self.alpha)
-
-
-def _fastest(name_or_path: str | Path, threads: int | None, trust: Trust) -> str:
-    from prosr_lightning.upscale.fastest import fastest_engine  # noqa: PLC0415  # for this alone
-
-    def make(engine: str) -> Engine[Any]:
-        return Upscaler.from_pretrained(name_or_path, engine=engine, threads=threads, trust=trust).engine
-
-    return fastest_engine(make, find_weights(name_or_path), threads=threads)
-
-
-def _exported(name_or_path: str | Path, engine: str, trust: Trust) -> Path:
-    """Return the file that an engine for exported networks runs."""
-    file = find_weights(name_or_path)
-    if file.suffix in _EXPORTED and (engine != "ncnn" or file.suffix == ".param"):
-        return file
-    with _needing_pytorch(f"{name_or_path}, which is not exported yet,"):
-        from prosr_lightning.export.task import cached_step  # noqa: PLC0415  # imports torch
-    missing = [name for name in _EXPORTING[engine] if not importlib.util.find_spec(name)]
-    if missing:
-        raise MissingDependencyError(
-            f"engine={engine} needs {', '.join(missing)} for {name_or_path}, not installed; pip install "
-            f"{' '.join(missing)}."
-        )
-    return cached_step(name_or_path, target="ncnn" if engine == "ncnn" else "onnx", trust=trust)
-
-
-def _require_plain(engine: str, *, denoise: float | None, device: str, precision: str) -> None:
-    """Raise ConfigError if something is asked for that PyTorch alone can do."""
-    for name in _special(denoise=denoise, device=device, precision=precision):
-        where = "" if default_engine() == "torch" else f", which comes with {_FULL}"
-        raise ConfigError(f"`{name}` needs the engine torch{where}, got {engine!r}; leave one of them out.")
-
-
-def _special(*, denoise: float | None, device: str, precision: str) -> list[str]:
-    """Return the names of the settings that PyTorch alone can do."""
-    fitting = {"denoise": denoise is None, "device": device in ("auto", "cpu")}
-    fitting["precision"] = precision in ("auto", "float32")
-    return [name for name, fits in fitting.items() if not fits]
-
-
-@contextmanager
-def _needing_pytorch(subject: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"{subject} needs PyTorch, which is not installed; pip install {_FULL} in an environment of its own."
-        ) from error
 
 
 class _Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import logging
 import time
@@ -15,7 +16,7 @@ import pytest
 from prosr_lightning.errors import MissingDependencyError
 from prosr_lightning.networks import Generator
 from prosr_lightning.networks.weights import save_network
-from prosr_lightning.upscale import fastest
+from prosr_lightning.upscale import fastest, opening
 from prosr_lightning.upscale.fastest import fastest_engine
 from prosr_lightning.upscale.upscaler import Upscaler
 
@@ -28,8 +29,9 @@ class Slow:
 
     arrays = np
 
-    def __init__(self, seconds: float, halo: int = 0, device: str = "cpu") -> None:
+    def __init__(self, seconds: float, halo: int = 0, device: str = "cpu", *, adversarial: bool = False) -> None:
         self.seconds, self.halo, self.device, self.calls = seconds, halo, device, 0
+        self.adversarial = adversarial
 
     def enlarge(self, window: Planes, factor: int, *, exact: bool) -> Planes:
         self.calls += 1
@@ -145,3 +147,30 @@ def test_auto_goes_through_the_upscaler(tmp_path: Path, monkeypatch: pytest.Monk
     assert asked == [(tmp_path / "tiny.safetensors", {"threads": None})]
     Upscaler.from_pretrained(tmp_path / "tiny.safetensors", engine="auto", precision="bfloat16")
     assert len(asked) == 1  # PyTorch alone can
+
+
+def test_an_engine_of_a_distribution_with_another_name_is_told_apart_without_its_version(
+    choose: Choose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name == "openvino":  # as onnxruntime is, of onnxruntime-gpu
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(fastest, "version", version)
+    assert choose({"torch": Slow(0.02), "openvino": Slow(0.002)}) == "openvino"
+    (key,) = json.loads((tmp_path / "prosr_lightning" / "engines.json").read_text())
+    assert "torch 1.0, openvino, ncnn 1.0, all threads" in key
+
+
+def test_a_warning_of_the_network_is_given_once_however_many_engines_are_tried(
+    choose: Choose, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(opening, "ExportedEngine", lambda file, *, runtime, threads: Slow(0.001, adversarial=True))
+    monkeypatch.setattr(opening, "_exported", lambda name, engine, trust: Path(engine))
+    monkeypatch.setattr(fastest.importlib.util, "find_spec", lambda name: name in ("torch", "ncnn", "openvino"))
+    monkeypatch.setattr(fastest, "default_engine", lambda: "torch")
+    upscaler = Upscaler.from_pretrained("prosrgan", engine="auto")
+    assert isinstance(upscaler.engine, Slow)
+    assert upscaler.alpha == "bicubic"
+    assert caplog.text.count("is experimental") == 1
