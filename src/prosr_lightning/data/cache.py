@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from prosr_lightning.imaging.io import atomic_path, read_rgb
 
 log = logging.getLogger(__name__)
 
+_header = threading.Lock()  # NumPy parses it by `ast`, which two threads of Python before 3.11.8 must not do at once
 _VERSION = 1  # raise when the stored pixels would change
 Planes = npt.NDArray[np.uint8]  # (C, H, W): luminance rounded to whole steps of 16..235, or R, G and B
 Progress = Callable[[int, int], None]
@@ -45,8 +47,7 @@ class CachedImage:
 
     def open(self) -> Planes:
         """Map the pixels read-only; nothing is read before it is used."""
-        pixels: Planes = np.load(self.file, mmap_mode="r", allow_pickle=False)
-        return pixels.reshape(-1, self.height, self.width)
+        return _mapped(self.file).reshape(-1, self.height, self.width)
 
 
 def load_photographs(
@@ -159,10 +160,16 @@ def _write(file: Path, planes: Planes) -> None:
         np.save(stream, planes.squeeze(0) if len(planes) == 1 else planes, allow_pickle=False)
 
 
+def _mapped(file: Path) -> Planes:
+    with _header:
+        pixels: Planes = np.load(file, mmap_mode="r", allow_pickle=False)
+    return pixels
+
+
 def _shape(file: Path) -> tuple[int, int] | None:
     """Read height and width from the header alone; None if there is no whole entry."""
     try:
-        height, width = np.load(file, mmap_mode="r", allow_pickle=False).shape[-2:]
+        height, width = _mapped(file).shape[-2:]
     except (ValueError, EOFError, OSError):
         return None
     return height, width

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
 from pathlib import Path
 
@@ -141,3 +142,21 @@ def test_progress_counts_every_photograph(tmp_path, photographs):
         tmp_path / "cache", photographs((8, 8), (8, 8)), progress=lambda done, total: seen.append((done, total))
     )
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_no_two_threads_read_headers_at_once(tmp_path, photographs, monkeypatch):
+    """Python 3.11 before 3.11.8 fails at times where two threads parse, as NumPy does a header (gh-106905)."""
+    inside, most, load = [], [], np.load
+
+    def slowly(*arguments, **settings):
+        inside.append(None)
+        most.append(len(inside))
+        time.sleep(0.002)
+        inside.pop()
+        return load(*arguments, **settings)
+
+    monkeypatch.setattr(np, "load", slowly)
+    paths = photographs(*[(8, 12)] * 8)
+    entries = load_photographs(tmp_path / "cache", paths, shrink=[0.5], workers=4)
+    assert len(entries) == 16
+    assert max(most) == 1
