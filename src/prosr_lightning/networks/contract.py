@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -101,10 +100,10 @@ class SRNetwork(Rebuildable, ABC):
                 f"got {scale}; build and train a {self.title} with scale={scale}."
             )
 
-    @classmethod
-    def short_name(cls, arguments: Mapping[str, Any]) -> str:
-        """Return what names of runs begin with, from the arguments that the configuration has for the constructor."""
-        return cls.title.lower()
+    @property
+    def short_name(self) -> str:
+        """What names of runs begin with."""
+        return self.title.lower()
 
 
 class DirectNetwork(SRNetwork):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -110,10 +107,10 @@ class Generator(ProgressiveNetwork):
         up_and_fusion = (self.fusion.radius + 2) // 2  # 4x4 stride-2 kernel, then fusion at the high resolution
         return 1 + self.depth + up_and_fusion
 
-    @classmethod
-    def short_name(cls, arguments: Mapping[str, Any]) -> str:
-        """Return structure and depth, by which runs of this network are told apart."""
-        return f"{arguments['structure']}-d{arguments['depth']}"
+    @property
+    def short_name(self) -> str:
+        """Structure and depth, by which runs of this network are told apart."""
+        return f"{self.structure}-d{self.depth}"
 
     def activate(self, features: Tensor) -> Tensor:
         """Apply the LeakyReLU of every layer, in place."""

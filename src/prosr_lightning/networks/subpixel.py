@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -115,10 +115,10 @@ class SubPixelGenerator(ProgressiveNetwork):
         """How many `lr` pixels away from its own position an input pixel can still change one 2x output."""
         return self.depth + 3  # the entry, the merging convolution and the tail see one further each
 
-    @classmethod
-    def short_name(cls, arguments: Mapping[str, Any]) -> str:
-        """Return depth and width, by which runs of this network are told apart."""
-        return f"subpixel-d{arguments['depth']}-c{arguments['channels']}"
+    @property
+    def short_name(self) -> str:
+        """Depth and width, by which runs of this network are told apart."""
+        return f"subpixel-d{self.depth}-c{self.entry.out_channels}"
 
     def _pairs(self) -> Iterator[tuple[nn.Conv2d, nn.Conv2d]]:
         convolutions = [cast(nn.Conv2d, convolution) for convolution in self.convs]

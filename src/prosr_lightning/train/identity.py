@@ -9,24 +9,23 @@ from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from prosr_lightning.config.tree import TREE
+from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.tracking import Identity
-from prosr_lightning.train.checking import module_class
 
 
 def run_name(
-    config: Mapping[str, Any], overrides: Sequence[str], *, network: type[SRNetwork], adversarial: bool = False
+    config: Mapping[str, Any], overrides: Sequence[str], *, network: SRNetwork, adversarial: bool = False
 ) -> str:
     """Return a readable name of a run: its network and levels, and what else the command line chose.
 
     Args:
         config: The composed configuration, resolved.
         overrides: The words of the command line; those about folders, devices, length and logs do not count.
-        network: The class of the generator.
+        network: The generator.
         adversarial: Whether a discriminator takes part.
 
     Returns:
@@ -35,12 +34,11 @@ def run_name(
 
     Examples:
         >>> from prosr_lightning.networks import Generator
-        >>> config = {"model": {"generator": {"structure": "memory", "depth": 10}}, "levels": [2, 4], "seed": 1}
-        >>> run_name(config, ["depth=10", "seed=1"], network=Generator)
+        >>> run_name({"levels": [2, 4], "seed": 1}, ["depth=10", "seed=1"], network=Generator(depth=10))
         'memory-d10-x2_x4-s1'
     """
     parts = ["gan"] if adversarial else []
-    parts += [network.short_name(config["model"]["generator"]), "_".join(f"x{level}" for level in config["levels"])]
+    parts += [network.short_name, "_".join(f"x{level}" for level in config["levels"])]
     for word in overrides:
         key, _, value = word.lstrip("+~").partition("=")
         part = TREE.get(key.partition(".")[0].partition("@")[0].partition("/")[0])
@@ -61,8 +59,12 @@ def choices_of() -> dict[str, str]:
     return {key: str(value) for key, value in choices.items() if value is not None and not key.startswith("hydra/")}
 
 
-def identity_of(cfg: DictConfig) -> Identity:
+def identity_of(cfg: DictConfig, module: LitSuperResolution) -> Identity:
     """Return the name, group and tags of a run.
+
+    Args:
+        cfg: Its configuration, derived.
+        module: What is trained.
 
     Returns:
         The group is the task's name, in a sweep with the name of its folder; the tags are the choices of experiment,
@@ -81,8 +83,8 @@ def identity_of(cfg: DictConfig) -> Identity:
     name = run_name(
         cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)),
         overrides,
-        network=get_class(cfg.model.generator._target_),
-        adversarial=module_class(cfg).adversarial,
+        network=module.generator,
+        adversarial=module.adversarial,
     )
     own = cfg.get("tags") or []
     own = [own] if isinstance(own, str) else [str(tag) for tag in own]

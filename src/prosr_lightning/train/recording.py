@@ -102,7 +102,7 @@ def keep_record(
         val["best"] = float(score)
     path = Path(best.best_model_path) if best is not None and best.best_model_path else None
     stopped = error is not None and exit_code_of_stop(error) is not None
-    generator, identity = module.generator, identity_of(cfg)
+    generator, identity = module.generator, identity_of(cfg, module)
     record = RunRecord(
         status="finished" if error is None else "stopped" if stopped else "failed",
         name=identity.name,

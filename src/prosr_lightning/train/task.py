@@ -71,7 +71,7 @@ def train(cfg: DictConfig) -> float | None:
         try:
             _announce(module, trainer)
             for logger in loggers:
-                tracking.begin(logger, module, identity_of(cfg), resume_from=checkpoint)
+                tracking.begin(logger, module, identity_of(cfg, module), resume_from=checkpoint)
             with progress_bar("Checking the photographs", shown=trainer.is_global_zero) as progress:
                 datamodule.progress = progress
                 datamodule.prepare_data()

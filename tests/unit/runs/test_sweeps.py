@@ -8,7 +8,7 @@ import pytest
 
 from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.io import write_json
-from prosr_lightning.networks import Generator, LapSRN
+from prosr_lightning.networks import Generator, LapSRN, SubPixelGenerator
 from prosr_lightning.runs import folder as run_folder
 from prosr_lightning.runs import sweeps
 from prosr_lightning.runs.record import RunRecord, write_record
@@ -146,25 +146,35 @@ def test_swept_keys_are_those_with_several_values():
     assert swept_keys(words) == {"depth", "levels"}
 
 
-MEMORY = {"structure": "memory", "depth": 10}
+class OwnGenerator(SubPixelGenerator):
+    """A user's, whose constructor leaves depth and width to its base."""
+
+    def __init__(self) -> None:
+        super().__init__(depth=4, channels=8)
 
 
 @pytest.mark.parametrize(
     ("network", "adversarial", "levels", "overrides", "name"),
     [
-        (Generator, False, [2, 4], [], "memory-d10-x2_x4"),
-        (Generator, True, [2, 4], ["experiment=prosrgan", "init_from=a/b.ckpt"], "gan-memory-d10-x2_x4"),
-        (LapSRN, False, [2, 4], ["method=lapsrn", "scale=4", "data.train_dir=/x", "seed=3"], "lapsrn-x2_x4-s3"),
+        (Generator(), False, [2, 4], [], "memory-d10-x2_x4"),
+        (Generator(), True, [2, 4], ["experiment=prosrgan", "init_from=a/b.ckpt"], "gan-memory-d10-x2_x4"),
         (
-            Generator,
+            LapSRN(scale=4),
+            False,
+            [2, 4],
+            ["method=lapsrn", "scale=4", "data.train_dir=/x", "seed=3"],
+            "lapsrn-x2_x4-s3",
+        ),
+        (
+            Generator(),
             False,
             [2],
             ["model.generator.fusion=inception", "+optimizer.lr=1e-3"],
             "memory-d10-x2-fusion-inception-lr-1e_3",
         ),
-        (Generator, False, [2], ["hydra/launcher=joblib", "~callbacks.panels", "trainer=cpu"], "memory-d10-x2"),
+        (OwnGenerator(), False, [2], [], "subpixel-d4-c8-x2"),
+        (Generator(), False, [2], ["hydra/launcher=joblib", "~callbacks.panels", "trainer=cpu"], "memory-d10-x2"),
     ],
 )
 def test_a_run_is_named_after_what_it_changed(network, adversarial, levels, overrides, name):
-    config = {"model": {"generator": MEMORY}, "levels": levels, "seed": 3}
-    assert run_name(config, overrides, network=network, adversarial=adversarial) == name
+    assert run_name({"levels": levels, "seed": 3}, overrides, network=network, adversarial=adversarial) == name
