@@ -111,9 +111,13 @@ def test_the_network_is_chosen_by_the_file_and_said(capsys: pytest.CaptureFixtur
     pixels = {path.stem: np.asarray(Image.open(path)) for path in Path().glob("*.png")}
     assert np.array_equal(pixels["high_x2"], pixels["high_named"])
     assert not np.array_equal(pixels["low_x2"], pixels["low_named"])
-    assert upscale.main(["-i", "low.jpg", "-s", "2", "--denoise", "0", "--suffix", "_weak"]) == 0
+    assert upscale.main(["-i", "low.jpg", "-s", "2", "--denoise", "0"]) == 0
     assert "low.jpg: 40x30 -> 80x60 by prosrn_jpeg with denoise 0, a JPEG of" in capsys.readouterr().out
-    assert np.array_equal(np.asarray(Image.open("low_weak.png")), pixels["low_named"])
+    assert np.array_equal(np.asarray(Image.open("low_x2_denoise0.png")), pixels["low_named"])
+    capsys.readouterr()
+    assert upscale.main(["-i", ".", "-s", "4"]) == 0  # no result is enlarged again
+    assert {path.name for path in Path().glob("*_x4.png")} >= {"low_x4.png", "high_x4.png"}
+    assert not list(Path().glob("*denoise0_x4.png"))
 
 
 def test_files_that_are_passed_over_are_counted_by_kind(run: Run) -> None:

@@ -22,11 +22,13 @@ _MOST_THREADS = 1024  # far more, and torch ends the process without a word
 
 
 def naming(options: argparse.Namespace, output: Path | None) -> Naming:
-    """Return how results are called; the network is named where it is not the default."""
-    network = ""
-    if options.model not in (AUTO_MODEL, DEFAULT_MODEL) and options.suffix is None:
-        network = f"_{options.model}" if options.model in released_names() else ""
-    suffix = f"{options.wanted.suffix}{network}" if options.suffix is None else options.suffix
+    """Return how results are called; the network is named where it is not the default, and so is `--denoise`."""
+    suffix = options.suffix
+    if suffix is None:
+        own = options.model not in (AUTO_MODEL, DEFAULT_MODEL) and options.model in released_names()
+        network = f"_{options.model}" if own else ""
+        restoring = "" if options.denoise is None else f"_denoise{options.denoise:g}"
+        suffix = f"{options.wanted.suffix}{network}{restoring}"
     return Naming(output, suffix, options.ext, options.first)
 
 
