@@ -21,7 +21,8 @@ FORMATS = {"onnx": ".onnx", "torch": ".pt2", "openvino": ".xml", "web": ".onnx",
 GRAPHS = ("step", "rgb")
 STEP_ALONE = {"web": "which a page repeats", "ncnn": "which an engine repeats"}  # formats that have no rgb graph
 # facts in a file: what engines need of the step, and what released weights were trained for
-RADIUS_KEY, WIDEST_KEY = "prosr_receptive_radius", "prosr_widest"
+RADIUS_KEY, FEATURES_KEY = "prosr_receptive_radius", "prosr_features"
+WIDEST_KEY = "prosr_widest"  # channels, which earlier files have instead of the features
 ADVERSARIAL_KEY, RESTORES_KEY = "prosr_adversarial", "prosr_restores"
 
 

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from prosr_lightning.errors import MissingDependencyError, ProSRError
-from prosr_lightning.export import ADVERSARIAL_KEY, FORMATS, GRAPHS, RADIUS_KEY, RESTORES_KEY, STEP_ALONE, WIDEST_KEY
+from prosr_lightning.export import ADVERSARIAL_KEY, FEATURES_KEY, FORMATS, GRAPHS, RADIUS_KEY, RESTORES_KEY, STEP_ALONE
 from prosr_lightning.export.graphs import LuminanceStep, RgbChain
 from prosr_lightning.export.ncnn import open_ncnn, write_ncnn
 from prosr_lightning.imaging.io import atomic_path, user_cache, write_file
 from prosr_lightning.networks import Trust
-from prosr_lightning.networks.contract import most_channels
+from prosr_lightning.networks.complexity import largest_features
 from prosr_lightning.networks.weights import LoadedNetwork, load_network
 
 TOLERANCE = 1e-4  # a fortieth of an 8-bit level; float32 kernels of different runtimes differ by some 1e-6
@@ -118,13 +118,14 @@ def _facts(loaded: LoadedNetwork, graph: str, total: int) -> dict[str, str]:
         "prosr_graph": graph,
         "prosr_scale": str(total),
         "prosr_architecture": json.dumps(network.architecture),
-        WIDEST_KEY: str(most_channels(network)),
         ADVERSARIAL_KEY: str(loaded.adversarial),
         RESTORES_KEY: str(loaded.degradation is not None),
     }
     # only the repeated 2x step can be tiled pass by pass, which is what engines do with the radius
     tiled = graph == "step" and total == 2
-    return {**facts, RADIUS_KEY: str(network.receptive_radius)} if tiled else facts
+    if not tiled:
+        return facts
+    return {**facts, RADIUS_KEY: str(network.receptive_radius), FEATURES_KEY: str(largest_features(network, 2))}
 
 
 def _largest_difference(module: nn.Module, run: Run, channels: int) -> float:

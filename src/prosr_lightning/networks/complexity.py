@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from prosr_lightning.imaging.factors import power_of_two
-from prosr_lightning.networks.contract import SRNetwork
+from prosr_lightning.networks.contract import SRNetwork, most_channels
 
 _SIDE = 64  # of the LR image that nothing is computed on: it lives on the "meta" device
 
@@ -39,7 +39,7 @@ def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
     Raises:
         ConfigError: If the network cannot do `scale`.
     """
-    multiply_adds, sr = _run(network, power_of_two(scale))
+    multiply_adds, _, sr = _run(network, power_of_two(scale))
     return multiply_adds / sr.numel() * (power_of_two(scale) / scale) ** 2
 
 
@@ -49,6 +49,20 @@ def multiply_adds_by_scale(network: SRNetwork, scales: Iterable[int]) -> dict[in
         return {scale: multiply_adds_per_output_pixel(network, scale) for scale in scales}
     except RuntimeError:  # what PyTorch raises where a value is asked for that the "meta" device has not
         return {}
+
+
+def largest_features(network: SRNetwork, scale: int) -> int:
+    """Return the most values that a convolution makes for one pixel of the input, by which memory is estimated.
+
+    Args:
+        network: It is neither run nor changed. One that cannot run without numbers is taken to have its most channels
+            at the size of the result.
+        scale: What one pass enlarges by.
+    """
+    try:
+        return -(-_run(network, scale)[1] // _SIDE**2)
+    except RuntimeError:
+        return most_channels(network) * scale**2
 
 
 def longest_path(network: SRNetwork, scale: int) -> int:
@@ -64,7 +78,7 @@ def longest_path(network: SRNetwork, scale: int) -> int:
     Raises:
         ConfigError: If the network cannot do `scale`.
     """
-    _, sr = _run(network, scale)
+    *_, sr = _run(network, scale)
     output = sr.grad_fn
     depths: dict[Node | None, int] = {None: 0}
     waiting = [output]
@@ -81,20 +95,21 @@ def longest_path(network: SRNetwork, scale: int) -> int:
     return depths[output]
 
 
-def _run(network: SRNetwork, scale: int) -> tuple[int, Tensor]:
-    """Return the multiply-adds of all convolutions, and the last image, of a pass on "meta", without numbers."""
+def _run(network: SRNetwork, scale: int) -> tuple[int, int, Tensor]:
+    """Return the multiply-adds of all convolutions, their most values and the last image, without numbers."""
     ghost = copy.deepcopy(network).to("meta").eval().requires_grad_(True)
-    multiply_adds: list[int] = []
+    multiply_adds, values = list[int](), list[int]()
 
     def count(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         multiply_adds.append(_multiply_adds(layer, inputs[0], output))
+        values.append(output.numel())
 
     for layer in ghost.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             layer.register_forward_hook(count)
     with torch.enable_grad():
         sr = ghost.enlarge(torch.empty(1, 1, _SIDE, _SIDE, device="meta"), scale)
-    return sum(multiply_adds), sr
+    return sum(multiply_adds), max(values, default=sr.numel()), sr
 
 
 def _multiply_adds(layer: nn.Conv2d | nn.ConvTranspose2d, before: Tensor, after: Tensor) -> int:

@@ -15,7 +15,8 @@ from prosr_lightning.pictures.reading import Head, read_head, read_picture
 from prosr_lightning.upscale.finding import find_pictures, root_of
 from prosr_lightning.upscale.sizes import Enlarged
 
-_DEFAULT_SUFFIX = re.compile(r"_(x[\d.]+|[wh]\d+|\d+x\d+|[\d.]+mp)(_prosr[a-z_]*)?(_denoise[\d.]+)?$")  # see `Enlarged.suffix`
+# see `Enlarged.suffix` and `options.naming`
+_DEFAULT_SUFFIX = re.compile(r"_(x[\d.]+|[wh]\d+|\d+x\d+|[\d.]+mp)(_prosr[a-z_]*)?(_denoise[\d.]+)?$")
 
 
 @dataclass(frozen=True)

@@ -79,13 +79,3 @@ def default_engine() -> str:
     """Return "torch" where PyTorch and what runs it are installed, else "onnxruntime"."""
     there = all(importlib.util.find_spec(name) for name in ("torch", "prosr_lightning.upscale.engines"))
     return "torch" if there else "onnxruntime"
-
-
-def bytes_per_pixel(widest: int, factor: int) -> int:
-    """Return a generous estimate of what a network needs for one pixel of its input.
-
-    Args:
-        widest: Most channels of any of its convolutions.
-        factor: What one pass enlarges by.
-    """
-    return 16 * widest * factor**2  # measured: 3.3 kB for 64 channels at 2x, of which this makes 4.1 kB

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from prosr_lightning import networks
 from prosr_lightning.errors import ConfigError
@@ -15,15 +16,19 @@ from prosr_lightning.networks import (
     FSRCNN,
     SRCNN,
     VDSR,
+    DirectNetwork,
     Generator,
     LapSRN,
     MSLapSRN,
+    SRNetwork,
     SRResNet,
+    SubPixelGenerator,
     count_layers,
     count_parameters,
     longest_path,
     multiply_adds_per_output_pixel,
 )
+from prosr_lightning.networks.complexity import largest_features
 
 
 def _network(method: str, scale: int, **arguments: Any) -> nn.Module:
@@ -106,6 +111,29 @@ def test_multiply_adds_of_prosrn_by_hand():
     counted = multiply_adds_per_output_pixel(Generator(), 2)
     assert counted == pytest.approx(per_lr_pixel / 4 + per_output_pixel, rel=1e-4)  # the image branch is padded
     assert multiply_adds_per_output_pixel(Generator(), 4) == pytest.approx(counted * (1 + 1 / 4), rel=1e-4)
+
+
+class Looking(DirectNetwork):
+    """A user's, that looks at the values of its input, which the "meta" device has not."""
+
+    receptive_radius = 1
+
+    def __init__(self) -> None:
+        super().__init__(scale=2)
+        self.convolution = nn.Conv2d(1, 6, 3, padding=1)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        features = self.convolution(lr) if lr.max() > 0 else lr.expand(-1, 6, -1, -1)
+        return functional.pixel_shuffle(features[:, :4], 2)
+
+
+@pytest.mark.parametrize(
+    ("network", "values"),
+    [(SubPixelGenerator(channels=8), 8), (Generator(channels=8), 8 * 4), (ESPCN(scale=2), 64), (Looking(), 6 * 4)],
+)
+def test_the_largest_features_for_a_pixel_of_the_input(network: SRNetwork, values: int):
+    (factor, _), *_ = network.passes((network.scales or (2,))[0])
+    assert largest_features(network, factor) == values
 
 
 @pytest.mark.parametrize("count", [multiply_adds_per_output_pixel, longest_path])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prosr_lightning.networks import Generator
+from prosr_lightning.networks import Generator, SubPixelGenerator
 from prosr_lightning.upscale.engines import TorchEngine
 from prosr_lightning.upscale.memory import _left_to_container, automatic_tile, free_memory
 
@@ -20,7 +20,12 @@ def test_the_automatic_tile_follows_the_free_memory(monkeypatch: pytest.MonkeyPa
     assert automatic_tile(cpu, bytes_per_pixel=4096, halo=13) == 16
     monkeypatch.setattr("prosr_lightning.upscale.memory.free_memory", lambda device: None)
     assert automatic_tile(cpu, bytes_per_pixel=4096, halo=13) == 256 - 26  # sqrt(256 MiB / 4 KiB) - 26
-    assert TorchEngine(Generator(), device="cpu").bytes_per_pixel(2) == 4096
+
+
+def test_the_memory_of_a_tile_follows_the_size_of_the_features() -> None:
+    at_the_size_of_the_result = TorchEngine(Generator(channels=32), device="cpu").bytes_per_pixel(2)
+    at_that_of_the_input = TorchEngine(SubPixelGenerator(channels=32), device="cpu").bytes_per_pixel(2)
+    assert at_the_size_of_the_result == 4 * at_that_of_the_input == 24 * 4 * 32
 
 
 def test_free_memory_is_plausible(tmp_path: Path) -> None:
