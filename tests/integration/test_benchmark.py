@@ -120,7 +120,7 @@ def test_networks_are_timed_by_each_engine(measured):
 
 def test_files_are_measured_from_disk_to_disk(measured, monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: FORKS)  # six processes that import torch otherwise
-    result = measured("files", "--scale", "2", "--ext", "tif", "--threads", "1")["files"]
+    result = measured("files", "--scale", "2", "--ext", "tif", "--threads", "1", "--engines", "onnxruntime")["files"]
     assert result["settings"]["scale"] == 2
     values = result["values"]
     assert 0 < values["MiB above the started program, 0.12 MP at 2x"] < 500
@@ -128,6 +128,8 @@ def test_files_are_measured_from_disk_to_disk(measured, monkeypatch):
     assert all(seconds > 0 for seconds in sizes)
     assert values["processor seconds for a pixel, 0.12 MP over 0.0075 MP"] == pytest.approx(sizes[2] / sizes[0] / 16)
     assert values["processor seconds, 64 pictures of 128x128"] > 0
+    by_engine = "0.12 MP at 2x by onnxruntime"
+    assert values.get(f"seconds, {by_engine}", 0) > 0 or "pip install" in result["skipped"][by_engine]
     assert values["processor seconds with chroma by the network, over those without"] > 0
 
 
@@ -146,6 +148,8 @@ def test_files_are_measured_from_disk_to_disk(measured, monkeypatch):
             "--beside must name networks, or --engines engines, to compare with prosrn",
         ),
         (["networks"], "got none in networks"),
+        (["files", "--beside", "prosrn"], "in the part networks, and only there, got ['prosrn'] in files"),
+        (["files", "--engines", "opencv"], "--engines of files must be of torch, onnxruntime, openvino, ncnn, got"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, words, message):

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         choices=("onnxruntime", "openvino", "ncnn", "opencv"),
-        help="of networks: others than PyTorch to run them with",
+        help="of networks and files: others than PyTorch to run them with; of files without opencv",
     )
     parser.add_argument(
         "--photographs", "--train-dir", type=Path, help="folder to train on and to cut from; default: samples"

@@ -6,16 +6,15 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from prosr_lightning.benchmark.comparing import Section
-from prosr_lightning.errors import ProSRError
+from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.imaging.io import Pixels
 from prosr_lightning.pictures.picture import Picture
 from prosr_lightning.pictures.reading import read_rows
@@ -56,7 +55,15 @@ class _Cost:
     memory: int
 
 
-def measure_files(name: str, *, megapixels: float, scale: float, extension: str, threads: int | None = None) -> Section:
+def measure_files(
+    name: str,
+    *,
+    megapixels: float,
+    scale: float,
+    extension: str,
+    threads: int | None = None,
+    engines: Sequence[str] = (),
+) -> Section:
     """Enlarge files in processes of their own, which have enlarged a tiny one before: that is the started program.
 
     Args:
@@ -64,11 +71,13 @@ def measure_files(name: str, *, megapixels: float, scale: float, extension: str,
         megapixels: Of the largest picture; a quarter and a sixteenth of it come before.
         scale: Factor.
         extension: "png" or "tif", of the picture and of the result.
-        threads: Of PyTorch; None leaves its choice.
+        threads: Of the processor; None leaves its choice to the engine.
+        engines: Of `upscale.contract.ENGINES`, those beside PyTorch to enlarge the largest picture too; one that is not
+            there is skipped.
 
     Returns:
-        Memory and seconds of each, those for a pixel against those of the smallest; small pictures against one of
-        their area, and that with chroma by the network.
+        Memory and seconds of each, those for a pixel against those of the smallest, those of the engines; small
+        pictures against one of their area, and that with chroma by the network.
     """
     section = Section(
         name="files",
@@ -90,6 +99,16 @@ def measure_files(name: str, *, megapixels: float, scale: float, extension: str,
             section.values[f"MiB above the started program, {label}"] = costs[share].memory / 2**20
             section.values[f"seconds, {label}"] = costs[share].seconds
             section.values[f"processor seconds, {label}"] = costs[share].processor_seconds
+        for engine in engines:
+            label = f"{megapixels:g} MP at {scale:g}x by {engine}"
+            try:
+                cost = measure([(side, side)], engine=engine)
+            except MissingDependencyError as error:
+                section.skipped[label] = str(error)
+                continue
+            section.values[f"MiB above the started program, {label}"] = cost.memory / 2**20
+            section.values[f"seconds, {label}"] = cost.seconds
+            section.values[f"processor seconds, {label}"] = cost.processor_seconds
         for share in _SHARES[1:]:
             label = f"processor seconds for a pixel, {megapixels * share:g} MP over {megapixels * _SHARES[0]:g} MP"
             per_pixel = {part: costs[part].processor_seconds / part for part in (share, _SHARES[0])}
@@ -113,6 +132,7 @@ def _in_its_own_process(
     threads: int | None,
     sizes: list[tuple[int, int]],
     chroma: str = "bicubic",
+    engine: str = "torch",
 ) -> _Cost:
     jobs = []
     for number, size in enumerate(sizes):
@@ -121,17 +141,15 @@ def _in_its_own_process(
         jobs.append(job)
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        cost = pool.apply(_enlarge, (name, scale, jobs, threads, chroma))
+        cost = pool.apply(_enlarge, (name, scale, jobs, threads, chroma, engine))
     for job in jobs:
         job.source.unlink()
         job.target.unlink()
     return cost
 
 
-def _enlarge(name: str, scale: float, jobs: list[Enlargement], threads: int | None, chroma: str) -> _Cost:
-    if threads is not None:
-        torch.set_num_threads(threads)
-    upscaler = Upscaler.from_pretrained(name, device="cpu", chroma=chroma)
+def _enlarge(name: str, scale: float, jobs: list[Enlargement], threads: int | None, chroma: str, engine: str) -> _Cost:
+    upscaler = Upscaler.from_pretrained(name, device="cpu", chroma=chroma, engine=engine, threads=threads)
     tiny = jobs[0].source.with_name(f"tiny{jobs[0].source.suffix}")
     write_rows(tiny, [(_NOTHING, _Made(64, 64))])
     _run(upscaler, scale, [Enlargement(tiny, tiny.with_stem("tiny_enlarged"))])

@@ -26,6 +26,7 @@ from prosr_lightning.errors import ConfigError
 from prosr_lightning.evaluate.drawing import named
 from prosr_lightning.networks import SRNetwork
 from prosr_lightning.networks.weights import load_network
+from prosr_lightning.upscale.contract import ENGINES
 from prosr_lightning.upscale.engines import choose_device
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace, *, announce: Callable[[str], None] = log.in
                     scale=options.scale,
                     extension=options.ext,
                     threads=options.threads,
+                    engines=options.engines,
                 )
             )
         elif part == NETWORKS:
@@ -103,11 +105,16 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.opencv_model is not None and not options.opencv_model.is_file():
         raise ConfigError(f"--opencv-model must be a file, got {options.opencv_model}, which is none; check the path.")
-    if (options.part == NETWORKS) != bool(options.beside or options.engines):
+    other_files = options.part == FILES and not options.beside
+    if (options.part == NETWORKS) != bool(options.beside or options.engines) and not other_files:
         raise ConfigError(
             f"--beside must name networks, or --engines engines, to compare with {options.name} in the part networks, "
             f"and only there, got {options.beside or options.engines or 'none'} in {options.part}; say networks "
             "--beside prosrn_light."
+        )
+    if options.part == FILES and (strange := sorted(set(options.engines) - set(ENGINES))):
+        raise ConfigError(
+            f"--engines of files must be of {', '.join(ENGINES)}, got {', '.join(strange)}; leave it out."
         )
     if options.output is not None and options.output.is_dir():
         raise ConfigError(f"--output must be a file, got the folder {options.output}; add a name, such as speed.json.")
