@@ -1,6 +1,6 @@
 """Progressive image super-resolution: ProSRN and ProSRGAN with PyTorch Lightning and Hydra."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
@@ -14,8 +14,20 @@ if TYPE_CHECKING:
     from prosr_lightning.upscale.upscaler import Upscaler as Upscaler
 
 # the public names are imported when they are first used: `import prosr_lightning` costs nothing
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+_public, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={"networks": ["Generator"], "networks.weights": ["load_network"], "upscale.upscaler": ["Upscaler"]},
 )
 __all__ += ["__version__"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever is public
+    try:
+        return _public(name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", f"{__name__}.networks"):  # the latter where enlarging alone is installed
+            raise
+        raise ImportError(
+            f"prosr_lightning.{name} needs PyTorch and the whole package, which are not installed; pip install "
+            "prosr-lightning in an environment of its own."
+        ) from error

@@ -138,7 +138,7 @@ sys.exit(command.main(sys.argv[1:]))
         (["--engine", "torch"], "The engine torch needs PyTorch, which is not installed; pip install prosr-lightning"),
         ([], "prosrn_large, which is not exported yet, needs PyTorch"),
         (["--device", "cuda"], "`device` needs the engine torch, which comes with prosr-lightning, got 'onnxruntime'"),
-        (["--bf16"], "`precision` needs the engine torch"),
+        (["--bf16"], "`precision=bfloat16` needs the engine torch"),
         (["-n", "prosrn_jpeg", "--denoise", "0.5"], "`denoise` needs the engine torch"),
     ],
 )
@@ -149,6 +149,12 @@ def test_what_needs_pytorch_says_so(tmp_path: Path, words: list[str], message: s
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["Generator", "load_network"])
+def test_a_public_name_that_needs_pytorch_says_so(name: str) -> None:
+    last = process(f"from prosr_lightning import {name}").stderr.splitlines()[-1]
+    assert last.startswith(f"ImportError: prosr_lightning.{name} needs PyTorch and the whole package")
 
 
 REPOSITORY = Path(__file__).parents[2]

@@ -102,7 +102,7 @@ def _require_plain(engine: str, *, denoise: float | None, device: str, precision
 def _special(*, denoise: float | None, device: str, precision: str) -> list[str]:
     """Return the names of the settings that PyTorch alone can do."""
     fitting = {"denoise": denoise is None, "device": device in ("auto", "cpu")}
-    fitting["precision"] = precision in ("auto", "float32")
+    fitting[f"precision={precision}"] = precision in ("auto", "float32")
     return [name for name, fits in fitting.items() if not fits]
 
 
