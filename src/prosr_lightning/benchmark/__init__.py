@@ -1,4 +1,4 @@
-"""Measure speed as ratios taken in one run: `python -m prosr_lightning.benchmark [train|data|upscale|networks|all]`.
+"""Measure speed as ratios taken in one run: `python -m prosr_lightning.benchmark`.
 
 Each ratio has two things that were measured in turns: the network against the machine's own matrix product, training
 against a bare loop, patches against the usual way. The median of the rounds is printed; the file has the raw rates.

@@ -71,7 +71,7 @@ def _hydra_message(error: BaseException) -> str | None:
     match = re.search(r"Could not override '([^']+)'", text)
     if match:
         return _unknown_override(match.group(1), text)
-    match = re.search(r"In '[^']+': Could not find '([^']+)'", text) or re.search(r"Could not find '([^']+)'", text)
+    match = re.search(r"Could not (?:find|load) '([^']+)'", text)
     if match:
         return _unknown_option(match.group(1), text)
     match = re.search(r"Error in call to target '([^']+)':\s*(\w+)\((.*)\)", text, re.DOTALL)

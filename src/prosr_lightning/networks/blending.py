@@ -11,7 +11,7 @@ from prosr_lightning.released import RESTORING, released_names
 
 
 def blended(model: str, share: float) -> SRNetwork:
-    """Return a restoring network whose weights are mixed with those of the clean one that it was trained from.
+    """Return a restoring network whose weights are mixed with those of the clean one that has its architecture.
 
     Args:
         model: Released weights for degraded pictures.

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from prosr_lightning.imaging.factors import power_of_two
-from prosr_lightning.networks.contract import SRNetwork, most_channels
+from prosr_lightning.networks.contract import SRNetwork
 
-_SIDE = 64  # of the LR image that nothing is computed on: it lives on the "meta" device
+_SIDE = 64  # of the LR image
 
 
 def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
@@ -39,7 +39,7 @@ def multiply_adds_per_output_pixel(network: SRNetwork, scale: int) -> float:
     Raises:
         ConfigError: If the network cannot do `scale`.
     """
-    multiply_adds, _, sr = _run(network, power_of_two(scale))
+    multiply_adds, sr = _run(network, power_of_two(scale))
     return multiply_adds / sr.numel() * (power_of_two(scale) / scale) ** 2
 
 
@@ -51,18 +51,24 @@ def multiply_adds_by_scale(network: SRNetwork, scales: Iterable[int]) -> dict[in
         return {}
 
 
+@torch.inference_mode()
 def largest_features(network: SRNetwork, scale: int) -> int:
     """Return the most values that a convolution makes for one pixel of the input, by which memory is estimated.
 
+    A small image is enlarged for it: the "meta" device would cost an enlargement a second and 70 MB of imports.
+
     Args:
-        network: It is neither run nor changed. One that cannot run without numbers is taken to have its most channels
-            at the size of the result.
+        network: A copy of it is run, where it is.
         scale: What one pass enlarges by.
     """
-    try:
-        return -(-_run(network, scale)[1] // _SIDE**2)
-    except RuntimeError:
-        return most_channels(network) * scale**2
+    ghost = copy.deepcopy(network).eval()
+    lr = next(ghost.parameters(), torch.zeros(())).new_full((1, 1, _SIDE, _SIDE), 0.5)
+    values = [lr.numel() * scale**2]
+    for layer in ghost.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            layer.register_forward_hook(lambda _layer, _inputs, output: values.append(output.numel()))
+    ghost.enlarge(lr, scale)
+    return -(-max(values) // _SIDE**2)
 
 
 def longest_path(network: SRNetwork, scale: int) -> int:
@@ -78,7 +84,7 @@ def longest_path(network: SRNetwork, scale: int) -> int:
     Raises:
         ConfigError: If the network cannot do `scale`.
     """
-    *_, sr = _run(network, scale)
+    _, sr = _run(network, scale)
     output = sr.grad_fn
     depths: dict[Node | None, int] = {None: 0}
     waiting = [output]
@@ -95,21 +101,20 @@ def longest_path(network: SRNetwork, scale: int) -> int:
     return depths[output]
 
 
-def _run(network: SRNetwork, scale: int) -> tuple[int, int, Tensor]:
-    """Return the multiply-adds of all convolutions, their most values and the last image, without numbers."""
+def _run(network: SRNetwork, scale: int) -> tuple[int, Tensor]:
+    """Return the multiply-adds of all convolutions, and the last image, of a pass on "meta", without numbers."""
     ghost = copy.deepcopy(network).to("meta").eval().requires_grad_(True)
-    multiply_adds, values = list[int](), list[int]()
+    multiply_adds: list[int] = []
 
     def count(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         multiply_adds.append(_multiply_adds(layer, inputs[0], output))
-        values.append(output.numel())
 
     for layer in ghost.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             layer.register_forward_hook(count)
     with torch.enable_grad():
         sr = ghost.enlarge(torch.empty(1, 1, _SIDE, _SIDE, device="meta"), scale)
-    return sum(multiply_adds), max(values, default=sr.numel()), sr
+    return sum(multiply_adds), sr
 
 
 def _multiply_adds(layer: nn.Conv2d | nn.ConvTranspose2d, before: Tensor, after: Tensor) -> int:

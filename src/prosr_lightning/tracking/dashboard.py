@@ -32,7 +32,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="prosr-dashboard", description=__doc__)
-    parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are; logger.project of the training")
+    parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are: logger.wandb.project")
     parser.add_argument("--name", default="Comparison", help="of the workspace and of the report")
     parser.add_argument("--test-set", default="Set5", help="test set of the scatter plots and the table of runs")
     parser.add_argument("--dry-run", action="store_true", help="print the specification as JSON, without network")

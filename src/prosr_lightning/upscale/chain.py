@@ -173,6 +173,8 @@ class Chain(Generic[Array]):
             for rows in self._streamed(stream, planes, factor, halo):
                 yield rows
                 top += rows.shape[-2]
+        if top == factor * planes.height:
+            return
         for begin, rows in enlarge_bands(
             lambda window: self.engine.enlarge(window, factor, exact=self.exact),
             planes,

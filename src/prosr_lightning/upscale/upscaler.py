@@ -44,7 +44,7 @@ class Upscaler:
     Args:
         engine: What runs the network; `from_pretrained` and `from_network` make one.
         tile: See `chain.Chain`.
-        chroma: "bicubic", or "network", which takes three times as long for 0.02 to 0.05 dB of RGB (docs/results.md).
+        chroma: "bicubic", or "network", which takes three times as long for 0.04 to 0.05 dB of RGB (docs/results.md).
         alpha: "network", or "bicubic" for networks that draw detail of their own, which a mask must not have.
 
     Raises:
@@ -76,10 +76,10 @@ class Upscaler:
 
         Args:
             name_or_path: A released name such as "prosrn", a `.safetensors` file or a Lightning checkpoint; for other
-                engines than torch also a `.onnx` or `.xml` file that `prosr_lightning.export` wrote: they export the
-                others by themselves, once, into the user's cache.
-            denoise: Of weights for degraded pictures, how much they restore, 0 to 1, see `choosing.blended`; the engine
-                torch alone can.
+                engines than torch also a `.onnx`, `.xml` or `.param` file that `prosr_lightning.export` wrote: they
+                export the others by themselves, once, into the user's cache.
+            denoise: Of weights for degraded pictures, how much they restore, 0 to 1, see `networks.blending`; the
+                engine torch alone can.
             device: "auto", or a name that PyTorch knows; the other engines run on the CPU.
             precision: "auto", "float32", "float16" or "bfloat16"; the other engines run in float32.
             tile: See the class.

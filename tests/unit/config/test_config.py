@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 
@@ -130,6 +130,14 @@ def test_a_wrong_override_is_explained(override, expected):
     with pytest.raises(Exception) as caught:  # noqa: PT011  # Hydra raises several kinds
         composed(*([override] if isinstance(override, str) else override))
     assert expected in user_message(caught.value)
+
+
+@pytest.mark.parametrize("what", ["Could not find", "In 'hydra/launcher/slurm': Could not load"])
+def test_a_plugin_that_is_not_installed_is_named_by_its_extra(what):
+    """Hydra says "load" where a file of ours, `hydra/launcher=slurm`, begins with one of the plugin."""
+    error = MissingConfigException(f"{what} 'hydra/launcher/submitit_slurm'.\n\nConfig search path:\n\tprovider=hydra")
+    expected = "hydra/launcher/submitit_slurm needs a plugin of Hydra that is not installed: pip install"
+    assert user_message(error) == f"{expected} 'prosr-lightning[slurm]'."
 
 
 @pytest.mark.parametrize(
