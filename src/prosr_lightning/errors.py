@@ -6,7 +6,8 @@ without a traceback and exit with a non-zero status; every other exception is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 
 _SHOWN = 10
 
@@ -83,3 +84,17 @@ def require_whole(name: str, value: object, *, least: int = 1, remedy: str = "th
     """Raise ConfigError unless an argument is a whole number from `least` up."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"`{name}` must be a whole number >= {least}, got {value!r}; {remedy}.")
+
+
+def require_call(subject: str, function: Callable[..., object], *names: str) -> None:
+    """Raise ConfigError unless a function can be called with so many arguments by position."""
+    try:
+        taken = inspect.signature(function)
+    except ValueError:  # of what is written in C, which does not tell
+        return
+    try:
+        taken.bind(*names)
+    except TypeError as error:
+        raise ConfigError(
+            f"{subject} must be a function of ({', '.join(names)}), got one of {taken}: {error}; see docs/extending.md."
+        ) from error

@@ -82,9 +82,8 @@ def _hydra_message(error: BaseException) -> str | None:
         extra = EXTRAS.get(where.replace(".", "/"))
         if extra and kind in ("ModuleNotFoundError", "ImportError"):
             return f"`{where}` needs packages that are not installed: pip install 'prosr-lightning[{extra}]'."
-        return (
-            f"`{where}` must have values of the right kind, got: {reason.strip(chr(34) + chr(39))}; compare with conf/."
-        )
+        reason = re.sub(r"^(['\"])(.*)\1$", r"\2", reason, flags=re.DOTALL)  # those of Python's repr
+        return f"`{where}` must have values of the right kind, got: {reason}; compare with conf/."
     return " ".join(text.split("\n"))
 
 

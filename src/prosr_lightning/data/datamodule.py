@@ -243,7 +243,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
         if "given" in image:
             return {**image, "lr": dict.fromkeys(self.val_scales, image["given"])}
         hr, draw = image.get("ycbcr", image["hr"]), (image["number"],)
-        lr = {scale: self.degradation(modcrop(hr, scale), scale, draw=draw)[:, :1] for scale in self.val_scales}
+        lr = {scale: self.degradation.applied(modcrop(hr, scale), scale, draw=draw)[:, :1] for scale in self.val_scales}
         return {**image, "lr": lr}
 
     def _margin(self) -> int:

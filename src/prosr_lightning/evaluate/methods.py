@@ -49,7 +49,7 @@ class Sample:
     def lr(self) -> Tensor:
         """YCbCr / 255, `(1, 3, H / scale, W / scale)` float64, neither rounded nor clamped."""
         if self.lr_path is None:
-            return self.degradation(self.hr, self.scale, draw=(self.number,))
+            return self.degradation.applied(self.hr, self.scale, draw=(self.number,))
         lr = read_ycbcr(self.lr_path)
         height, width = (side // self.scale for side in self.hr.shape[-2:])
         if lr.shape[-2:] != (height, width):

@@ -21,7 +21,7 @@ from prosr_lightning.evaluate.methods import (
     make_sample,
     read_ycbcr,
 )
-from prosr_lightning.evaluate.scoring import Scorer, find_measure
+from prosr_lightning.evaluate.scoring import Scorer, find_measures
 from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol
 from prosr_lightning.networks import SRNetwork, power_of_two
@@ -93,7 +93,7 @@ def evaluate_network(
         method=method,
         protocol=protocol,
         rounding=rounding,
-        measures=[find_measure(key) for key in measures],
+        measures=find_measures(measures),
         save_dir=None if save_dir is None else Path(save_dir),
     )
     return _run(scorer, benchmarks, scales, progress, degradation)
@@ -116,7 +116,7 @@ def evaluate_peer(
         method=PeerMethod(peer=peer),
         protocol=protocol,
         rounding=_of_finished(protocol),
-        measures=[find_measure(key) for key in measures],
+        measures=find_measures(measures),
         save_dir=None if save_dir is None else Path(save_dir),
     )
     return _run(scorer, benchmarks, scales, progress, degradation)
@@ -161,7 +161,7 @@ def evaluate_folder(
         method=FolderMethod(files=files),
         protocol=protocol,
         rounding=_of_finished(protocol),
-        measures=[find_measure(key) for key in measures],
+        measures=find_measures(measures),
         timed=False,
     )
     return _run(scorer, benchmarks, scales, progress)
@@ -239,6 +239,4 @@ def _check(scales: Sequence[int], measures: Sequence[str]) -> None:
     wrong = [scale for scale in scales if isinstance(scale, bool) or not isinstance(scale, int) or scale < 2]
     if wrong or not scales or len(set(scales)) != len(scales):
         raise ConfigError(f"`scales` must be different whole numbers >= 2, got {list(scales)}; choose e.g. 2, 3, 4.")
-    names = [find_measure(key).name for key in measures]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"`perceptual` must hold measures of different names, got {list(measures)}; name each once.")
+    find_measures(measures)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.data.benchmarks import image_name
-from prosr_lightning.errors import ConfigError, ImageError
+from prosr_lightning.errors import ConfigError, ImageError, require_call
 from prosr_lightning.evaluate.methods import Method, Sample
 from prosr_lightning.imaging.color import to_rgb8, ycbcr_to_rgb
 from prosr_lightning.imaging.io import write_rgb
@@ -20,7 +20,7 @@ from prosr_lightning.imaging.resize import bicubic_upscale
 from prosr_lightning.metrics import perceptual, quantize_8bit
 from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol, round_result, score
 from prosr_lightning.networks.architecture import import_by_path
-from prosr_lightning.runs.scores import ImageScore
+from prosr_lightning.runs.scores import COLUMNS, ImageScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +81,33 @@ def find_measure(key: str) -> Measure:
             f"{key!r} ({error}); see docs/extending.md."
         ) from error
 
+    require_call("`perceptual`", function, "sr", "hr")
+
     def compute(_: Tensor, luminance: Tensor, sample: Sample) -> Tensor:
         inner = slice(sample.scale, -sample.scale)
-        return torch.as_tensor(function(luminance[..., inner, inner], sample.hr[:, :1, inner, inner]))
+        value = function(luminance[..., inner, inner].clone(), sample.hr[:, :1, inner, inner].clone())
+        try:
+            return torch.as_tensor(value).reshape(())
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ConfigError(f"`perceptual` must name functions that return one number; {key} does not.") from error
 
     return Measure(name=key.rpartition(".")[-1], meaning=key, compute=compute)
+
+
+def find_measures(keys: Sequence[str]) -> list[Measure]:
+    """Return what `find_measure` finds for each key.
+
+    Raises:
+        ConfigError: As `find_measure`, and if two have one name, or one that of another column.
+    """
+    measures = [find_measure(key) for key in keys]
+    names = [measure.name for measure in measures]
+    if len({*names, *COLUMNS}) < len(names) + len(COLUMNS):
+        raise ConfigError(
+            f"`perceptual` must hold measures of different names, none of them one of {', '.join(COLUMNS)}, got "
+            f"{list(keys)}; name each once."
+        )
+    return measures
 
 
 @dataclass(frozen=True, kw_only=True)

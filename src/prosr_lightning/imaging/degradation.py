@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.chance import (
     draw_mask,
     draw_qualities,
@@ -70,6 +71,21 @@ class Degradation(ABC):
             draw: As in `__call__`.
         """
         return self(hr, scale, draw=draw)
+
+    def applied(self, hr: Tensor, scale: int, *, draw: Draw, patches: bool = False) -> Tensor:
+        """Return what `__call__`, or `of_patches`, makes of the same arguments, looked at.
+
+        Raises:
+            ConfigError: If LR has another size or dtype than it must have.
+        """
+        lr = self.of_patches(hr, scale, draw=draw) if patches else self(hr.clone(), scale, draw=draw)  # `hr` is used on
+        wanted = (*hr.shape[:2], hr.shape[-2] // scale, hr.shape[-1] // scale)
+        if lr.shape != wanted or lr.dtype != hr.dtype:
+            raise ConfigError(
+                f"The degradation {self.name} must shrink {tuple(hr.shape)} by {scale} to {wanted} in {hr.dtype}, got "
+                f"{tuple(lr.shape)} in {lr.dtype}; let it keep N, C and the dtype."
+            )
+        return lr
 
     def margin(self, scale: int) -> int:
         """Return the HR pixels around an LR pixel's own that may change it, a multiple of `scale`.

@@ -56,12 +56,7 @@ def level_pyramid(
     targets = {level: _shrink(kept, scale // level, margin) for level in levels}
     if type(degradation) is Bicubic:  # the margin takes the place of the mirrored edges of a whole image
         return _shrink(kept, scale, margin), targets
-    lr, expected = degradation.of_patches(patches, scale, draw=draw), patches.shape[-1] // scale
-    if lr.shape != (*patches.shape[:2], expected, expected):
-        raise ConfigError(
-            f"The degradation {degradation.name} must shrink {tuple(patches.shape)} by {scale} to "
-            f"{(*patches.shape[:2], expected, expected)}, got {tuple(lr.shape)}; let it keep N and C."
-        )
+    lr = degradation.applied(patches, scale, draw=draw, patches=True)
     return _inner(take_planes(lr, planes), margin // scale), targets
 
 

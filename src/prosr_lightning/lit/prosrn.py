@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from prosr_lightning.errors import ConfigError
+from prosr_lightning.errors import ConfigError, require_call
 from prosr_lightning.lit.base import Batch, LitSuperResolution
 from prosr_lightning.lit.limits import run_progress
 from prosr_lightning.lit.schedules import advance_schedules
@@ -74,6 +74,7 @@ class LitProSRN(LitSuperResolution):
             raise ConfigError(f"`eps` must be positive, got {eps}; Sec. 2.2.1 has 1e-6.")
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.content = content or functools.partial(content_loss, eps=eps)
+        require_call("`model.content`", self.content, "sr", "hr")
         self.detach_between_levels = detach_between_levels
         if compile:
             self.generator.compile()  # unlike torch.compile(generator), keeps the state-dict keys

@@ -22,7 +22,7 @@ from prosr_lightning.tables import csv_text
 PER_IMAGE = "per_image.csv"
 SUMMARY = "summary.csv"
 INFO = "run.json"
-_COLUMNS = ("dataset", "scale", "image", "psnr_db", "ssim", "seconds")  # of each image, before perceptual values
+COLUMNS = ("dataset", "scale", "image", "psnr_db", "ssim", "seconds")  # of each image, before perceptual values
 _T = TypeVar("_T")
 
 
@@ -193,7 +193,7 @@ def read_images(folder: Path) -> list[ImageScore]:
 
 
 def _image_score(row: dict[str, str]) -> ImageScore:
-    perceptual = {key: float(value) for key, value in row.items() if key not in _COLUMNS}
+    perceptual = {key: float(value) for key, value in row.items() if key not in COLUMNS}
     seconds = float(row.get("seconds") or "nan")
     return ImageScore(image=row["image"], seconds=seconds, perceptual=perceptual, **_score(row))
 

@@ -7,16 +7,19 @@ import inspect
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from prosr_lightning.config.ranks import started_processes
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.evaluate.scoring import find_measure
+from prosr_lightning.evaluate.scoring import find_measures
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.perceptual import require_measure
 from prosr_lightning.metrics.protocol import get_protocol
@@ -24,6 +27,8 @@ from prosr_lightning.networks import NETWORKS, ProgressiveNetwork, SRNetwork, le
 from prosr_lightning.networks.trial import try_out
 
 log = logging.getLogger(__name__)
+
+_Made = TypeVar("_Made")
 
 _PRECISIONS = ("32-true", "32", "bf16-mixed", "16-mixed")
 
@@ -160,9 +165,8 @@ def check(cfg: DictConfig) -> None:
     method = cfg.test.method
     if not isinstance(method, str) or Path(method).name != method or method.lower() == "bicubic":
         raise ConfigError(f"`test.method` must be a plain name other than bicubic, got {method!r}; choose e.g. ProSRN.")
-    for measure in cfg.test.perceptual:
-        find_measure(measure)
-        require_measure(measure)
+    for measure in find_measures(cfg.test.perceptual):
+        require_measure(measure.name)
 
 
 def _require_all_processes(cfg: DictConfig) -> None:
@@ -212,22 +216,42 @@ def _require_different(key: str, scales: Sequence[int]) -> None:
 
 
 def require_optimizer(cfg: DictConfig) -> None:
-    """Build the optimizer for a single number, so that its wrong settings are known before any data is read.
+    """Build the optimizer for a single number, and its schedule, so that what is wrong is known before data is read.
 
     Raises:
-        ConfigError: If it does not take its settings.
+        ConfigError: If one does not take its settings, or is not what a training steps once a batch.
     """
-    factory = instantiate(cfg.optimizer, _convert_="all")
-    try:
-        optimizer = factory([torch.nn.Parameter(torch.zeros(1))])
-    except (TypeError, ValueError, RuntimeError) as error:
+    optimizer = _tried(cfg.optimizer, "optimizer", Optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    step = inspect.signature(type(optimizer).step).parameters
+    if "closure" not in step or not all("lr" in group for group in optimizer.param_groups):
         raise ConfigError(
-            f"`optimizer` must have settings that {cfg.optimizer._target_} takes, got: {error}; compare with "
-            "conf/train.yaml."
-        ) from error
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    if closure is not None and closure.default is inspect.Parameter.empty:
+            f"`optimizer` must have a step that takes `closure`, and `lr` in its groups, as those of torch.optim; "
+            f"{cfg.optimizer._target_} has not."
+        )
+    if step["closure"].default is inspect.Parameter.empty:
         raise ConfigError(
             f"`optimizer` must step once a batch, got {cfg.optimizer._target_}, which evaluates the loss several times "
             "in one step; choose another, such as torch.optim.Adam."
         )
+    if cfg.scheduler is None:
+        return
+    scheduler = _tried(cfg.scheduler, "scheduler", LRScheduler, optimizer)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise ConfigError(
+            f"`scheduler` must step without a measure, once a batch, got {cfg.scheduler._target_}; choose another, "
+            "such as prosr_lightning.lit.schedules.CosineToEnd."
+        )
+
+
+def _tried(node: DictConfig, key: str, kind: type[_Made], argument: object) -> _Made:
+    """Return what a partial node makes of an argument."""
+    factory = instantiate(node, _convert_="all")
+    try:
+        made = factory(argument)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"`{key}` must have settings that {node._target_} takes, got: {error}; compare with conf/train.yaml."
+        ) from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"`{key}` must make one {kind.__name__}, got {type(made).__name__} from {node._target_}.")
+    return made

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
 from prosr_lightning.config.tree import PORTABLE
-from prosr_lightning.errors import CheckpointError
+from prosr_lightning.errors import CheckpointError, ConfigError
 from prosr_lightning.imaging.io import atomic_path
 from prosr_lightning.lit.optimizers import compact_state
 from prosr_lightning.networks import Trust
@@ -58,10 +60,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
+            ConfigError: If it holds what no run could read again, in the state of a callback or an optimizer.
             StorageError: If the disk is full or the place cannot be written; what was there stays.
         """
         encoded = io.BytesIO()
         torch.save(checkpoint, encoded)
+        encoded.seek(0)
+        try:
+            torch.load(encoded, map_location="meta", weights_only=True)
+        except pickle.UnpicklingError as error:
+            kind = re.search(r"GLOBAL ([\w.]+)", str(error))
+            raise ConfigError(
+                f"A checkpoint must hold tensors and plain values, got {kind[1] if kind else 'others'}; let the state "
+                "of your callback, optimizer or scheduler be made of such values."
+            ) from error
         with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
             file.write(encoded.getbuffer())
             file.flush()

@@ -63,7 +63,7 @@ def train(cfg: DictConfig) -> float | None:
     datamodule.training_photographs()  # says what is missing before anything is begun
     benchmarks = _benchmarks(cfg, datamodule)
     module = _module(cfg)
-    loggers = [instantiate(node, _convert_="all") for node in cfg.logger.values() if node is not None]
+    loggers = _made(cfg, "logger", Logger)
     meter = RunMeter()
     trainer = _trainer(cfg, resumption, loggers, meter)
     checkpoint = None if resumption is None else str(resumption.checkpoint)
@@ -126,8 +126,20 @@ def _stoppable(cfg: DictConfig) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _made(cfg: DictConfig, group: str, kind: type) -> list[Any]:
+    """Return what the nodes of a group make."""
+    parts = {name: instantiate(node, _convert_="all") for name, node in cfg[group].items() if node is not None}
+    for name, part in parts.items():
+        if not isinstance(part, kind):
+            raise ConfigError(
+                f"`{group}.{name}` must be a Lightning {kind.__name__}, got {type(part).__name__}; see "
+                "docs/extending.md."
+            )
+    return list(parts.values())
+
+
 def _trainer(cfg: DictConfig, resumption: Resumption | None, loggers: list[Logger], meter: RunMeter) -> Trainer:
-    callbacks = [instantiate(node, _convert_="all") for node in cfg.callbacks.values() if node is not None]
+    callbacks = _made(cfg, "callbacks", Callback)
     unwanted: tuple[type[Callback], ...] = () if cfg.trainer.enable_progress_bar else (ProgressBar,)
     unwanted += () if loggers else (LearningRateMonitor,)
     wanted = [callback for callback in callbacks if not isinstance(callback, unwanted)]

@@ -77,6 +77,7 @@ class TorchEngine:
         self.device, self.precision = choose_device(device), _fast_precision(precision, choose_device(device))
         original = copy.deepcopy(network).eval().requires_grad_(False).folded()
         self._networks = {torch.float32: self._placed(original.float())}
+        self._largest = dict[int, int]()  # features by factor
         self._warned = False
 
     def enlarge(self, window: Tensor, factor: int, *, exact: bool) -> Tensor:
@@ -88,8 +89,6 @@ class TorchEngine:
                 log.warning("%s gave values that are not finite; those tiles are redone in float32.", dtype)
                 self._warned = True
             result = self._run(window, factor, torch.float32)
-        if not bool(result.isfinite().all()):
-            raise ConfigError("The network must give finite values, got NaN or infinity; check its weights.")
         return result
 
     def streamed(self, factor: int, *, count: int, width: int) -> Streamed[Tensor] | None:
@@ -108,7 +107,9 @@ class TorchEngine:
 
     def bytes_per_pixel(self, factor: int) -> int:
         """Return a generous estimate of the memory for one pixel of the window."""
-        return _BYTES_OF_A_VALUE * largest_features(self._networks[torch.float32], factor)
+        if factor not in self._largest:
+            self._largest[factor] = largest_features(self._networks[torch.float32], factor)
+        return _BYTES_OF_A_VALUE * self._largest[factor]
 
     @cached_property
     def _streamable(self) -> ProgressiveNetwork | None:

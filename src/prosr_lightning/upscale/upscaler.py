@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from prosr_lightning.errors import ImageError, OutOfMemoryError
+from prosr_lightning.errors import ConfigError, ImageError, OutOfMemoryError
 from prosr_lightning.imaging.arrays import without_gradients
 from prosr_lightning.imaging.factors import power_of_two
 from prosr_lightning.imaging.io import Pixels
@@ -284,6 +284,8 @@ class _Rows:
         arrays = self._chain.engine.arrays
         recoloring = Recoloring[Any](self._picture, list(self.sizes.values()), arrays=arrays, **self._ways)
         for band in self._chain.bands(recoloring.planes, every_level=len(self.sizes) > 1):
+            if not bool(arrays.isfinite(band.rows).all()):
+                raise ConfigError("The network must give finite values, got NaN or infinity; look at its arithmetic.")
             for rows in recoloring.merge(band.rows, self.sizes[band.scale]):
                 yield band.scale, rows
 

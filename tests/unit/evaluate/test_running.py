@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+import sys
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,9 @@ def test_every_image_is_computed_once_from_the_lr_image_of_its_scale(tiny, brigh
         brightened, [tiny], [2, 8], PAPER, progress=lambda done, total: seen.append((done, total))
     )
     shapes = {"odd": {2: (33, 42), 8: (8, 10)}, "wide": {2: (32, 48), 8: (8, 12)}, "flat": {2: (36, 32), 8: (9, 8)}}
+    estimates = [((1, 1, 64, 64), scale) for scale in (2, 8)]  # of memory, once for each factor
     assert sorted(type(brightened).calls) == sorted(
-        ((1, 1, *shapes[name][scale]), scale) for name in NAMES for scale in (2, 8)
+        estimates + [((1, 1, *shapes[name][scale]), scale) for name in NAMES for scale in (2, 8)]
     )
     assert [(one.scale, one.image) for one in scores] == [(scale, name) for scale in (2, 8) for name in NAMES]
     assert seen == [(number, 6) for number in range(1, 7)]
@@ -176,7 +178,7 @@ def test_wrong_networks_and_arguments_are_named(tiny, brightened):
     with pytest.raises(ConfigError, match=r"odd\.png at 2x must be finite"):
         evaluate_network(brightened, [tiny], [2], PAPER)
     brightened.enlarge = lambda lr, scale: lr
-    with pytest.raises(ConfigError, match=r"odd\.png at 2x must have \(66, 84\) rows and columns, got"):
+    with pytest.raises(ConfigError, match=r"Brightened must make an image \(1, 1, 66, 84\)"):
         evaluate_network(brightened, [tiny], [2], PAPER)
 
 
@@ -201,3 +203,37 @@ def test_a_function_of_ones_own_is_a_measure_without_the_border_of_the_tables(ti
         ConfigError, match="`perceptual` must be from gmsd.*, or the path of a function.*'own_measures.none'"
     ):
         evaluate_network(None, [tiny], [2], PAPER, measures=["own_measures.none"])
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("psnr_db", "return 1.0", "none of them one of dataset, scale, image, psnr_db"),
+        ("image", "return sr - hr", "must hold measures of different names"),
+        ("gmsd", "return 1.0", "must hold measures of different names"),
+        ("whole", "return sr - hr", "must name functions that return one number; own_wrong.whole does not"),
+        ("empty", "return None", "own_wrong.empty does not"),
+    ],
+)
+def test_a_measure_that_would_be_another_column_or_is_no_number_is_refused(
+    tiny, tmp_path, monkeypatch, name, code, message
+):
+    (tmp_path / "own_wrong.py").write_text(f"def {name}(sr, hr):\n    {code}\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_wrong", raising=False)
+    with pytest.raises(ConfigError, match=message):
+        evaluate_network(None, [tiny], [2], PAPER, measures=["gmsd", f"own_wrong.{name}"])
+
+
+def test_a_measure_takes_two_images_and_changes_neither(tiny, tmp_path, monkeypatch):
+    (tmp_path / "own_greedy.py").write_text(
+        "def alone(sr):\n    return 1.0\n\n\n"
+        "def greedy(sr, hr):\n    return sr.zero_().sum() + hr.zero_().sum()\n\n\n"
+        "def brightness(sr, hr):\n    return sr.mean() + hr.mean()\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    first, *_ = evaluate_network(None, [tiny], [2], PAPER, measures=["own_greedy.greedy", "own_greedy.brightness"])
+    assert first.perceptual["brightness"] > 0.1
+    with pytest.raises(ConfigError, match=r"`perceptual` must be a function of \(sr, hr\), got one of \(sr\)"):
+        evaluate_network(None, [tiny], [2], PAPER, measures=["own_greedy.alone"])

@@ -397,3 +397,14 @@ def test_a_loss_that_is_no_number_with_a_gradient_is_refused(make_module, conten
     module, image = make_module(levels=[2], content=content), torch.rand(2, 1, 16, 16)
     with pytest.raises(ConfigError, match=rf"`model.content` must return one number as a tensor .* `sr`, {got}"):
         module._level_loss([image.clone().requires_grad_()], image)
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+
+
+@pytest.mark.parametrize("content", [lambda sr: sr.mean(), lambda sr, hr, lr: sr.mean(), Scaled])
+def test_a_loss_takes_two_images(make_module, content):
+    with pytest.raises(ConfigError, match=r"`model.content` must be a function of \(sr, hr\), got one of \("):
+        make_module(levels=[2], content=content)
