@@ -20,6 +20,7 @@ from prosr_lightning.benchmark.yardstick import wait
 from prosr_lightning.config import conf_dir
 from prosr_lightning.losses import content_loss
 from prosr_lightning.networks import Generator
+from prosr_lightning.networks.contract import channels_last
 
 _CLIP = 0.1  # of the gradient, as budget=cpu
 
@@ -137,7 +138,7 @@ def _prepare(words: list[str], photographs: Path | None, clock: StepClock) -> tu
 def _bare_loop(
     network: nn.Module, device: torch.device, crop: int, batch_size: int, precision: str
 ) -> Callable[[int], None]:
-    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
+    network = channels_last(network.to(device))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
     lr = torch.rand(batch_size, 1, crop // 2, crop // 2, device=device).contiguous(memory_format=torch.channels_last)
     hr = torch.rand(batch_size, 1, crop, crop, device=device)

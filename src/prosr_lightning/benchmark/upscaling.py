@@ -28,7 +28,7 @@ from prosr_lightning.benchmark.yardstick import (
 from prosr_lightning.errors import MissingDependencyError, ProSRError
 from prosr_lightning.networks import SRNetwork, multiply_adds_per_output_pixel
 from prosr_lightning.networks.compared import FSRCNN, LapSRN
-from prosr_lightning.networks.contract import most_channels
+from prosr_lightning.networks.contract import channels_last, most_channels
 from prosr_lightning.upscale.chain import Chain
 from prosr_lightning.upscale.engines import TorchEngine, choose_device
 from prosr_lightning.upscale.runtimes import ExportedEngine
@@ -204,7 +204,7 @@ def _compiled(
     network: SRNetwork, device: torch.device, dtype: torch.dtype, window: Tensor, section: Section
 ) -> Enlarge | None:
     """Compile with frozen weights, which lets the compiler lay them out as it likes, for one size of window."""
-    module = copy.deepcopy(network).to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
+    module = channels_last(copy.deepcopy(network).to(device, dtype))
     try:
         from torch._inductor import config as inductor  # noqa: PLC0415  # absent where there is no compiler
 

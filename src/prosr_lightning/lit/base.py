@@ -21,7 +21,7 @@ from prosr_lightning.lit.limits import EndOfRun
 from prosr_lightning.lit.optimizers import average_of, expand_state
 from prosr_lightning.metrics import SSIM_WINDOW, psnr, ssim
 from prosr_lightning.networks.architecture import describe, normalised
-from prosr_lightning.networks.contract import SRNetwork
+from prosr_lightning.networks.contract import SRNetwork, channels_last
 
 Batch = dict[str, Any]
 
@@ -63,7 +63,7 @@ class LitSuperResolution(LightningModule):
         if not 0 <= ema_decay < 1:
             raise ConfigError(f"`ema_decay` must be in [0, 1), got {ema_decay}; 0 switches the average off.")
         require_whole("check_finite_every", check_finite_every, remedy="1 is safe")
-        self.generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self.generator = channels_last(generator)
         self.levels = tuple(levels)
         self.val_scales = tuple(val_scales or levels)
         for scale in self.val_scales:

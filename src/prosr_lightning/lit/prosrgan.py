@@ -36,7 +36,7 @@ from prosr_lightning.losses.adversarial import (
     r1_penalty,
 )
 from prosr_lightning.networks.architecture import normalised
-from prosr_lightning.networks.contract import SRNetwork
+from prosr_lightning.networks.contract import SRNetwork, channels_last
 from prosr_lightning.networks.discriminator import Discriminator
 
 
@@ -139,7 +139,7 @@ class LitProSRGAN(LitSuperResolution):
         _check(weight, gradient_clip_val, accumulate_grad_batches, pretrain_epochs)
         _check_r1(r1_weight, r1_every, discriminator.norm)
         self.automatic_optimization = False
-        self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self.discriminator = channels_last(discriminator)
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.discriminator_optimizer_factory = discriminator_optimizer or optimizer
         self.watch = watch

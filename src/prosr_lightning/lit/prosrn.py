@@ -92,11 +92,30 @@ class LitProSRN(LitSuperResolution):
 
     def _level_loss(self, images: list[Tensor], hr: Tensor) -> Tensor:
         """Return the loss of a level's own image; intermediate predictions matter less and less (DRCN, Eq. 7)."""
-        own = self.content(images[0], hr)
+        own = self._loss(images[0], hr)
         if len(images) == 1:
             return own
         share = 1 - run_progress(self.trainer)  # DRCN's alpha, which falls from 1 to 0
-        return (1 - share) * own + share * torch.stack([self.content(image, hr) for image in images[1:]]).mean()
+        return (1 - share) * own + share * torch.stack([self._loss(image, hr) for image in images[1:]]).mean()
+
+    def _loss(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Return the loss of one image.
+
+        Raises:
+            ConfigError: If the function gives anything but one number with a gradient.
+        """
+        loss = self.content(sr, hr)
+        if not (isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad):
+            got = (
+                f"one of shape {tuple(loss.shape)}"
+                if isinstance(loss, Tensor) and loss.numel() != 1
+                else f"{loss!r:.80}"
+            )
+            raise ConfigError(
+                f"`model.content` must return one number as a tensor that depends on `sr`, got {got}; see "
+                "docs/extending.md."
+            )
+        return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer of the generator, and its schedule, stepped once a batch."""

@@ -26,9 +26,9 @@ class Rebuildable(nn.Module):
 
     def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401  # the signature of object
         super().__init_subclass__(**options)
-        if "__init__" not in vars(cls):
+        build, signature = cls.__init__, inspect.signature(cls)
+        if hasattr(build, "records"):  # inherited
             return
-        build, signature = vars(cls)["__init__"], inspect.signature(cls)
 
         @functools.wraps(build)
         def recording(self: Rebuildable, *args: Any, **arguments: Any) -> None:  # noqa: ANN401  # any constructor's
@@ -38,6 +38,7 @@ class Rebuildable(nn.Module):
                 bound.apply_defaults()
                 self._arguments = _plain_arguments(type(self), bound)
 
+        recording.records = True  # type: ignore[attr-defined]  # a mark for subclasses
         cls.__init__ = recording  # type: ignore[assignment]  # that is what a decorator of the class would do
 
     @property
@@ -109,6 +110,8 @@ def _plain_arguments(kind: type, bound: inspect.BoundArguments) -> dict[str, Any
     values: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         parameter = bound.signature.parameters[name]
+        if parameter.kind is parameter.VAR_POSITIONAL and not value:
+            continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
             raise ConfigError(f"`{name}` of {kind.__name__} must be an argument with a name, to be stored; write `*,`.")
         values |= value if parameter.kind is parameter.VAR_KEYWORD else {name: value}
@@ -116,8 +119,13 @@ def _plain_arguments(kind: type, bound: inspect.BoundArguments) -> dict[str, Any
 
 
 def _plain(value: Any, subject: str) -> Any:  # noqa: ANN401  # plain values
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, bool):
         return value
+    for kind in (int, float):  # itself, not numpy's number or a member of an enumeration, which is one too
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, str):
+        return str.__str__(value)
     if isinstance(value, (list, tuple)):
         return [_plain(item, subject) for item in value]
     if isinstance(value, Mapping):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from prosr_lightning.errors import ConfigError
 from prosr_lightning.imaging.factors import levels_up_to
 from prosr_lightning.networks.architecture import Rebuildable
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class SRNetwork(Rebuildable, ABC):
@@ -144,6 +147,24 @@ class DirectNetwork(SRNetwork):
         """Return `(scale,)`: such networks learn one scale."""
         self.require_scale(scale)
         return (scale,)
+
+
+def require_image(sr: object, lr: Tensor, factor: int, network: nn.Module) -> None:
+    """Raise ConfigError unless `sr` is what a network must make of `lr`: one channel, `factor` times its size."""
+    wanted = (len(lr), 1, lr.shape[-2] * factor, lr.shape[-1] * factor)
+    if not isinstance(sr, Tensor) or sr.shape != wanted:
+        got = tuple(sr.shape) if isinstance(sr, Tensor) else type(sr).__name__
+        raise ConfigError(
+            f"{type(network).__name__} must make an image {wanted} of luminance {tuple(lr.shape)}, got {got}; see "
+            "docs/extending.md."
+        )
+
+
+def channels_last(network: _Module) -> _Module:
+    """Lay the kernels of a network out as convolutions like them, and return it; arrays of more axes stay."""
+    layout = torch.channels_last
+    network._apply(lambda array: array.contiguous(memory_format=layout) if array.ndim == 4 else array)  # type: ignore[no-untyped-call]  # torch's own
+    return network
 
 
 def count_parameters(network: nn.Module) -> int:

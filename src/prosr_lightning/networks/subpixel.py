@@ -99,10 +99,10 @@ class SubPixelGenerator(ProgressiveNetwork):
 
     @torch.no_grad()
     def folded(self) -> SubPixelGenerator:
-        """Return a network without branches that gives the same images; itself where it has none."""
-        if self.branches == "none":
+        """Return a network without branches that gives the same images; itself where it has none or must have them."""
+        if self.branches == "none" or "branches" not in self.arguments:
             return self
-        plain = SubPixelGenerator(**{**self.arguments, "branches": "none"})
+        plain = type(self)(**{**self.arguments, "branches": "none"})
         state = {key: value for key, value in self.state_dict().items() if key in plain.state_dict()}
         for number, convolution in enumerate(self.convs):
             assert isinstance(convolution, BranchedConv2d)

@@ -20,7 +20,8 @@ from prosr_lightning.evaluate.scoring import find_measure
 from prosr_lightning.lit.base import LitSuperResolution
 from prosr_lightning.metrics.perceptual import require_measure
 from prosr_lightning.metrics.protocol import get_protocol
-from prosr_lightning.networks import ProgressiveNetwork, SRNetwork, levels_up_to
+from prosr_lightning.networks import NETWORKS, ProgressiveNetwork, SRNetwork, levels_up_to
+from prosr_lightning.networks.trial import try_out
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ def fill_in(cfg: DictConfig) -> None:
     _require_own_depth(network)
     if cfg.scale is not None:
         cfg.levels = list(network.training_levels(cfg.scale))
+    if type(network) not in NETWORKS:
+        try_out(network, max(cfg.levels))
     if cfg.test.method is None:
         cfg.test.method = module_class(cfg).title or network.title
     for holder, key in ((cfg, "val_scales"), (cfg.test, "scales"), (cfg.test, "perceptual")):

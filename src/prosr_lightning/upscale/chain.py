@@ -180,7 +180,7 @@ class Chain(Generic[Array]):
             planes,
             factor=factor,
             halo=halo,
-            tile=self._side(len(first), factor, halo),
+            tile=self._side(planes, len(first), factor, halo),
             first=top // factor,
             on_tile=self._report,
         ):
@@ -204,7 +204,9 @@ class Chain(Generic[Array]):
             yield rows
             planes.forget(min(top // factor - halo, begin))  # tiles may have to go on from here
 
-    def _side(self, count: int, factor: int, halo: int) -> int:
+    def _side(self, planes: Rows[Array], count: int, factor: int, halo: int) -> int:
+        if halo >= max(planes.height, planes.width):  # each tile would compute the whole image
+            return 0
         if isinstance(self.tile, int):
             return self.tile
         needed = self.engine.bytes_per_pixel(factor) * count

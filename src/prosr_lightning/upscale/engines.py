@@ -9,14 +9,15 @@ import platform
 import reprlib
 import textwrap
 import warnings
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
 
 from prosr_lightning.errors import ConfigError
-from prosr_lightning.networks import SRNetwork
+from prosr_lightning.networks import ProgressiveNetwork, SRNetwork
 from prosr_lightning.networks.complexity import largest_features
+from prosr_lightning.networks.contract import channels_last, require_image
 from prosr_lightning.networks.streaming import Stream, streams
 from prosr_lightning.upscale.contract import Streamed
 
@@ -87,12 +88,14 @@ class TorchEngine:
                 log.warning("%s gave values that are not finite; those tiles are redone in float32.", dtype)
                 self._warned = True
             result = self._run(window, factor, torch.float32)
+        if not bool(result.isfinite().all()):
+            raise ConfigError("The network must give finite values, got NaN or infinity; check its weights.")
         return result
 
     def streamed(self, factor: int, *, count: int, width: int) -> Streamed[Tensor] | None:
         """Stream through the layers where that is the fastest: on the CPU, see `networks.streaming`."""
-        network, dtype = self._networks[torch.float32], self._dtype(exact=True)
-        if self.device.type != "cpu" or dtype == torch.float16 or not streams(network):
+        network, dtype = self._streamable, self._dtype(exact=True)
+        if self.device.type != "cpu" or dtype == torch.float16 or network is None:
             return None
         run = Stream(network, width=width, strip=_STRIP_WIDTH, half=dtype == torch.bfloat16)
         pixels = _BAND_PIXELS + _BAND_PIXELS_OF_A_THREAD * torch.get_num_threads()
@@ -107,6 +110,11 @@ class TorchEngine:
         """Return a generous estimate of the memory for one pixel of the window."""
         return _BYTES_OF_A_VALUE * largest_features(self._networks[torch.float32], factor)
 
+    @cached_property
+    def _streamable(self) -> ProgressiveNetwork | None:
+        network = self._networks[torch.float32]
+        return network if streams(network) else None
+
     def _dtype(self, *, exact: bool) -> torch.dtype:
         if self.precision != "auto":
             return PRECISIONS[self.precision]
@@ -114,7 +122,7 @@ class TorchEngine:
 
     def _placed(self, network: SRNetwork) -> SRNetwork:
         # twice as fast on the CPU as the default layout (measured), and what tensor cores want
-        return network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # the stub lacks it
+        return channels_last(network.to(self.device))
 
     def _run(self, window: Tensor, factor: int, dtype: torch.dtype) -> Tensor:
         kept = torch.float32 if dtype == torch.bfloat16 else dtype
@@ -126,7 +134,9 @@ class TorchEngine:
             torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=dtype != torch.float32),
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=kept != dtype),
         ):
-            return network.enlarge(inputs, factor).float()
+            sr = network.enlarge(inputs, factor)
+        require_image(sr, inputs, factor, network)
+        return sr.float()
 
 
 def choose_device(device: str | torch.device) -> torch.device:

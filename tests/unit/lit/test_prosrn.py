@@ -382,3 +382,18 @@ def test_another_loss_takes_the_place_of_eq_1(make_module, monkeypatch):
     lr, hr = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 8, 8)
     expected = 0.5 * ((module.generator(lr) - hr) ** 2).sum() / 3
     torch.testing.assert_close(module.training_step({"lr": lr, "hr": {2: hr}}, 0), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (lambda sr, hr: (sr - hr).abs(), r"got one of shape \(2, 1, 16, 16\)"),
+        (lambda sr, hr: (sr - hr).abs().mean().item(), r"got \d"),
+        (lambda sr, hr: (sr - hr).abs().mean().detach(), r"got tensor\("),
+        (lambda sr, hr: ((sr - hr).abs().mean(), {}), r"got \("),
+    ],
+)
+def test_a_loss_that_is_no_number_with_a_gradient_is_refused(make_module, content, got):
+    module, image = make_module(levels=[2], content=content), torch.rand(2, 1, 16, 16)
+    with pytest.raises(ConfigError, match=rf"`model.content` must return one number as a tensor .* `sr`, {got}"):
+        module._level_loss([image.clone().requires_grad_()], image)

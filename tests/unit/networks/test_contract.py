@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import copy
+import enum
 import sys
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -119,6 +122,39 @@ def test_arguments_that_no_file_can_hold_are_refused_at_once():
 
     with pytest.raises(ConfigError, match="`widths` of Loose must be an argument with a name"):
         Loose(1, 2)
+
+
+class Counting:
+    """A base beside the network, which passes on what it does not know."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+
+
+class Mixed(Counting, Nearest):
+    """The constructor of `Counting` is its outermost."""
+
+
+class Mode(enum.StrEnum):
+    SOFT = "soft"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+def test_whatever_the_constructor_is_its_arguments_are_recorded_as_plain_values():
+    assert Mixed(scale=2, gain=np.float64(0.5), widths=[Level.HIGH]).arguments == {
+        "scale": 2, "gain": 0.5, "widths": [3]
+    }  # fmt: skip
+    arguments = Nearest(scale=2, gain=np.float64(0.5), widths=[Level.HIGH]).arguments
+    assert [type(value) for value in (arguments["gain"], *arguments["widths"])] == [float, int]
+
+    class Named(Nearest):
+        def __init__(self, *, mode: str = Mode.SOFT) -> None:
+            super().__init__(scale=2)
+
+    assert (Named().arguments, type(Named().arguments["mode"])) == ({"mode": "soft"}, str)
 
 
 def test_an_incomplete_network_is_not_built():

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from prosr_lightning.networks import Generator
+from prosr_lightning.networks.blocks import MemoryStructure
 from prosr_lightning.networks.streaming import stream, streams
+from prosr_lightning.upscale.chain import Chain
+from prosr_lightning.upscale.engines import TorchEngine
 
 
 def lively(**settings: Any) -> Generator:
@@ -87,3 +90,39 @@ def test_networks_that_cannot_be_streamed_are_told() -> None:
     assert not streams(Generator(depth=1, channels=4, fusion="inception"))
     assert not streams(Other(depth=1, channels=4))
     assert not streams(torch.nn.Identity())
+
+
+class Gated(MemoryStructure):
+    def forward(self, entry: Tensor) -> Tensor:
+        return 0.5 * super().forward(entry)
+
+
+def with_other(**modules: torch.nn.Module) -> Generator:
+    """Return a network whose modules are others than its class has, as a subclass may set them."""
+    network = lively()
+    for name, module in modules.items():
+        setattr(network, name, module)
+    return network
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        {"features": Gated(depth=4, channels=8, negative_slope=0.2, skip_every=1)},
+        {"features": torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3, padding=1), torch.nn.BatchNorm2d(8))},
+        {"entry": torch.nn.Conv2d(1, 8, 5, padding=2)},
+        {"entry": torch.nn.Conv2d(1, 8, 3, padding=1, padding_mode="reflect")},
+    ],
+    ids=["wiring", "no_structure", "kernel", "padding"],
+)
+def test_a_subclass_with_other_modules_is_not_streamed_and_gives_its_own_images(modules: dict[str, torch.nn.Module]):
+    network, planes = with_other(**modules).eval(), torch.rand(1, 1, 40, 30)
+    with torch.no_grad():
+        result = Chain(TorchEngine(network, device="cpu"), scale=2).image(planes)
+        torch.testing.assert_close(result, network(planes), atol=1e-5, rtol=0)
+    assert not streams(network)
+
+
+def test_a_subclass_with_other_modules_of_the_same_kind_is_streamed():
+    entry = torch.nn.Conv2d(1, 8, 3, padding=1)
+    assert streams(with_other(entry=torch.nn.utils.parametrizations.weight_norm(entry)))

@@ -89,6 +89,31 @@ def test_folding_keeps_the_images_and_drops_the_branches(branches: str, gate: bo
     assert not folded.training
 
 
+class Renamed(SubPixelGenerator):
+    def __init__(self, *, width: int = 8, branches: str = "wide") -> None:
+        super().__init__(depth=2, channels=width, branches=branches)
+        self.register_buffer("gain", torch.tensor(3.0))
+
+    def residual(self, lr: torch.Tensor) -> torch.Tensor:
+        return self.gain * super().residual(lr)  # type: ignore[operator,no-any-return]  # buffers are untyped
+
+
+class Fixed(Renamed):
+    def __init__(self) -> None:
+        super().__init__(branches="parallel")
+
+
+@pytest.mark.parametrize(("kind", "folds"), [(Renamed, True), (Fixed, False)])
+def test_a_subclass_is_folded_as_itself_or_left_as_it_is(kind: type[Renamed], folds: bool):
+    network, lr = kind().eval(), torch.rand(1, 1, 9, 8)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=0.1)
+        assert float((network.folded()(lr) - network(lr)).abs().max()) < 1e-4
+    assert type(network.folded()) is kind
+    assert (network.folded() is not network) == folds
+
+
 @pytest.mark.parametrize("branches", ["parallel", "wide"])
 def test_every_branch_learns(branches: str):
     network = lively(branches=branches).requires_grad_(True)

@@ -159,6 +159,16 @@ def test_weights_that_do_not_fit_their_architecture_are_refused(tmp_path: Path, 
         load_network(tmp_path / "b.ckpt")
 
 
+class Seeded(Generator):
+    def __init__(self, *, seed: int) -> None:
+        super().__init__(depth=1, channels=2)
+
+
+def test_a_large_number_of_a_network_of_ones_own_is_no_damage(tmp_path: Path) -> None:
+    save_network(tmp_path / "net.safetensors", Seeded(seed=10**9))
+    assert load_network(tmp_path / "net.safetensors", trust=[Seeded]).network.arguments == {"seed": 10**9}
+
+
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path, generator: Generator) -> None:
     with torch.no_grad():
         generator.entry.weight[0] = torch.nan

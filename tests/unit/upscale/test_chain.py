@@ -104,6 +104,29 @@ def test_released_weights_in_a_stream_give_what_the_whole_picture_gives(name: st
     assert (streamed - network.enlarge(luminance, 4)).abs().max() < 2e-6
 
 
+class Global(Generator):
+    receptive_radius = 1_000_000
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(lr) + lr.mean()
+
+
+@pytest.mark.parametrize("tile", ["auto", 16])
+def test_a_network_that_looks_at_the_whole_image_is_run_once(monkeypatch: pytest.MonkeyPatch, tile: int | str) -> None:
+    network, planes, seen = Global(depth=1, channels=4).eval(), torch.rand(1, 1, 40, 70), list[torch.Size]()
+    enlarge = TorchEngine.enlarge
+
+    def noting(self: TorchEngine, window: Tensor, factor: int, *, exact: bool) -> Tensor:
+        seen.append(window.shape)
+        return enlarge(self, window, factor, exact=exact)
+
+    monkeypatch.setattr(TorchEngine, "enlarge", noting)
+    with torch.no_grad():
+        result = Chain(TorchEngine(network, device="cpu"), scale=2, tile=tile).image(planes)
+        torch.testing.assert_close(result, network(planes))
+    assert seen == [planes.shape]
+
+
 @torch.inference_mode()
 def test_passes_feed_each_other(monkeypatch: pytest.MonkeyPatch, engine: TorchEngine) -> None:
     asked = list[int]()

@@ -53,6 +53,36 @@ def test_values_that_are_not_finite_in_half_precision_are_redone(caplog: pytest.
     ]
 
 
+class Misshapen(Generator):
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(lr).repeat(1, 2, 1, 1)
+
+
+class Dividing(Generator):
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(lr) / 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [(Misshapen, r"Misshapen must make an image \(1, 1, 40, 40\)"), (Dividing, "must give finite values")],
+)
+def test_a_result_that_is_no_image_is_an_error(kind: type[Generator], message: str) -> None:
+    image = np.full((20, 20), 0.5)
+    with pytest.raises(ConfigError, match=message):
+        Upscaler.from_network(kind(depth=1, channels=4), device="cpu").upscale(image, 2)
+
+
+def test_arrays_of_five_axes_are_no_kernels() -> None:
+    network = lively()
+    network.positions = torch.nn.Parameter(torch.zeros(1, 2, 3, 4, 5))
+    engine, window = TorchEngine(network, device="cpu"), torch.rand(1, 1, 20, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(engine.enlarge(window, 2, exact=True), network(window))
+    placed = engine._networks[torch.float32]
+    assert placed.entry.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_half_precision_is_close(upscaler: Upscaler) -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     half = Upscaler.from_network(lively(), device="cpu", precision="float16").upscale(image, 2)
