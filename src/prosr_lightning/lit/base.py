@@ -20,7 +20,7 @@ from prosr_lightning.imaging.geometry import modcrop
 from prosr_lightning.lit.limits import EndOfRun
 from prosr_lightning.lit.optimizers import average_of, expand_state
 from prosr_lightning.metrics import SSIM_WINDOW, psnr, ssim
-from prosr_lightning.networks.architecture import describe, normalised
+from prosr_lightning.networks.architecture import TARGET, describe, normalised
 from prosr_lightning.networks.contract import SRNetwork, channels_last
 
 Batch = dict[str, Any]
@@ -234,7 +234,10 @@ class LitSuperResolution(LightningModule):
             )
         expand_state(checkpoint)
         mine = self.generator.architecture
-        if normalised(stored["architecture"]) != mine:
+        theirs = normalised(stored["architecture"])
+        if describe(theirs).partition("(")[0] == type(self.generator).__name__:
+            theirs[TARGET] = mine[TARGET]  # its class may have moved to another module
+        if theirs != mine:
             raise CheckpointError(
                 f"The checkpoint must hold the architecture of this run, {describe(mine)}, got "
                 f"{describe(stored['architecture'])}; choose the same settings, or another checkpoint."

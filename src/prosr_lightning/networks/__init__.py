@@ -82,7 +82,8 @@ def network_class(target: str, *, trust: Trust = ()) -> type[SRNetwork] | None:
 
     Args:
         target: The dotted path.
-        trust: Classes of others, or their dotted paths, which are imported.
+        trust: Classes of others, or their dotted paths, which are imported. One that has moved to another module since
+            the file was written is known by its name.
 
     Raises:
         ConfigError: If something trusted cannot be imported or is no `SRNetwork`.
@@ -95,6 +96,8 @@ def network_class(target: str, *, trust: Trust = ()) -> type[SRNetwork] | None:
     for trusted in trust:
         kind = _imported(trusted) if isinstance(trusted, str) else trusted
         allowed |= {target_of(kind): kind, str(trusted): kind}
+        if kind.__name__ == target.rpartition(".")[-1]:
+            allowed.setdefault(target, kind)
     return allowed.get(target)
 
 

@@ -200,6 +200,19 @@ def test_refuses_a_checkpoint_of_another_architecture(make_module, make_data, ma
         make_trainer().fit(other, datamodule=make_data(), ckpt_path=tmp_path / "small.ckpt", weights_only=True)
 
 
+def test_a_class_that_has_moved_to_another_module_goes_on(make_module, make_data, make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.fit(make_module(), datamodule=make_data())
+    trainer.save_checkpoint(tmp_path / "moved.ckpt")
+    stored = torch.load(tmp_path / "moved.ckpt", weights_only=True)
+    stored["prosr"]["architecture"]["_target_"] = "__main__.Generator"  # of a notebook, say
+    module = make_module()
+    module.on_load_checkpoint(stored)
+    assert module.steps_done == stored["prosr"]["steps_done"] > 0
+    with pytest.raises(CheckpointError, match="must hold the architecture of this run"):
+        make_module(generator=Generator(depth=3, channels=4)).on_load_checkpoint(stored)
+
+
 class SaveAfter(Callback):
     """Save a checkpoint after a training batch, as KeepLast does."""
 

@@ -177,6 +177,8 @@ def test_a_network_of_others_is_rebuilt_only_if_it_is_trusted():
     assert rebuilt.architecture == architecture
     with pytest.raises(CheckpointError, match="a trusted one, got"):
         build_network(architecture, trust=[Nearest])
+    moved = build_network(architecture | {"_target_": "__main__.Darker"}, trust=[Darker])  # of a notebook, say
+    assert moved.architecture == architecture
 
 
 def test_a_path_is_imported_only_if_the_user_gave_it(tmp_path, monkeypatch):
