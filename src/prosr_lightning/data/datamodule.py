@@ -280,7 +280,7 @@ class PatchDataModule(LightningDataModule, abc.ABC):
     def _load_images(self) -> list[CachedImage]:
         return load_photographs(
             self.cache_dir,
-            self.training_photographs(),
+            [Path(path) for path in self.training_photographs()],
             color=self._color,
             min_side=self.side,
             shrink=self.shrink,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.errors import ConfigCompositionException, InstantiationException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 
@@ -236,3 +236,11 @@ def test_several_loggers_are_chosen_at_once(words, names):
     cfg = composed(*words)
     validate(cfg, "train")
     assert {name for name, node in cfg.logger.items() if node is not None} == names
+
+
+def test_what_a_call_complained_of_keeps_its_own_quotes():
+    error = InstantiationException(
+        "Error in call to target 'a.b':\nTypeError(\"b() got an unexpected keyword argument 'x'\")\nfull_key: model"
+    )
+    expected = "`model` must have values of the right kind, got: b() got an unexpected keyword argument 'x'; compare"
+    assert user_message(error).startswith(expected)

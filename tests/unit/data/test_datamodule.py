@@ -327,3 +327,10 @@ def test_refuses_settings_outside_their_range(make, changes, message):
 def test_a_training_folder_must_be_named(make):
     with pytest.raises(DataError, match=r"add data\.train_dir=DIR"):
         make(train_dir=None)
+
+
+def test_photographs_of_ones_own_may_be_texts_one_after_the_other(make, monkeypatch):
+    data, usual = make(val_sets=[]), make(val_sets=[])
+    monkeypatch.setattr(data, "training_photographs", lambda: map(str, usual.training_photographs()))
+    for patches, expected in zip(first_batch(data), first_batch(usual), strict=True):
+        assert torch.equal(torch.as_tensor(patches), torch.as_tensor(expected))
