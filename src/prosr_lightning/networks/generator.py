@@ -109,8 +109,9 @@ class Generator(ProgressiveNetwork):
 
     @property
     def short_name(self) -> str:
-        """Structure and depth, by which runs of this network are told apart."""
-        return f"{self.structure}-d{self.depth}"
+        """Structure and depth, by which runs of this network are told apart; a subclass has its title before them."""
+        ours = f"{self.structure}-d{self.depth}"
+        return ours if self.title == Generator.title else f"{super().short_name}-{ours}"
 
     def activate(self, features: Tensor) -> Tensor:
         """Apply the LeakyReLU of every layer, in place."""

@@ -69,7 +69,7 @@ class SubPixelGenerator(ProgressiveNetwork):
     ) -> None:
         super().__init__()
         _check(depth, channels, activation, branches)
-        self.depth, self.branches, self.gate = depth, branches, gate
+        self.depth, self.channels, self.branches, self.gate = depth, channels, branches, gate
         self.activate = _ACTIVATIONS[activation]
         self.entry = nn.Conv2d(1, channels, 3, padding=1)
         self.convs = nn.ModuleList(_pair_convolution(channels, branches) for _ in range(depth))
@@ -108,7 +108,7 @@ class SubPixelGenerator(ProgressiveNetwork):
             assert isinstance(convolution, BranchedConv2d)
             state[f"convs.{number}.weight"] = convolution.kernel()
         plain.load_state_dict(state)
-        return plain.to(self.entry.weight).train(self.training)
+        return plain.to(next(self.parameters())).train(self.training)
 
     @property
     def receptive_radius(self) -> int:
@@ -117,8 +117,9 @@ class SubPixelGenerator(ProgressiveNetwork):
 
     @property
     def short_name(self) -> str:
-        """Depth and width, by which runs of this network are told apart."""
-        return f"subpixel-d{self.depth}-c{self.entry.out_channels}"
+        """Depth and width, by which runs of this network are told apart; a subclass has its title before them."""
+        ours = f"subpixel-d{self.depth}-c{self.channels}"
+        return ours if self.title == SubPixelGenerator.title else f"{super().short_name}-{ours}"
 
     def _pairs(self) -> Iterator[tuple[nn.Conv2d, nn.Conv2d]]:
         convolutions = [cast(nn.Conv2d, convolution) for convolution in self.convs]

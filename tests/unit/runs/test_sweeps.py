@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from prosr_lightning.errors import DataError
 from prosr_lightning.imaging.io import write_json
@@ -151,6 +152,7 @@ class OwnGenerator(SubPixelGenerator):
 
     def __init__(self) -> None:
         super().__init__(depth=4, channels=8)
+        self.entry = nn.Sequential(self.entry)  # which has no channels to ask for
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ class OwnGenerator(SubPixelGenerator):
             ["model.generator.fusion=inception", "+optimizer.lr=1e-3"],
             "memory-d10-x2-fusion-inception-lr-1e_3",
         ),
-        (OwnGenerator(), False, [2], [], "subpixel-d4-c8-x2"),
+        (OwnGenerator(), False, [2], [], "owngenerator-subpixel-d4-c8-x2"),
         (Generator(), False, [2], ["hydra/launcher=joblib", "~callbacks.panels", "trainer=cpu"], "memory-d10-x2"),
     ],
 )
