@@ -142,6 +142,8 @@ def _in_its_own_process(
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         cost = pool.apply(_enlarge, (name, scale, jobs, threads, chroma, engine))
+        pool.close()  # it ends by itself: a process that is ended by force leaks what its progress bars lock
+        pool.join()
     for job in jobs:
         job.source.unlink()
         job.target.unlink()
