@@ -54,6 +54,14 @@ class _Cost:
     processor_seconds: float
     memory: int
 
+    def values(self, label: str) -> dict[str, float]:
+        """Return the three by name."""
+        return {
+            f"MiB above the started program, {label}": self.memory / 2**20,
+            f"seconds, {label}": self.seconds,
+            f"processor seconds, {label}": self.processor_seconds,
+        }
+
 
 def measure_files(
     name: str,
@@ -95,20 +103,13 @@ def measure_files(
         for share in _SHARES:
             side = round((1e6 * megapixels * share) ** 0.5)
             costs[share] = measure([(side, side)])
-            label = f"{megapixels * share:g} MP at {scale:g}x"
-            section.values[f"MiB above the started program, {label}"] = costs[share].memory / 2**20
-            section.values[f"seconds, {label}"] = costs[share].seconds
-            section.values[f"processor seconds, {label}"] = costs[share].processor_seconds
+            section.values |= costs[share].values(f"{megapixels * share:g} MP at {scale:g}x")
         for engine in engines:
             label = f"{megapixels:g} MP at {scale:g}x by {engine}"
             try:
-                cost = measure([(side, side)], engine=engine)
+                section.values |= measure([(side, side)], engine=engine).values(label)
             except MissingDependencyError as error:
                 section.skipped[label] = str(error)
-                continue
-            section.values[f"MiB above the started program, {label}"] = cost.memory / 2**20
-            section.values[f"seconds, {label}"] = cost.seconds
-            section.values[f"processor seconds, {label}"] = cost.processor_seconds
         for share in _SHARES[1:]:
             label = f"processor seconds for a pixel, {megapixels * share:g} MP over {megapixels * _SHARES[0]:g} MP"
             per_pixel = {part: costs[part].processor_seconds / part for part in (share, _SHARES[0])}

@@ -21,7 +21,7 @@ from prosr_lightning.evaluate.methods import (
     make_sample,
     read_ycbcr,
 )
-from prosr_lightning.evaluate.scoring import Scorer, find_measures
+from prosr_lightning.evaluate.scoring import Measure, Scorer, find_measures
 from prosr_lightning.imaging.degradation import Degradation
 from prosr_lightning.metrics.protocol import Rounding, ScoringProtocol
 from prosr_lightning.networks import SRNetwork, power_of_two
@@ -71,7 +71,7 @@ def evaluate_network(
         DataError: If an image cannot be scored; the message names it.
         MissingDependencyError: If a measure needs a package that is absent.
     """
-    _check(scales, measures)
+    functions = _checked(scales, measures)
     if network is None:
         if self_ensemble:
             raise ConfigError(
@@ -93,7 +93,7 @@ def evaluate_network(
         method=method,
         protocol=protocol,
         rounding=rounding,
-        measures=find_measures(measures),
+        measures=functions,
         save_dir=None if save_dir is None else Path(save_dir),
     )
     return _run(scorer, benchmarks, scales, progress, degradation)
@@ -111,12 +111,12 @@ def evaluate_peer(
     degradation: Degradation | None = None,
 ) -> list[ImageScore]:
     """Score another program on the LR images that networks get, rounded to 8-bit RGB; as `evaluate_network`."""
-    _check(scales, measures)
+    functions = _checked(scales, measures)
     scorer = Scorer(
         method=PeerMethod(peer=peer),
         protocol=protocol,
         rounding=_of_finished(protocol),
-        measures=find_measures(measures),
+        measures=functions,
         save_dir=None if save_dir is None else Path(save_dir),
     )
     return _run(scorer, benchmarks, scales, progress, degradation)
@@ -148,7 +148,7 @@ def evaluate_folder(
         ConfigError: If an argument is not allowed.
         DataError: If a picture is missing, ambiguous, unreadable or of the wrong size; the message names it.
     """
-    _check(scales, measures)
+    functions = _checked(scales, measures)
     files: dict[tuple[Path, int], Path] = {}
     for benchmark in benchmarks:
         files |= _files(benchmark, folder, scales, "result")
@@ -161,7 +161,7 @@ def evaluate_folder(
         method=FolderMethod(files=files),
         protocol=protocol,
         rounding=_of_finished(protocol),
-        measures=find_measures(measures),
+        measures=functions,
         timed=False,
     )
     return _run(scorer, benchmarks, scales, progress)
@@ -235,8 +235,9 @@ def _files(benchmark: Benchmark, folder: Path | str, scales: Sequence[int], what
     }
 
 
-def _check(scales: Sequence[int], measures: Sequence[str]) -> None:
+def _checked(scales: Sequence[int], measures: Sequence[str]) -> list[Measure]:
+    """Return the functions of the measures; raise ConfigError if they or the scales are none."""
     wrong = [scale for scale in scales if isinstance(scale, bool) or not isinstance(scale, int) or scale < 2]
     if wrong or not scales or len(set(scales)) != len(scales):
         raise ConfigError(f"`scales` must be different whole numbers >= 2, got {list(scales)}; choose e.g. 2, 3, 4.")
-    find_measures(measures)
+    return find_measures(measures)
